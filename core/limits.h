@@ -1,0 +1,54 @@
+// Every cap in one place. A cap that a user can reach names its policy.
+#pragma once
+
+#include <stdint.h>
+
+// Condensed note events (DESIGN.md, "Words").
+#define NOTE_STEP_MIN_S 0.001f
+#define NOTE_STEP_MAX_S 2.0f
+#define NOTE_DURATION_MIN_S 0.001f
+#define NOTE_DURATION_MAX_S 2.0f
+#define WINDOW_NOTES 8
+
+// Standard MIDI files: beyond a cap the file is refused, never cut short.
+#define SMF_BYTES_MAX (64u << 20)
+#define SMF_TRACKS_MAX 1024u
+#define SMF_EVENTS_MAX (4u << 20)
+#define SMF_SECONDS_MAX (24.0 * 3600.0)
+
+// Live: stamped notes between worker and process. When full the worker waits
+// (nothing is dropped).
+#define STAMPED_RING_NOTES 4096u
+
+// Live: sounding notes. A note-on beyond the cap is dropped and counted.
+#define ACTIVE_NOTES_MAX 256u
+
+// Live: what process wrote, on its way to the view and the recorder. When full
+// the report is dropped and counted.
+#define PLAYED_RING_EVENTS 32768u
+
+// Live: MIDI messages written in one period, and the share of them that only
+// note-offs may use. A note-on beyond is dropped and counted; a note-off waits
+// for the next period.
+#define PERIOD_EVENTS_MAX 1024u
+#define PERIOD_EVENTS_OFF_RESERVE 512u
+
+#define PERIOD_FRAMES_MIN 16u
+#define PERIOD_FRAMES_MAX 8192u
+
+// Checkpoints (DESIGN.md, "Checkpoints").
+#define CHECKPOINT_HEADER_BYTES_MAX (1u << 20)
+#define CHECKPOINT_JSON_DEPTH_MAX 4
+#define CHECKPOINT_TENSORS_MAX 512u
+#define CHECKPOINT_BYTES_MAX (1ull << 32)
+
+_Static_assert((STAMPED_RING_NOTES & (STAMPED_RING_NOTES - 1)) == 0,
+               "rings are powers of two");
+_Static_assert((PLAYED_RING_EVENTS & (PLAYED_RING_EVENTS - 1)) == 0,
+               "rings are powers of two");
+_Static_assert(PERIOD_EVENTS_OFF_RESERVE >= ACTIVE_NOTES_MAX,
+               "every sounding note can end in one period");
+_Static_assert(PERIOD_EVENTS_MAX > PERIOD_EVENTS_OFF_RESERVE,
+               "note-ons need room too");
+// JACK's port buffer holds 2,727 three-byte events.
+_Static_assert(PERIOD_EVENTS_MAX < 2727, "a period fits a JACK port buffer");

@@ -1,0 +1,85 @@
+// Where notes go and whose clock counts: one small interface, with jack, alsa
+// and null behind it. Only files in this folder include JACK or ALSA headers.
+//
+// Clock. A backend counts frames of its own sample rate in 64 bits from some
+// point in its past. It calls `process` for consecutive, non-overlapping spans
+// [frame, frame + frame_count); a span may be skipped (an xrun) but time never
+// goes back. A backend may call ahead of real time (the ALSA queue mode does),
+// by at most its `ahead_frames`.
+#pragma once
+
+#include "rt.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Takes one three-byte MIDI message at `offset_frames` from the span's start.
+// Offsets never decrease within a span. False: no room, nothing was taken.
+typedef struct {
+  bool (*write)(void* handle, uint32_t offset_frames, const uint8_t message[3]);
+  void* handle;
+} MidiSink;
+
+// Called in the process thread for each span. `freewheeling` is true when the
+// server runs faster than real time: only then may the callee wait.
+typedef void (*BackendProcess)(void*           context,
+                               uint64_t        frame,
+                               uint32_t        frame_count,
+                               bool            freewheeling,
+                               const MidiSink* sink);
+
+typedef enum {
+  ALSA_TIMING_AUTO,
+  ALSA_TIMING_QUEUE,
+  ALSA_TIMING_DIRECT
+} AlsaTiming;
+
+typedef struct {
+  const char* client_name; // "meander"
+  const char* server_name; // JACK server, or NULL for the default one
+  const char*
+           connect_pattern; // POSIX extended regex on "client:port"; NULL: none
+  uint32_t sample_rate_hz;  // null and alsa: their frame rate. jack: not used
+  uint32_t period_frames;   // null and alsa: the span. jack: not used
+  AlsaTiming     alsa_timing;
+  BackendProcess process;
+  void*          process_context;
+} BackendConfig;
+
+// What the control thread may read at any time.
+typedef struct {
+  bool     lost; // the server died or threw us out
+  uint32_t sample_rate_hz;
+  uint32_t period_frames; // of the last span
+  uint32_t xrun_count;
+  uint32_t connection_count; // inputs that listen to meander:notes
+  char     text[160];        // e.g. "JACK 'default', 48000 Hz, period 256"
+} BackendStatus;
+
+typedef struct Backend Backend;
+
+struct Backend {
+  const char* name; // "jack", "alsa", "null"
+  // All in the control thread.
+  // Process is called from start() on, until stop() returns.
+  Status (*start)(Backend* backend, Error* error);
+  // Lets everything already written be heard, then stops calling process.
+  void (*stop)(Backend* backend);
+  // Ends within 2 s even when the server is dead.
+  void (*close)(Backend* backend);
+  // Connects newly seen ports that match, reads the state. Every 20 to 100 ms.
+  void (*poll)(Backend* backend, BackendStatus* status);
+};
+
+// Open: makes the client and the port "notes"; process is not yet called.
+// STATUS_NOT_FOUND: no server runs / no /dev/snd/seq.
+Status backend_open_null(const BackendConfig* config,
+                         Backend**            out,
+                         Error*               error);
+Status backend_open_jack(const BackendConfig* config,
+                         Backend**            out,
+                         Error*               error);
+Status backend_open_alsa(const BackendConfig* config,
+                         Backend**            out,
+                         Error*               error);
