@@ -3,9 +3,11 @@
 //
 // Reading merges all tracks and channels except channel 10 (drums). Sustain
 // pedal is ignored, as in the reference system: a note lasts from key press to
-// key release. A note-on with velocity 0 is a note-off. The same pitch pressed
-// again while it sounds (same channel and track-merge) ends the earlier note
-// there. A note without an off ends at the file's end.
+// key release. A note-on with velocity 0 is a note-off; a note-off ends a note
+// of its own track. The same pitch pressed again on the same channel while it
+// sounds, in whatever track, ends the earlier note there; pressed twice at one
+// tick, it is one note, as long and as loud as the longer and the louder. A
+// note without an off ends at the file's end.
 #pragma once
 
 #include "file.h"
@@ -17,7 +19,8 @@
 typedef struct {
   PlayedNote* notes; // sorted by onset, then pitch
   size_t      count;
-  unsigned    format; // 0 or 1
+  size_t      press_count; // note-ons read: `count` and those found doubled
+  unsigned    format;      // 0 or 1
   unsigned    track_count;
   double      length_s;
 } SmfNotes;
