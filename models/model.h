@@ -41,7 +41,8 @@ void model_sample_prior(const Model* model,
 // Decodes latents z[count][latent_size] to windows out[count][WINDOW_NOTES],
 // clamped to range. temperature 0 takes the likeliest pitch; 1 samples the
 // model's distribution. A pure function of its arguments: window i uses rng
-// stream (seed, first_window + i), so batches of any size agree.
+// stream (seed, first_window + i), so that batches of any size agree up to
+// rounding.
 Status model_decode(Model*       model,
                     const float* z,
                     uint32_t     count,

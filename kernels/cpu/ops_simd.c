@@ -1,0 +1,647 @@
+// Every op but the products, in plain loops that the compiler vectorises. This
+// file is compiled once for each instruction set (CPU_VARIANT names the table);
+// the portable build is the specification.
+#include "cpu/cpu.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+// exp to about 2 ulp, branch-free so that loops vectorise: x = n ln2 + r, and a
+// degree-6 polynomial for e^r (the coefficients of Cephes expf).
+static inline float
+fast_exp(float x)
+{
+  x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+  // Adding 1.5 * 2^23 rounds to the nearest whole number.
+  const float n = (x * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  const float p =
+    ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r +
+      4.1665795894e-2f) *
+       r +
+     1.6666665459e-1f) *
+      r +
+    5.0000001201e-1f;
+  const union {
+    int32_t bits;
+    float   value;
+  } scale = { .bits = ((int32_t)n + 127) * (1 << 23) };
+  return (p * r * r + r + 1.0f) * scale.value;
+}
+
+static inline float
+sigmoid(float x)
+{
+  return 1.0f / (1.0f + fast_exp(-x));
+}
+
+static inline float
+fast_tanh(float x)
+{
+  return 1.0f - 2.0f / (fast_exp(2.0f * x) + 1.0f);
+}
+
+static inline float*
+row(Tensor x, uint32_t r)
+{
+  return x.data + (size_t)r * x.stride;
+}
+
+// Sum in eight lanes, so that the order of additions (and so the rounding) is
+// the same in every variant.
+#define LANES 8
+
+static inline float
+lanes_total(const float lane[LANES])
+{
+  return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
+         ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+}
+
+static void
+fill(Device* device, Tensor x, float value)
+{
+  (void)device;
+  for (uint32_t r = 0; r < x.rows; ++r) {
+    float* const xr = row(x, r);
+    for (uint32_t i = 0; i < x.columns; ++i) {
+      xr[i] = value;
+    }
+  }
+}
+
+static void
+broadcast_row(Device* device, Tensor bias, Tensor y)
+{
+  (void)device;
+  for (uint32_t r = 0; r < y.rows; ++r) {
+    memcpy(row(y, r), bias.data, y.columns * sizeof(float));
+  }
+}
+
+static void
+sum_rows(Device* device, Tensor x, float beta, Tensor out)
+{
+  (void)device;
+  float* const restrict o = out.data;
+  for (uint32_t i = 0; i < x.columns; ++i) {
+    o[i] = beta == 0.0f ? 0.0f : beta * o[i];
+  }
+  for (uint32_t r = 0; r < x.rows; ++r) {
+    const float* const restrict xr = row(x, r);
+    for (uint32_t i = 0; i < x.columns; ++i) {
+      o[i] += xr[i];
+    }
+  }
+}
+
+static void
+tanh_forward(Device* device, Tensor x, Tensor y)
+{
+  (void)device;
+  for (uint32_t r = 0; r < x.rows; ++r) {
+    const float* const xr = row(x, r);
+    float* const       yr = row(y, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < x.columns; ++i) {
+      yr[i] = fast_tanh(xr[i]);
+    }
+  }
+}
+
+static void
+tanh_backward(Device* device, Tensor y, Tensor dy, Tensor dx)
+{
+  (void)device;
+  for (uint32_t r = 0; r < y.rows; ++r) {
+    const float* const yr  = row(y, r);
+    const float* const dyr = row(dy, r);
+    float* const       dxr = row(dx, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < y.columns; ++i) {
+      dxr[i] = dyr[i] * (1.0f - yr[i] * yr[i]);
+    }
+  }
+}
+
+static void
+accumulate(Device* device, Tensor x, Tensor y)
+{
+  (void)device;
+  for (uint32_t r = 0; r < x.rows; ++r) {
+    const float* const xr = row(x, r);
+    float* const       yr = row(y, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < x.columns; ++i) {
+      yr[i] += xr[i];
+    }
+  }
+}
+
+static void
+lstm_cell(Device* device, Tensor gates, Tensor c_prev, Tensor c, Tensor h)
+{
+  (void)device;
+  const uint32_t n = c.columns;
+  for (uint32_t r = 0; r < c.rows; ++r) {
+    float* const       gi = row(gates, r);
+    float* const       gf = gi + n;
+    float* const       gg = gf + n;
+    float* const       go = gg + n;
+    const float* const cp = row(c_prev, r);
+    float* const       cr = row(c, r);
+    float* const       hr = row(h, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < n; ++i) {
+      const float in  = sigmoid(gi[i]);
+      const float fo  = sigmoid(gf[i]);
+      const float ca  = fast_tanh(gg[i]);
+      const float out = sigmoid(go[i]);
+      const float ci  = fo * cp[i] + in * ca;
+      gi[i]           = in;
+      gf[i]           = fo;
+      gg[i]           = ca;
+      go[i]           = out;
+      cr[i]           = ci;
+      hr[i]           = out * fast_tanh(ci);
+    }
+  }
+}
+
+static void
+lstm_cell_backward(Device* device,
+                   Tensor  gates,
+                   Tensor  c_prev,
+                   Tensor  c,
+                   Tensor  dh,
+                   Tensor  dc,
+                   Tensor  dgates)
+{
+  (void)device;
+  const uint32_t n = c.columns;
+  for (uint32_t r = 0; r < c.rows; ++r) {
+    const float* const gi  = row(gates, r);
+    const float* const cp  = row(c_prev, r);
+    const float* const cr  = row(c, r);
+    const float* const dhr = row(dh, r);
+    float* const       dcr = row(dc, r);
+    float* const       di  = row(dgates, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < n; ++i) {
+      const float in  = gi[i];
+      const float fo  = gi[n + i];
+      const float ca  = gi[2 * n + i];
+      const float out = gi[3 * n + i];
+      const float tc  = fast_tanh(cr[i]);
+      const float dci = dcr[i] + dhr[i] * out * (1.0f - tc * tc);
+      di[i]           = dci * ca * in * (1.0f - in);
+      di[n + i]       = dci * cp[i] * fo * (1.0f - fo);
+      di[2 * n + i]   = dci * in * (1.0f - ca * ca);
+      di[3 * n + i]   = dhr[i] * tc * out * (1.0f - out);
+      dcr[i]          = dci * fo;
+    }
+  }
+}
+
+static void
+overwrite_gates(Device* device, Tensor pre, Tensor keep, Tensor add)
+{
+  (void)device;
+  const uint32_t n = keep.columns;
+  for (uint32_t r = 0; r < keep.rows; ++r) {
+    const float* const p = row(pre, r);
+    float* const       k = row(keep, r);
+    float* const       a = row(add, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < n; ++i) {
+      k[i] = sigmoid(p[i]);
+      a[i] = sigmoid(p[n + i]) * fast_tanh(p[2 * n + i]);
+    }
+  }
+}
+
+static void
+overwrite_gates_backward(Device* device,
+                         Tensor  pre,
+                         Tensor  dkeep,
+                         Tensor  dadd,
+                         Tensor  dpre)
+{
+  (void)device;
+  const uint32_t n = dkeep.columns;
+  for (uint32_t r = 0; r < dkeep.rows; ++r) {
+    const float* const p  = row(pre, r);
+    const float* const dk = row(dkeep, r);
+    const float* const da = row(dadd, r);
+    float* const       d  = row(dpre, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < n; ++i) {
+      const float keep = sigmoid(p[i]);
+      const float in   = sigmoid(p[n + i]);
+      const float ca   = fast_tanh(p[2 * n + i]);
+      d[i]             = dk[i] * keep * (1.0f - keep);
+      d[n + i]         = da[i] * ca * in * (1.0f - in);
+      d[2 * n + i]     = da[i] * in * (1.0f - ca * ca);
+    }
+  }
+}
+
+static void
+overwrite(Device* device, Tensor state, Tensor keep, Tensor add, Tensor out)
+{
+  (void)device;
+  for (uint32_t r = 0; r < state.rows; ++r) {
+    const float* const s = row(state, r);
+    const float* const k = row(keep, r);
+    const float* const a = row(add, r);
+    float* const       o = row(out, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < state.columns; ++i) {
+      o[i] = s[i] * k[i] + a[i];
+    }
+  }
+}
+
+static void
+overwrite_backward(Device* device,
+                   Tensor  state,
+                   Tensor  keep,
+                   Tensor  dout,
+                   Tensor  dstate,
+                   Tensor  dkeep,
+                   Tensor  dadd)
+{
+  (void)device;
+  for (uint32_t r = 0; r < state.rows; ++r) {
+    const float* const s  = row(state, r);
+    const float* const k  = row(keep, r);
+    const float* const d  = row(dout, r);
+    float* const       ds = row(dstate, r);
+    float* const       dk = row(dkeep, r);
+    float* const       da = row(dadd, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < state.columns; ++i) {
+      const float di = d[i];
+      dk[i] += di * s[i];
+      da[i] += di;
+      ds[i] = di * k[i];
+    }
+  }
+}
+
+// A whole-number index from a float tensor, kept inside the table.
+static uint32_t
+index_at(Tensor index, uint32_t r, uint32_t end)
+{
+  const float value = *row(index, r);
+  if (!(value >= 0.0f)) {
+    return 0;
+  }
+  const uint32_t i = value < (float)end ? (uint32_t)value : end - 1;
+  return i;
+}
+
+static void
+gather(Device* device, Tensor table, Tensor index, Tensor out)
+{
+  (void)device;
+  for (uint32_t r = 0; r < out.rows; ++r) {
+    memcpy(row(out, r),
+           row(table, index_at(index, r, table.rows)),
+           out.columns * sizeof(float));
+  }
+}
+
+static void
+scatter_add(Device* device, Tensor index, Tensor dout, Tensor dtable)
+{
+  (void)device;
+  for (uint32_t r = 0; r < dout.rows; ++r) {
+    const float* const restrict d = row(dout, r);
+    float* const restrict t = row(dtable, index_at(index, r, dtable.rows));
+    for (uint32_t i = 0; i < dout.columns; ++i) {
+      t[i] += d[i];
+    }
+  }
+}
+
+static float
+row_max(const float* x, uint32_t count)
+{
+  float best = x[0];
+  for (uint32_t i = 1; i < count; ++i) {
+    best = x[i] > best ? x[i] : best;
+  }
+  return best;
+}
+
+static uint32_t
+sample_row(const float* logits,
+           uint32_t     count,
+           float        temperature,
+           float        uniform)
+{
+  const float top = row_max(logits, count);
+  if (temperature == 0.0f) {
+    uint32_t i = 0;
+    while (i + 1 < count && logits[i] != top) {
+      ++i;
+    }
+    return i;
+  }
+  const float scale = 1.0f / temperature;
+  float       total = 0.0f;
+  for (uint32_t i = 0; i < count; ++i) {
+    total += fast_exp((logits[i] - top) * scale);
+  }
+  const float target = uniform * total;
+  float       sum    = 0.0f;
+  for (uint32_t i = 0; i < count; ++i) {
+    sum += fast_exp((logits[i] - top) * scale);
+    if (sum > target) {
+      return i;
+    }
+  }
+  return count - 1;
+}
+
+static void
+sample(Device* device,
+       Tensor  logits,
+       float   temperature,
+       Tensor  uniform,
+       Tensor  index)
+{
+  (void)device;
+  for (uint32_t r = 0; r < logits.rows; ++r) {
+    *row(index, r) = (float)sample_row(
+      row(logits, r), logits.columns, temperature, *row(uniform, r));
+  }
+}
+
+static void
+select_rows(Device* device, Tensor choice, Tensor a, Tensor b, Tensor out)
+{
+  (void)device;
+  for (uint32_t r = 0; r < out.rows; ++r) {
+    memmove(row(out, r),
+            *row(choice, r) != 0.0f ? row(a, r) : row(b, r),
+            out.columns * sizeof(float));
+  }
+}
+
+static void
+cross_entropy(Device* device,
+              Tensor  logits,
+              Tensor  target,
+              float   scale,
+              Tensor  loss,
+              Tensor  dlogits)
+{
+  (void)device;
+  const uint32_t n = logits.columns;
+  for (uint32_t r = 0; r < logits.rows; ++r) {
+    const float* const x    = row(logits, r);
+    float* const       d    = row(dlogits, r);
+    const uint32_t     want = index_at(target, r, n);
+    const float        top  = row_max(x, n);
+    const float        held = x[want] - top;
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < n; ++i) {
+      d[i] = fast_exp(x[i] - top);
+    }
+    float lane[LANES] = { 0 };
+    for (uint32_t i = 0; i < n; ++i) {
+      lane[i % LANES] += d[i];
+    }
+    const float total  = lanes_total(lane);
+    const float factor = scale / total;
+    for (uint32_t i = 0; i < n; ++i) {
+      d[i] *= factor;
+    }
+    d[want] -= scale;
+    *row(loss, r) = logf(total) - held;
+  }
+}
+
+static void
+squared_error(Device* device,
+              Tensor  y,
+              Tensor  target,
+              float   scale,
+              Tensor  loss,
+              Tensor  dy)
+{
+  (void)device;
+  for (uint32_t r = 0; r < y.rows; ++r) {
+    const float* const yr  = row(y, r);
+    const float* const tr  = row(target, r);
+    float* const       dr  = row(dy, r);
+    float              sum = 0.0f;
+    for (uint32_t i = 0; i < y.columns; ++i) {
+      const float error = yr[i] - tr[i];
+      sum += error * error;
+      dr[i] = scale * 2.0f * error;
+    }
+    *row(loss, r) = sum;
+  }
+}
+
+static void
+latent(Device* device, Tensor stats, Tensor noise, Tensor z)
+{
+  (void)device;
+  const uint32_t n = z.columns;
+  for (uint32_t r = 0; r < z.rows; ++r) {
+    const float* const s = row(stats, r);
+    const float* const e = row(noise, r);
+    float* const       o = row(z, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < n; ++i) {
+      o[i] = s[i] + fast_exp(0.5f * s[n + i]) * e[i];
+    }
+  }
+}
+
+static void
+latent_backward(Device* device,
+                Tensor  stats,
+                Tensor  noise,
+                Tensor  dz,
+                float   beta,
+                float   free_nats,
+                Tensor  kl,
+                Tensor  dstats)
+{
+  (void)device;
+  const uint32_t n = dz.columns;
+  for (uint32_t r = 0; r < dz.rows; ++r) {
+    const float* const s   = row(stats, r);
+    const float* const e   = row(noise, r);
+    const float* const dzr = row(dz, r);
+    float* const       d   = row(dstats, r);
+    float              sum = 0.0f;
+    for (uint32_t i = 0; i < n; ++i) {
+      sum += s[i] * s[i] + fast_exp(s[n + i]) - 1.0f - s[n + i];
+    }
+    const float nats   = 0.5f * sum;
+    const float weight = nats > free_nats ? beta : 0.0f;
+    *row(kl, r)        = nats;
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < n; ++i) {
+      const float sigma = fast_exp(0.5f * s[n + i]);
+      d[i]              = dzr[i] + weight * s[i];
+      d[n + i] =
+        0.5f * (dzr[i] * e[i] * sigma + weight * (sigma * sigma - 1.0f));
+    }
+  }
+}
+
+static double
+squares(Tensor x)
+{
+  double total = 0.0;
+  for (uint32_t r = 0; r < x.rows; ++r) {
+    const float* const xr          = row(x, r);
+    float              lane[LANES] = { 0 };
+    for (uint32_t i = 0; i < x.columns; ++i) {
+      lane[i % LANES] += xr[i] * xr[i];
+    }
+    total += (double)lanes_total(lane);
+  }
+  return total;
+}
+
+static void
+square_sum(Device* device, Tensor x, float beta, Tensor out)
+{
+  (void)device;
+  out.data[0] = (float)squares(x) + (beta == 0.0f ? 0.0f : beta * out.data[0]);
+}
+
+static float
+clip_factor(const LambStep* step, Tensor square_sum_tensor)
+{
+  const float norm = sqrtf(square_sum_tensor.data[0]);
+  return step->clip_norm > 0.0f && norm > step->clip_norm
+           ? step->clip_norm / norm
+           : 1.0f;
+}
+
+// Adam's update with decay, written over the gradient (which is spent).
+static void
+lamb_update(const LambStep* step,
+            float           clip,
+            Tensor          gradient,
+            Tensor          moment1,
+            Tensor          moment2,
+            Tensor          weight)
+{
+  const float b1 = step->beta1;
+  const float b2 = step->beta2;
+  const float c1 = 1.0f / (1.0f - powf(b1, (float)step->step));
+  const float c2 = 1.0f / (1.0f - powf(b2, (float)step->step));
+  for (uint32_t r = 0; r < weight.rows; ++r) {
+    float* const       g = row(gradient, r);
+    float* const       m = row(moment1, r);
+    float* const       v = row(moment2, r);
+    const float* const w = row(weight, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < weight.columns; ++i) {
+      const float gi = g[i] * clip;
+      m[i]           = b1 * m[i] + (1.0f - b1) * gi;
+      v[i]           = b2 * v[i] + (1.0f - b2) * gi * gi;
+      g[i]           = (m[i] * c1) / (sqrtf(v[i] * c2) + step->epsilon) +
+             step->weight_decay * w[i];
+    }
+  }
+}
+
+static void
+lamb(Device*         device,
+     const LambStep* step,
+     Tensor          square_sum_tensor,
+     Tensor          gradient,
+     Tensor          moment1,
+     Tensor          moment2,
+     Tensor          weight)
+{
+  (void)device;
+  lamb_update(step,
+              clip_factor(step, square_sum_tensor),
+              gradient,
+              moment1,
+              moment2,
+              weight);
+  const double weight_norm = sqrt(squares(weight));
+  const double update_norm = sqrt(squares(gradient));
+  // phi(x) = x; a zero norm (a fresh bias, no gradient) means plain Adam.
+  const float trust = weight_norm > 0.0 && update_norm > 0.0
+                        ? (float)(weight_norm / update_norm)
+                        : 1.0f;
+  const float rate  = step->learning_rate * trust;
+  for (uint32_t r = 0; r < weight.rows; ++r) {
+    const float* const g = row(gradient, r);
+    float* const       w = row(weight, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < weight.columns; ++i) {
+      w[i] -= rate * g[i];
+    }
+  }
+}
+
+static void
+moving_average(Device* device, float decay, Tensor weight, Tensor average)
+{
+  (void)device;
+  for (uint32_t r = 0; r < weight.rows; ++r) {
+    const float* const w = row(weight, r);
+    float* const       a = row(average, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < weight.columns; ++i) {
+      a[i] = decay * a[i] + (1.0f - decay) * w[i];
+    }
+  }
+}
+
+const DeviceOps JOIN(cpu_ops_, CPU_VARIANT) = {
+  .name                     = "cpu " TEXT(CPU_VARIANT),
+  .allocate                 = cpu_allocate,
+  .release                  = cpu_release,
+  .write                    = cpu_write,
+  .read                     = cpu_read,
+  .close                    = cpu_close,
+  .fill                     = fill,
+  .copy                     = cpu_copy,
+  .matmul                   = cpu_matmul,
+  .broadcast_row            = broadcast_row,
+  .sum_rows                 = sum_rows,
+  .tanh                     = tanh_forward,
+  .tanh_backward            = tanh_backward,
+  .accumulate               = accumulate,
+  .lstm_cell                = lstm_cell,
+  .lstm_cell_backward       = lstm_cell_backward,
+  .overwrite_gates          = overwrite_gates,
+  .overwrite_gates_backward = overwrite_gates_backward,
+  .overwrite                = overwrite,
+  .overwrite_backward       = overwrite_backward,
+  .gather                   = gather,
+  .scatter_add              = scatter_add,
+  .sample                   = sample,
+  .select_rows              = select_rows,
+  .cross_entropy            = cross_entropy,
+  .squared_error            = squared_error,
+  .latent                   = latent,
+  .latent_backward          = latent_backward,
+  .normals                  = cpu_normals,
+  .uniforms                 = cpu_uniforms,
+  .square_sum               = square_sum,
+  .lamb                     = lamb,
+  .moving_average           = moving_average,
+};

@@ -1,0 +1,113 @@
+// The seam between the checked, device-neutral ops and one device's arithmetic.
+// Only kernels/ includes this.
+#pragma once
+
+#include "kernels.h"
+
+// One entry an op; shapes were checked by the caller (kernels/ops.c).
+typedef struct {
+  const char* name;
+  Status (*allocate)(Device* device, size_t count, float** out, Error* error);
+  void (*release)(Device* device, float* data);
+  void (*write)(Device* device, Tensor destination, const float* source);
+  void (*read)(Device* device, Tensor source, float* destination);
+  void (*close)(Device* device);
+
+  void (*fill)(Device*, Tensor x, float value);
+  void (*copy)(Device*, Tensor source, Tensor destination);
+  void (*matmul)(Device*,
+                 bool   ta,
+                 bool   tb,
+                 float  alpha,
+                 Tensor a,
+                 Tensor b,
+                 float  beta,
+                 Tensor c);
+  void (*broadcast_row)(Device*, Tensor bias, Tensor y);
+  void (*sum_rows)(Device*, Tensor x, float beta, Tensor out);
+  void (*tanh)(Device*, Tensor x, Tensor y);
+  void (*tanh_backward)(Device*, Tensor y, Tensor dy, Tensor dx);
+  void (*accumulate)(Device*, Tensor x, Tensor y);
+  void (*lstm_cell)(Device*, Tensor gates, Tensor c_prev, Tensor c, Tensor h);
+  void (*lstm_cell_backward)(Device*,
+                             Tensor gates,
+                             Tensor c_prev,
+                             Tensor c,
+                             Tensor dh,
+                             Tensor dc,
+                             Tensor dgates);
+  void (*overwrite_gates)(Device*, Tensor pre, Tensor keep, Tensor add);
+  void (*overwrite_gates_backward)(Device*,
+                                   Tensor pre,
+                                   Tensor dkeep,
+                                   Tensor dadd,
+                                   Tensor dpre);
+  void (*overwrite)(Device*, Tensor state, Tensor keep, Tensor add, Tensor out);
+  void (*overwrite_backward)(Device*,
+                             Tensor state,
+                             Tensor keep,
+                             Tensor dout,
+                             Tensor dstate,
+                             Tensor dkeep,
+                             Tensor dadd);
+  void (*gather)(Device*, Tensor table, Tensor index, Tensor out);
+  void (*scatter_add)(Device*, Tensor index, Tensor dout, Tensor dtable);
+  void (*sample)(Device*,
+                 Tensor logits,
+                 float  temperature,
+                 Tensor uniform,
+                 Tensor index);
+  void (*select_rows)(Device*, Tensor choice, Tensor a, Tensor b, Tensor out);
+  void (*cross_entropy)(Device*,
+                        Tensor logits,
+                        Tensor target,
+                        float  scale,
+                        Tensor loss,
+                        Tensor dlogits);
+  void (*squared_error)(Device*,
+                        Tensor y,
+                        Tensor target,
+                        float  scale,
+                        Tensor loss,
+                        Tensor dy);
+  void (*latent)(Device*, Tensor stats, Tensor noise, Tensor z);
+  void (*latent_backward)(Device*,
+                          Tensor stats,
+                          Tensor noise,
+                          Tensor dz,
+                          float  beta,
+                          float  free_nats,
+                          Tensor kl,
+                          Tensor dstats);
+  void (*normals)(Device*,
+                  uint64_t seed,
+                  RngUse   use,
+                  uint64_t first_index,
+                  uint64_t counter,
+                  Tensor   out);
+  void (*uniforms)(Device*,
+                   uint64_t seed,
+                   RngUse   use,
+                   uint64_t first_index,
+                   uint64_t counter,
+                   Tensor   out);
+  void (*square_sum)(Device*, Tensor x, float beta, Tensor out);
+  void (*lamb)(Device*,
+               const LambStep* step,
+               Tensor          square_sum,
+               Tensor          gradient,
+               Tensor          moment1,
+               Tensor          moment2,
+               Tensor          weight);
+  void (*moving_average)(Device*, float decay, Tensor weight, Tensor average);
+} DeviceOps;
+
+struct Device {
+  const DeviceOps* ops;
+  Error            error; // sticky
+};
+
+// The CPU's tables, one a variant; all but portable exist only on x86-64.
+extern const DeviceOps cpu_ops_portable;
+extern const DeviceOps cpu_ops_avx2;
+extern const DeviceOps cpu_ops_avx512;

@@ -1,0 +1,253 @@
+// The arithmetic, device-neutral: what networks, samplers and trainers are made
+// of. kernels/cpu is the specification; a device's own implementation must
+// match it within the tolerances of tests/parity.
+//
+// Tensors are row-major float matrices, possibly views with a row stride. Only
+// kernels dereference Tensor.data: it may be another device's memory. Sequences
+// are time-major: step t of a batch of B is rows [t*B, (t+1)*B). Indices (pitch
+// tokens) are whole numbers in float tensors [R, 1].
+//
+// Shapes are checked in every call. A mismatch or a device fault is sticky: it
+// is recorded in the device, the op and all later ones do nothing, and
+// device_status() tells. So a sequence of ops needs one check at its end.
+//
+// A Device and its tensors belong to one thread at a time.
+#pragma once
+
+#include "rng.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Device Device;
+
+typedef struct {
+  float*   data;
+  uint32_t rows;
+  uint32_t columns;
+  uint32_t stride; // floats from one row to the next, >= columns
+} Tensor;
+
+// --- Devices -------------------------------------------------------------
+
+// The CPU: single-threaded per Device (callers run one Device a core). Picks
+// AVX-512, AVX2 or portable code at run time; `variant` NULL, or one of
+// device_cpu_variants() to force one.
+Status device_open_cpu(const char* variant, Device** out, Error* error);
+void   device_close(Device* device);
+
+// Names that this machine can run, best first, NULL-terminated.
+const char* const* device_cpu_variants(void);
+
+const char* device_name(const Device* device); // "cpu avx2"
+
+// The first error since the device was opened or last cleared.
+Status device_status(const Device* device, Error* error);
+void   device_clear(Device* device);
+
+// --- Memory --------------------------------------------------------------
+
+// Zero-filled, rows start on 64-byte boundaries where columns allow.
+Status tensor_allocate(Device*  device,
+                       uint32_t rows,
+                       uint32_t columns,
+                       Tensor*  out,
+                       Error*   error);
+void   tensor_free(Device* device, Tensor* tensor);
+
+// Views. Out of range is a programming error and yields an empty view, which
+// every op then refuses.
+Tensor tensor_rows(Tensor tensor, uint32_t first, uint32_t count);
+Tensor tensor_columns(Tensor tensor, uint32_t first, uint32_t count);
+// rows x columns out of a flat [1, N] tensor, from element `offset`.
+Tensor tensor_reshape(Tensor   flat,
+                      size_t   offset,
+                      uint32_t rows,
+                      uint32_t columns);
+
+// Host copies: [rows, columns] packed.
+void tensor_write(Device* device, Tensor destination, const float* source);
+void tensor_read(Device* device, Tensor source, float* destination);
+
+void op_fill(Device* device, Tensor x, float value);
+void op_copy(Device* device, Tensor source, Tensor destination);
+
+// --- Linear algebra ------------------------------------------------------
+
+// C = alpha * op(A) op(B) + beta * C, op = transpose where the flag is set.
+// beta 0 does not read C.
+void op_matmul(Device* device,
+               bool    transpose_a,
+               bool    transpose_b,
+               float   alpha,
+               Tensor  a,
+               Tensor  b,
+               float   beta,
+               Tensor  c);
+
+// y[r, :] = bias[0, :] for every row; then a matmul with beta 1 adds to it.
+void op_broadcast_row(Device* device, Tensor bias, Tensor y);
+// out[0, :] = sum over rows of x + beta * out[0, :]; the gradient of a bias.
+void op_sum_rows(Device* device, Tensor x, float beta, Tensor out);
+
+// y = tanh(x) (x and y may be the same); dx = dy * (1 - y^2).
+void op_tanh(Device* device, Tensor x, Tensor y);
+void op_tanh_backward(Device* device, Tensor y, Tensor dy, Tensor dx);
+
+// y += x
+void op_accumulate(Device* device, Tensor x, Tensor y);
+
+// --- LSTM ----------------------------------------------------------------
+
+// One cell (Hochreiter and Schmidhuber 1997, with the forget gate of Gers
+// 2000). gates[B, 4H]: in, pre-activations in the order input, forget,
+// candidate, output; out, their activations. c = f * c_prev + i * g; h = o *
+// tanh(c).
+void op_lstm_cell(Device* device,
+                  Tensor  gates,
+                  Tensor  c_prev,
+                  Tensor  c,
+                  Tensor  h);
+// gates: the activations. dh[B, H]: gradient of h. dc[B, H]: in, gradient of c
+// from later steps; out, gradient of c_prev. dgates[B, 4H]: pre-activations'.
+void op_lstm_cell_backward(Device* device,
+                           Tensor  gates,
+                           Tensor  c_prev,
+                           Tensor  c,
+                           Tensor  dh,
+                           Tensor  dc,
+                           Tensor  dgates);
+
+// Memory overwrite (RESEARCH.md): a forget and an input gate driven by the
+// latent. From pre-activations pre[B, 3N] (forget, input, candidate):
+// keep = sigmoid(f), add = sigmoid(i) * tanh(g), each [B, N]. They do not
+// depend on the step, so they are computed once a window.
+void op_overwrite_gates(Device* device, Tensor pre, Tensor keep, Tensor add);
+void op_overwrite_gates_backward(Device* device,
+                                 Tensor  pre,
+                                 Tensor  dkeep,
+                                 Tensor  dadd,
+                                 Tensor  dpre);
+// out = state * keep + add, all [B, N].
+void op_overwrite(Device* device,
+                  Tensor  state,
+                  Tensor  keep,
+                  Tensor  add,
+                  Tensor  out);
+// dstate = dout * keep; dkeep += dout * state; dadd += dout. dout and dstate
+// may be the same.
+void op_overwrite_backward(Device* device,
+                           Tensor  state,
+                           Tensor  keep,
+                           Tensor  dout,
+                           Tensor  dstate,
+                           Tensor  dkeep,
+                           Tensor  dadd);
+
+// --- Tokens --------------------------------------------------------------
+
+// out[r, :] = table[index[r], :]
+void op_gather(Device* device, Tensor table, Tensor index, Tensor out);
+// dtable[index[r], :] += dout[r, :]
+void op_scatter_add(Device* device, Tensor index, Tensor dout, Tensor dtable);
+
+// Picks one column of each row of logits[R, V] into index[R, 1]: the largest
+// where temperature is 0, else by inverse transform of softmax(logits /
+// temperature) with uniform[R, 1] in [0, 1).
+void op_sample(Device* device,
+               Tensor  logits,
+               float   temperature,
+               Tensor  uniform,
+               Tensor  index);
+
+// choice[r] != 0 ? a[r, :] : b[r, :] -> out[r, :]
+void op_select_rows(Device* device,
+                    Tensor  choice,
+                    Tensor  a,
+                    Tensor  b,
+                    Tensor  out);
+
+// --- Losses: value and gradient in one pass --------------------------------
+
+// loss[r] = -ln softmax(logits[r])[target[r]]; dlogits = scale * (softmax -
+// one-hot).
+void op_cross_entropy(Device* device,
+                      Tensor  logits,
+                      Tensor  target,
+                      float   scale,
+                      Tensor  loss,
+                      Tensor  dlogits);
+// loss[r] = sum_c (y - target)^2; dy = scale * 2 (y - target).
+void op_squared_error(Device* device,
+                      Tensor  y,
+                      Tensor  target,
+                      float   scale,
+                      Tensor  loss,
+                      Tensor  dy);
+
+// --- Latent --------------------------------------------------------------
+
+// Reparameterisation (Kingma and Welling 2014): stats[B, 2Z] holds mu and
+// ln(sigma^2); z = mu + sigma * noise.
+void op_latent(Device* device, Tensor stats, Tensor noise, Tensor z);
+// kl[b] = KL(N(mu, sigma^2) || N(0, 1)) in nats. dstats = gradient of
+// dz . z + beta * max(kl - free_nats, 0) per window (MusicVAE, Roberts 2018).
+void op_latent_backward(Device* device,
+                        Tensor  stats,
+                        Tensor  noise,
+                        Tensor  dz,
+                        float   beta,
+                        float   free_nats,
+                        Tensor  kl,
+                        Tensor  dstats);
+
+// --- Random numbers: the same on every device up to rounding ----------------
+
+// Row r draws from rng_make(seed, use, first_index + r), from block `counter`.
+void op_normals(Device*  device,
+                uint64_t seed,
+                RngUse   use,
+                uint64_t first_index,
+                uint64_t counter,
+                Tensor   out);
+// One uniform a row: word 0 of block `counter`. out[R, 1].
+void op_uniforms(Device*  device,
+                 uint64_t seed,
+                 RngUse   use,
+                 uint64_t first_index,
+                 uint64_t counter,
+                 Tensor   out);
+
+// --- Optimiser -------------------------------------------------------------
+
+// out[0, 0] = sum of squares of x + beta * out[0, 0].
+void op_square_sum(Device* device, Tensor x, float beta, Tensor out);
+
+typedef struct {
+  float    learning_rate;
+  float    beta1;
+  float    beta2;
+  float    epsilon;
+  float    weight_decay;
+  float    clip_norm; // of the whole gradient; 0: no clipping
+  uint32_t step;      // from 1
+} LambStep;
+
+// LAMB (You et al. 2020, algorithm 2) on one tensor: Adam's bias-corrected
+// update plus decay, scaled by ||weight|| / ||update||. The gradient is first
+// scaled by clip_norm / sqrt(square_sum) where that is below 1; square_sum[1,
+// 1] is of the whole gradient.
+void op_lamb(Device*         device,
+             const LambStep* step,
+             Tensor          square_sum,
+             Tensor          gradient,
+             Tensor          moment1,
+             Tensor          moment2,
+             Tensor          weight);
+
+// average = decay * average + (1 - decay) * weight
+void op_moving_average(Device* device,
+                       float   decay,
+                       Tensor  weight,
+                       Tensor  average);

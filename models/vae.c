@@ -1,0 +1,511 @@
+// The VAE: its table of weights, its memory, and what callers ask of it.
+#include "vae_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// --- Weights -----------------------------------------------------------------
+
+Status
+vae_check_sizes(const VaeSizes* sizes, Error* error)
+{
+  const struct {
+    const char* name;
+    uint32_t    value;
+  } all[] = {
+    { "pitch_embedding", sizes->pitch_embedding },
+    { "encoder_hidden", sizes->encoder_hidden },
+    { "latent", sizes->latent },
+    { "decoder_hidden", sizes->decoder_hidden },
+  };
+  for (size_t i = 0; i < sizeof all / sizeof *all; ++i) {
+    if (all[i].value < 1 || all[i].value > VAE_SIZE_MAX) {
+      return error_set(error,
+                       STATUS_BAD_ARGUMENT,
+                       "%s is %u; it must be 1 to %u",
+                       all[i].name,
+                       all[i].value,
+                       VAE_SIZE_MAX);
+    }
+  }
+  return STATUS_OK;
+}
+
+size_t
+vae_parameters(const VaeSizes* sizes, VaeParameter* parameters)
+{
+  const uint32_t     in     = sizes->pitch_embedding + CHANNEL_COUNT;
+  const uint32_t     he     = sizes->encoder_hidden;
+  const uint32_t     h      = sizes->decoder_hidden;
+  const uint32_t     z      = sizes->latent;
+  const VaeParameter list[] = {
+    [PITCH_EMBEDDING]    = { "pitch_embedding",
+                             ENCODING_PITCHES,
+                             sizes->pitch_embedding,
+                             0 },
+    [FORWARD_INPUT]      = { "encoder.forward.input", 4 * he, in, 0 },
+    [FORWARD_RECURRENT]  = { "encoder.forward.recurrent", 4 * he, he, 0 },
+    [FORWARD_BIAS]       = { "encoder.forward.bias", 1, 4 * he, 0 },
+    [BACKWARD_INPUT]     = { "encoder.backward.input", 4 * he, in, 0 },
+    [BACKWARD_RECURRENT] = { "encoder.backward.recurrent", 4 * he, he, 0 },
+    [BACKWARD_BIAS]      = { "encoder.backward.bias", 1, 4 * he, 0 },
+    [LATENT_WEIGHT]     = { "encoder.latent.weight", STEPS * 2 * z, 2 * he, 0 },
+    [LATENT_BIAS]       = { "encoder.latent.bias", 1, 2 * z, 0 },
+    [DECODER_INPUT]     = { "decoder.input", 4 * h, in, 0 },
+    [DECODER_RECURRENT] = { "decoder.recurrent", 4 * h, h, 0 },
+    [DECODER_LATENT]    = { "decoder.latent.weight", STEPS * 4 * h, z, 0 },
+    [DECODER_BIAS]      = { "decoder.latent.bias", 1, STEPS * 4 * h, 0 },
+    [STATE_WEIGHT]      = { "decoder.state.weight", 2 * h, z, 0 },
+    [STATE_BIAS]        = { "decoder.state.bias", 1, 2 * h, 0 },
+    [OVERWRITE_WEIGHT]  = { "decoder.overwrite.weight", 6 * h, z, 0 },
+    [OVERWRITE_BIAS]    = { "decoder.overwrite.bias", 1, 6 * h, 0 },
+    [PITCH_HEAD]        = { "decoder.pitch.weight", ENCODING_PITCHES, h, 0 },
+    [CHANNEL_HEAD]      = { "decoder.channels.weight", CHANNEL_COUNT, h, 0 },
+    [HEAD_BIAS]         = { "decoder.head.bias", 1, HEAD_COLUMNS, 0 },
+  };
+  size_t offset = 0;
+  for (int i = 0; i < PARAMETER_END; ++i) {
+    parameters[i]        = list[i];
+    parameters[i].offset = offset;
+    offset += (size_t)list[i].rows * list[i].columns;
+  }
+  return offset;
+}
+
+static void
+view_parameters(const VaeParameter* table, Tensor flat, Tensor* views)
+{
+  for (int i = 0; i < PARAMETER_END; ++i) {
+    views[i] =
+      tensor_reshape(flat, table[i].offset, table[i].rows, table[i].columns);
+  }
+}
+
+static void
+add_to_columns(float* data, uint32_t first, uint32_t count, float value)
+{
+  for (uint32_t i = 0; i < count; ++i) {
+    data[first + i] += value;
+  }
+}
+
+Status
+vae_initialise(Vae* vae, uint64_t seed, Error* error)
+{
+  const size_t total = vae->weights.columns;
+  float* const data  = malloc(total * sizeof *data);
+  if (!data) {
+    return error_set(
+      error, STATUS_NO_MEMORY, "no memory for %zu weights", total);
+  }
+  const uint32_t he = vae->sizes.encoder_hidden;
+  const uint32_t h  = vae->sizes.decoder_hidden;
+  for (int i = 0; i < PARAMETER_END; ++i) {
+    const VaeParameter* const entry = &vae->table[i];
+    float* const              to    = data + entry->offset;
+    const size_t              count = (size_t)entry->rows * entry->columns;
+    const float               bound = entry->rows == 1 ? 0.0f
+                                      : i == PITCH_EMBEDDING
+                                        ? 1.0f
+                                        : 1.0f / sqrtf((float)entry->columns);
+    Rng rng = rng_make(seed, RNG_USE_WEIGHTS, (uint64_t)i);
+    for (size_t k = 0; k < count; ++k) {
+      to[k] = bound * (2.0f * rng_uniform(&rng) - 1.0f);
+    }
+  }
+  // Forget gates start open (Jozefowicz et al. 2015).
+  add_to_columns(data + vae->table[FORWARD_BIAS].offset, he, he, 1.0f);
+  add_to_columns(data + vae->table[BACKWARD_BIAS].offset, he, he, 1.0f);
+  for (uint32_t t = 0; t < STEPS; ++t) {
+    add_to_columns(
+      data + vae->table[DECODER_BIAS].offset, (4 * t + 1) * h, h, 1.0f);
+  }
+  tensor_write(vae->device, vae->weights, data);
+  free(data);
+  return device_status(vae->device, error);
+}
+
+// --- Memory
+// --------------------------------------------------------------------
+
+// Cuts tensors one after another out of a flat one, or only counts where that
+// is not there yet.
+typedef struct {
+  Tensor memory;
+  size_t used;
+} Cursor;
+
+static Tensor
+cut(Cursor* cursor, uint32_t rows, uint32_t columns)
+{
+  const size_t offset = cursor->used;
+  cursor->used += ((size_t)rows * columns + 15) / 16 * 16; // 64-byte starts
+  return cursor->memory.data
+           ? tensor_reshape(cursor->memory, offset, rows, columns)
+           : (Tensor){ 0 };
+}
+
+static void
+cut_training(Vae* vae, Cursor* m, uint32_t b)
+{
+  const uint32_t r  = STEPS * b;
+  const uint32_t he = vae->sizes.encoder_hidden;
+  const uint32_t h  = vae->sizes.decoder_hidden;
+  const uint32_t z  = vae->sizes.latent;
+  vae->force        = cut(m, r, 1);
+  vae->noise        = cut(m, b, z);
+  vae->loss         = cut(m, r, 1);
+  vae->dhead        = cut(m, r, HEAD_COLUMNS);
+  vae->dhidden_top  = cut(m, r, h);
+  vae->dgates       = cut(m, r, 4 * h);
+  vae->dstate       = cut(m, b, 2 * h);
+  vae->draw         = cut(m, b, 2 * h);
+  vae->dkeep        = cut(m, b, 2 * h);
+  vae->dadd         = cut(m, b, 2 * h);
+  vae->dpre         = cut(m, b, 6 * h);
+  vae->dz           = cut(m, b, z);
+  vae->kl           = cut(m, b, 1);
+  vae->dstats       = cut(m, b, 2 * z);
+  vae->dhidden      = cut(m, r, 2 * he);
+  vae->dh           = cut(m, b, he);
+  vae->dc           = cut(m, b, he);
+  vae->dx           = cut(m, r, vae->sizes.pitch_embedding + CHANNEL_COUNT);
+  for (int i = 0; i < 2; ++i) {
+    vae->direction[i].dgates = cut(m, r, 4 * he);
+  }
+}
+
+// Lays every tensor out for a batch of `b`; returns the floats used.
+static size_t
+lay_out(Vae* vae, uint32_t b)
+{
+  const uint32_t r  = STEPS * b;
+  const uint32_t in = vae->sizes.pitch_embedding + CHANNEL_COUNT;
+  const uint32_t he = vae->sizes.encoder_hidden;
+  const uint32_t h  = vae->sizes.decoder_hidden;
+  const uint32_t z  = vae->sizes.latent;
+  Cursor         m  = { .memory = vae->memory };
+  vae->batch        = b;
+  vae->pitch        = cut(&m, r, 1);
+  vae->channels     = cut(&m, r, CHANNEL_COUNT);
+  vae->z            = cut(&m, b, z);
+  vae->x            = cut(&m, r, in);
+  for (int i = 0; i < 2; ++i) {
+    vae->direction[i].gates = cut(&m, r, 4 * he);
+    vae->direction[i].c     = cut(&m, r, he);
+  }
+  vae->hidden       = cut(&m, r, 2 * he);
+  vae->stats        = cut(&m, b, 2 * z);
+  vae->latent_gates = cut(&m, b, STEPS * 4 * h);
+  vae->pre          = cut(&m, b, 6 * h);
+  vae->keep         = cut(&m, b, 2 * h);
+  vae->add          = cut(&m, b, 2 * h);
+  vae->state        = cut(&m, r + b, 2 * h);
+  vae->raw          = cut(&m, r, 2 * h);
+  vae->gates        = cut(&m, r, 4 * h);
+  vae->fed_pitch    = cut(&m, r, 1);
+  vae->fed_channels = cut(&m, r, CHANNEL_COUNT);
+  vae->fed          = cut(&m, r, in);
+  vae->head         = cut(&m, r, HEAD_COLUMNS);
+  vae->chosen       = cut(&m, r, 1);
+  vae->uniform      = cut(&m, b, 1);
+  if (vae->training) {
+    cut_training(vae, &m, b);
+  }
+  return m.used;
+}
+
+// Lays out anew when the batch differs from the last call's.
+static void
+set_batch(Vae* vae, uint32_t batch)
+{
+  if (vae->batch != batch) {
+    lay_out(vae, batch);
+  }
+}
+
+static Status
+allocate(Vae* vae, const Vae* owner, Error* error)
+{
+  Device* const device = vae->device;
+  const size_t  total  = vae_parameters(&vae->sizes, vae->table);
+  const size_t  floats = lay_out(vae, vae->batch_max);
+  if (total > UINT32_MAX || floats > UINT32_MAX) {
+    return error_set(error,
+                     STATUS_LIMIT,
+                     "a batch of %u windows is too large for this network",
+                     vae->batch_max);
+  }
+  const uint32_t he     = vae->sizes.encoder_hidden;
+  Status         status = STATUS_OK;
+  if (owner) {
+    vae->weights = owner->weights;
+  } else {
+    vae->owns_weights = true;
+    status = tensor_allocate(device, 1, (uint32_t)total, &vae->weights, error);
+  }
+  if (status == STATUS_OK && vae->training) {
+    status =
+      tensor_allocate(device, 1, (uint32_t)total, &vae->gradients, error);
+  }
+  if (status == STATUS_OK) {
+    status = tensor_allocate(device, vae->batch_max, he, &vae->zero, error);
+  }
+  if (status == STATUS_OK) {
+    status = tensor_allocate(device, 1, (uint32_t)floats, &vae->memory, error);
+  }
+  return status;
+}
+
+Status
+vae_create(Device*         device,
+           const VaeSizes* sizes,
+           uint32_t        batch_max,
+           bool            training,
+           const Vae*      owner,
+           Vae**           out,
+           Error*          error)
+{
+  *out          = NULL;
+  Status status = vae_check_sizes(sizes, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
+  Vae* const vae = calloc(1, sizeof *vae);
+  if (!vae) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory for a VAE");
+  }
+  vae->device    = device;
+  vae->sizes     = *sizes;
+  vae->batch_max = batch_max;
+  vae->training  = training;
+  status         = allocate(vae, owner, error);
+  if (status != STATUS_OK) {
+    vae_free(vae);
+    return status;
+  }
+  view_parameters(vae->table, vae->weights, vae->p);
+  if (training) {
+    view_parameters(vae->table, vae->gradients, vae->g);
+  }
+  lay_out(vae, batch_max);
+  *out = vae;
+  return STATUS_OK;
+}
+
+void
+vae_free(Vae* vae)
+{
+  if (!vae) {
+    return;
+  }
+  if (vae->owns_weights) {
+    tensor_free(vae->device, &vae->weights);
+  }
+  tensor_free(vae->device, &vae->gradients);
+  tensor_free(vae->device, &vae->zero);
+  tensor_free(vae->device, &vae->memory);
+  free(vae);
+}
+
+Tensor
+vae_weights(const Vae* vae)
+{
+  return vae->weights;
+}
+
+Tensor
+vae_gradients(const Vae* vae)
+{
+  return vae->gradients;
+}
+
+// --- Use
+// -----------------------------------------------------------------------
+
+void
+vae_encode(Vae*         vae,
+           uint32_t     count,
+           const float* pitch,
+           const float* channels,
+           float*       mean,
+           float*       log_variance)
+{
+  Device* const  device = vae->device;
+  const uint32_t z      = vae->sizes.latent;
+  set_batch(vae, count);
+  tensor_write(device, vae->pitch, pitch);
+  tensor_write(device, vae->channels, channels);
+  vae_encoder_forward(vae);
+  tensor_read(device, tensor_columns(vae->stats, 0, z), mean);
+  if (log_variance) {
+    tensor_read(device, tensor_columns(vae->stats, z, z), log_variance);
+  }
+}
+
+static Tensor
+pitch_logits(const Vae* vae, uint32_t t)
+{
+  return tensor_columns(at_step(vae, vae->head, t), 0, ENCODING_PITCHES);
+}
+
+static Tensor
+channel_head(const Vae* vae, uint32_t t)
+{
+  return tensor_columns(
+    at_step(vae, vae->head, t), ENCODING_PITCHES, CHANNEL_COUNT);
+}
+
+// Chooses the pitches of step t from its logits.
+static void
+choose(Vae*     vae,
+       uint32_t t,
+       float    temperature,
+       uint64_t seed,
+       uint64_t first_window)
+{
+  op_uniforms(vae->device, seed, RNG_USE_TOKENS, first_window, t, vae->uniform);
+  op_sample(vae->device,
+            pitch_logits(vae, t),
+            temperature,
+            vae->uniform,
+            at_step(vae, vae->chosen, t));
+}
+
+static void
+feed_start(Vae* vae)
+{
+  op_fill(
+    vae->device, at_step(vae, vae->fed_pitch, 0), (float)ENCODING_START_PITCH);
+  op_fill(vae->device, at_step(vae, vae->fed_channels, 0), 0.0f);
+}
+
+void
+vae_decode(Vae*         vae,
+           uint32_t     count,
+           const float* z,
+           float        temperature,
+           uint64_t     seed,
+           uint64_t     first_window,
+           float*       pitch,
+           float*       channels)
+{
+  Device* const device = vae->device;
+  set_batch(vae, count);
+  tensor_write(device, vae->z, z);
+  vae_decoder_begin(vae);
+  feed_start(vae);
+  for (uint32_t t = 0; t < STEPS; ++t) {
+    vae_decoder_step(vae, t);
+    choose(vae, t, temperature, seed, first_window);
+    if (t + 1 < STEPS) {
+      op_copy(device,
+              at_step(vae, vae->chosen, t),
+              at_step(vae, vae->fed_pitch, t + 1));
+      op_copy(
+        device, channel_head(vae, t), at_step(vae, vae->fed_channels, t + 1));
+    }
+  }
+  tensor_read(device, vae->chosen, pitch);
+  tensor_read(device,
+              tensor_columns(vae->head, ENCODING_PITCHES, CHANNEL_COUNT),
+              channels);
+}
+
+// --- Training
+// --------------------------------------------------------------------
+
+// Runs the decoder, feeding the true previous note where `force` says so.
+static void
+decode_forced(Vae* vae, const VaeBatch* batch)
+{
+  Device* const device = vae->device;
+  vae_decoder_begin(vae);
+  feed_start(vae);
+  for (uint32_t t = 0; t < STEPS; ++t) {
+    vae_decoder_step(vae, t);
+    if (t + 1 == STEPS) {
+      break;
+    }
+    choose(vae, t, 1.0f, batch->seed, batch->first_window);
+    const Tensor force = at_step(vae, vae->force, t + 1);
+    op_select_rows(device,
+                   force,
+                   at_step(vae, vae->pitch, t),
+                   at_step(vae, vae->chosen, t),
+                   at_step(vae, vae->fed_pitch, t + 1));
+    op_select_rows(device,
+                   force,
+                   at_step(vae, vae->channels, t),
+                   channel_head(vae, t),
+                   at_step(vae, vae->fed_channels, t + 1));
+  }
+}
+
+static double
+total(Vae* vae, Tensor loss)
+{
+  float        values[256];
+  double       sum = 0.0;
+  const size_t all = loss.rows;
+  for (size_t first = 0; first < all; first += 256) {
+    const uint32_t count = (uint32_t)(all - first < 256 ? all - first : 256);
+    tensor_read(vae->device, tensor_rows(loss, (uint32_t)first, count), values);
+    for (uint32_t i = 0; i < count; ++i) {
+      sum += (double)values[i];
+    }
+  }
+  return sum;
+}
+
+// Losses and their gradients at the heads.
+static void
+score(Vae* vae, const VaeBatch* batch, VaeLoss* loss)
+{
+  Device* const device = vae->device;
+  op_cross_entropy(device,
+                   tensor_columns(vae->head, 0, ENCODING_PITCHES),
+                   vae->pitch,
+                   batch->gradient_scale,
+                   vae->loss,
+                   tensor_columns(vae->dhead, 0, ENCODING_PITCHES));
+  loss->pitch_nats += total(vae, vae->loss);
+  for (uint32_t i = 0; i < CHANNEL_COUNT; ++i) {
+    const uint32_t column = ENCODING_PITCHES + i;
+    op_squared_error(device,
+                     tensor_columns(vae->head, column, 1),
+                     tensor_columns(vae->channels, i, 1),
+                     batch->gradient_scale * batch->channel_weight,
+                     vae->loss,
+                     tensor_columns(vae->dhead, column, 1));
+    loss->squared_error[i] += total(vae, vae->loss);
+  }
+}
+
+void
+vae_train_step(Vae* vae, const VaeBatch* batch, VaeLoss* loss)
+{
+  Device* const device = vae->device;
+  set_batch(vae, batch->count);
+  tensor_write(device, vae->pitch, batch->pitch);
+  tensor_write(device, vae->channels, batch->channels);
+  tensor_write(device, vae->force, batch->force);
+  vae_encoder_forward(vae);
+  op_normals(
+    device, batch->seed, RNG_USE_LATENT, batch->first_window, 0, vae->noise);
+  op_latent(device, vae->stats, vae->noise, vae->z);
+  decode_forced(vae, batch);
+  score(vae, batch, loss);
+  vae_decoder_backward(vae);
+  op_latent_backward(device,
+                     vae->stats,
+                     vae->noise,
+                     vae->dz,
+                     batch->gradient_scale * batch->beta,
+                     batch->free_nats,
+                     vae->kl,
+                     vae->dstats);
+  loss->kl_nats += total(vae, vae->kl);
+  vae_encoder_backward(vae);
+}

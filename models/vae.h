@@ -1,0 +1,108 @@
+// The LSTM VAE over windows of WINDOW_NOTES events: a bidirectional LSTM
+// encoder to a Gaussian latent, and an autoregressive LSTM decoder whose state
+// is overwritten from the latent after every step (RESEARCH.md: "memory
+// overwrite module"). Forward, backward and free running, on any device.
+//
+// A Vae belongs to the thread of its Device; all memory is taken at creation.
+// Ops report through device_status().
+#pragma once
+
+#include "encoding.h"
+#include "kernels.h"
+#include "limits.h"
+
+#include <stddef.h>
+
+typedef struct {
+  uint32_t pitch_embedding; // width of the pitch embedding
+  uint32_t encoder_hidden;  // of each direction
+  uint32_t latent;
+  uint32_t decoder_hidden;
+} VaeSizes;
+
+#define VAE_SIZE_MAX 1024u // of any of the sizes
+
+// One named weight. All are views of one flat tensor, in this order.
+typedef struct {
+  const char* name;
+  uint32_t    rows;
+  uint32_t    columns;
+  size_t      offset; // floats from the start of the flat tensor
+} VaeParameter;
+
+#define VAE_PARAMETER_COUNT 20
+
+typedef struct Vae Vae;
+
+Status vae_check_sizes(const VaeSizes* sizes, Error* error);
+// Fills parameters[VAE_PARAMETER_COUNT]; returns the number of floats in all.
+size_t vae_parameters(const VaeSizes* sizes, VaeParameter* parameters);
+
+// `batch_max`: windows of one call at most. `training` adds gradients and what
+// the backward pass keeps. `owner`: whose weights are used (read only, so that
+// several devices' Vaes can share them), or NULL for its own, zero-filled.
+Status vae_create(Device*         device,
+                  const VaeSizes* sizes,
+                  uint32_t        batch_max,
+                  bool            training,
+                  const Vae*      owner,
+                  Vae**           out,
+                  Error*          error);
+void   vae_free(Vae* vae);
+
+Tensor vae_weights(const Vae* vae);   // flat [1, N]
+Tensor vae_gradients(const Vae* vae); // flat [1, N], of a training Vae
+// Uniform in +-1/sqrt(fan in), embedding in +-1, forget biases 1.
+Status vae_initialise(Vae* vae, uint64_t seed, Error* error);
+
+// --- Use -------------------------------------------------------------------
+
+// Host arrays are time-major: pitch[WINDOW_NOTES][count], channels
+// [WINDOW_NOTES][count][CHANNEL_COUNT].
+
+// mean[count][latent], and log_variance[count][latent] unless NULL.
+void vae_encode(Vae*         vae,
+                uint32_t     count,
+                const float* pitch,
+                const float* channels,
+                float*       mean,
+                float*       log_variance);
+
+// Free running from latents z[count][latent]: each step is fed what the last
+// one chose. Row r draws its pitches from rng stream (seed, RNG_USE_TOKENS,
+// first_window + r), one block a note.
+void vae_decode(Vae*         vae,
+                uint32_t     count,
+                const float* z,
+                float        temperature,
+                uint64_t     seed,
+                uint64_t     first_window,
+                float*       pitch,
+                float*       channels);
+
+// --- Training ----------------------------------------------------------------
+
+typedef struct {
+  uint32_t     count;    // windows of this call
+  const float* pitch;    // [WINDOW_NOTES][count]
+  const float* channels; // [WINDOW_NOTES][count][CHANNEL_COUNT]
+  const float* force; // [WINDOW_NOTES][count]: 1 feeds the true previous note
+                      // (teacher forcing), 0 the decoder's own
+  uint64_t seed;      // noise: row r has stream first_window + r
+  uint64_t first_window;
+  float    gradient_scale; // 1 / windows of the whole batch
+  float    channel_weight; // of the squared errors
+  float    beta;           // of the KL term
+  float    free_nats;      // KL a window that costs nothing
+} VaeBatch;
+
+typedef struct {
+  double pitch_nats;                   // cross-entropy, summed over notes
+  double squared_error[CHANNEL_COUNT]; // summed over notes
+  double kl_nats;                      // summed over windows
+} VaeLoss;
+
+// Forward and backward; adds to vae_gradients() and to `loss`. The gradient is
+// that of gradient_scale * sum over windows of [cross-entropy + channel_weight
+// * squared error + beta * max(KL - free_nats, 0)].
+void vae_train_step(Vae* vae, const VaeBatch* batch, VaeLoss* loss);
