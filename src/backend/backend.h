@@ -12,6 +12,7 @@
 #include "status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 // Takes one three-byte MIDI message at `offset_frames` from the span's start.
@@ -53,6 +54,7 @@ typedef struct {
   uint32_t sample_rate_hz;
   uint32_t period_frames; // of the last span
   uint32_t xrun_count;
+  uint32_t dropped_count;    // taken by the sink, refused by the system
   uint32_t connection_count; // inputs that listen to meander:notes
   char     text[160];        // e.g. "JACK 'default', 48000 Hz, period 256"
 } BackendStatus;
@@ -70,6 +72,9 @@ struct Backend {
   void (*close)(Backend* backend);
   // Connects newly seen ports that match, reads the state. Every 20 to 100 ms.
   void (*poll)(Backend* backend, BackendStatus* status);
+  // Names the inputs that could be connected, with ", " between; empty when
+  // there is none. May be NULL.
+  void (*list_inputs)(Backend* backend, char* text, size_t size_bytes);
 };
 
 // Open: makes the client and the port "notes"; process is not yet called.
