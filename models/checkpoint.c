@@ -271,8 +271,10 @@ checkpoint_tensor(const Checkpoint* checkpoint,
     return checkpoint_error(
       error, STATUS_BAD_FILE, checkpoint->path, name, "missing");
   }
-  if (tensor->dim_count != dim_count ||
-      memcmp(tensor->dims, dims, dim_count * sizeof *dims) != 0) {
+  const int same_dims =
+    tensor->dim_count == dim_count &&
+    (dim_count == 0 || !memcmp(tensor->dims, dims, dim_count * sizeof *dims));
+  if (!same_dims) {
     char found[64];
     char expected[64];
     print_shape(found, tensor->dims, tensor->dim_count);
