@@ -560,9 +560,8 @@ convert(Reader* r, SmfNotes* out)
     smf_notes_free(out);
     return error_set(r->error,
                      STATUS_LIMIT,
-                     "byte %zu: the music lasts %.0f hours (at most %.0f)",
+                     "byte %zu: the music lasts more than %.0f hours",
                      r->at,
-                     length / 3600.0,
                      SMF_SECONDS_MAX / 3600.0);
   }
   return STATUS_OK;
