@@ -1,0 +1,478 @@
+// Playing live, from start to the last note-off.
+#include "app.h"
+
+#include "backend_choice.h"
+#include "live/process_setup.h"
+#include "live/worker.h"
+#include "provenance.h"
+#include "record.h"
+#include "view/view.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+// How long the control loop sleeps: short until the first note was seen.
+#define LOOP_NS 20000000
+#define LOOP_FIRST_NS 2000000
+#define RECONNECT_S 1.0
+// How long process may take to end all notes before it is given up.
+#define END_S_MAX 1.0
+
+typedef struct {
+  const Options* options;
+  Model*         model;
+  Process        process;
+  Worker         worker;
+  Recorder       recorder;
+  View           view;
+  FILE*          trace;
+
+  Choice        choice;
+  BackendConfig config;
+  Backend*      backend; // NULL while the server is gone
+  BackendStatus status;
+  uint32_t      sample_rate_hz; // of the session
+  double        start_s;
+  double        retry_s; // when to look for the server again
+  bool          heard_first;
+  bool          told_retry; // the reason for waiting was logged
+} App;
+
+static atomic_int signal_count;
+
+static void
+on_signal(int number)
+{
+  (void)number;
+  atomic_fetch_add(&signal_count, 1);
+}
+
+static void
+catch_signals(void)
+{
+  const struct sigaction catch  = { .sa_handler = on_signal,
+                                    .sa_flags   = SA_RESTART };
+  const struct sigaction ignore = { .sa_handler = SIG_IGN };
+  sigaction(SIGINT, &catch, NULL);
+  sigaction(SIGTERM, &catch, NULL);
+  sigaction(SIGHUP, &catch, NULL);
+  sigaction(SIGPIPE, &ignore, NULL);
+  sigaction(SIGXFSZ, &ignore, NULL); // a write fails instead
+}
+
+static double
+now_s(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+// Since the kernel started this process, libraries loaded and all.
+static double
+process_age_s(void)
+{
+  char        text[1024] = "";
+  FILE* const file       = fopen("/proc/self/stat", "re");
+  if (!file) {
+    return 0;
+  }
+  const size_t length = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[length] = '\0';
+  // The name in brackets may hold anything; starttime is field 22.
+  const char* field = strrchr(text, ')');
+  for (int i = 2; field && i < 22; ++i) {
+    field = strchr(field + 1, ' ');
+  }
+  struct timespec now;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return field ? (double)now.tv_sec + 1e-9 * (double)now.tv_nsec -
+                   strtod(field, NULL) / (double)sysconf(_SC_CLK_TCK)
+               : 0;
+}
+
+static void
+hear(App* app, const PlayedEvent* event)
+{
+  if (!app->heard_first && (event->message[0] & 0xf0) == 0x90) {
+    app->heard_first = true;
+    view_log(&app->view,
+             "first note %.0f ms after the program's start",
+             1e3 * process_age_s());
+  }
+  recorder_add(&app->recorder,
+               event->frame - atomic_load(&app->worker.origin_frame),
+               event->message);
+  view_played(&app->view, event->message);
+  if (app->trace) {
+    fprintf(app->trace,
+            "%" PRIu64 " %u %u %u\n",
+            event->frame,
+            event->message[0],
+            event->message[1],
+            event->message[2]);
+  }
+}
+
+static void
+drain(App* app)
+{
+  PlayedEvent event;
+  while (process_read_played(&app->process, &event)) {
+    hear(app, &event);
+  }
+}
+
+static Status
+start_backend(App* app, Error* error)
+{
+  process_connect(&app->process);
+  const Status status = app->backend->start(app->backend, error);
+  if (status) {
+    app->backend->close(app->backend);
+    app->backend = NULL;
+  }
+  return status;
+}
+
+static void
+lose_backend(App* app)
+{
+  view_log(&app->view,
+           "%s: the server is gone; looking for it once a second",
+           app->backend->name);
+  app->backend->stop(app->backend);
+  app->backend->close(app->backend);
+  app->backend    = NULL;
+  app->retry_s    = now_s() + RECONNECT_S;
+  app->told_retry = false;
+}
+
+// The session clock cannot change its rate.
+static Status
+check_rate(const App* app, Error* error)
+{
+  if (app->status.sample_rate_hz == app->sample_rate_hz) {
+    return STATUS_OK;
+  }
+  return error_set(error,
+                   STATUS_UNAVAILABLE,
+                   "the server is back at %u Hz, this session runs at %u Hz: "
+                   "start meander anew, or the server at the old rate",
+                   app->status.sample_rate_hz,
+                   app->sample_rate_hz);
+}
+
+static void
+try_reconnect(App* app)
+{
+  Error error;
+  char  why[16];
+  app->retry_s = now_s() + RECONNECT_S;
+  if (backend_open_choice(
+        &app->choice, &app->config, &app->backend, why, sizeof why, &error)) {
+    return;
+  }
+  app->backend->poll(app->backend, &app->status);
+  if (check_rate(app, &error)) {
+    app->backend->close(app->backend);
+    app->backend = NULL;
+  } else if (!start_backend(app, &error)) {
+    view_log(&app->view, "playing again to %s", app->status.text);
+    return;
+  }
+  if (!app->told_retry) {
+    view_log(&app->view, "%s", error.text);
+    app->told_retry = true;
+  }
+}
+
+static void
+draw(App* app)
+{
+  const ProcessCounters* const  counters = &app->process.counters;
+  const LatencyHistogram* const latency  = &app->worker.generation;
+  const uint64_t   planned   = atomic_load(&app->process.planned_until);
+  const uint64_t   processed = atomic_load(&app->process.processed_until);
+  const bool       ahead     = planned > processed && planned != UINT64_MAX;
+  const ViewStatus status    = {
+       .backend          = app->backend ? app->backend->name : "lost",
+       .connection_count = app->status.connection_count,
+       .buffered_s =
+      ahead ? (double)(planned - processed) / app->sample_rate_hz : 0,
+       .generation_p50_ms = 1e3 * latency_percentile_s(latency, 0.50),
+       .generation_p99_ms = 1e3 * latency_percentile_s(latency, 0.99),
+       .notes             = atomic_load(&counters->notes),
+       .late              = atomic_load(&counters->late),
+       .dropped           = atomic_load(&counters->dropped),
+       .starved           = atomic_load(&counters->spans_starved),
+       .xruns             = app->status.xrun_count,
+  };
+  view_draw(&app->view, now_s(), &status);
+}
+
+static bool
+is_over(const App* app)
+{
+  const double seconds = app->options->seconds;
+  if (atomic_load(&signal_count) || atomic_load(&app->worker.failed)) {
+    return true;
+  }
+  if (seconds < 0) {
+    return false;
+  }
+  if (!app->backend) {
+    return now_s() - app->start_s > seconds;
+  }
+  const uint64_t origin = atomic_load(&app->worker.origin_frame);
+  return origin != WORKER_NO_ORIGIN &&
+         atomic_load(&app->process.processed_until) >
+           origin + (uint64_t)(seconds * app->sample_rate_hz + 0.5);
+}
+
+static void
+loop(App* app)
+{
+  while (!is_over(app)) {
+    clock_nanosleep(CLOCK_MONOTONIC,
+                    0,
+                    &(struct timespec){
+                      .tv_nsec = app->heard_first ? LOOP_NS : LOOP_FIRST_NS },
+                    NULL);
+    drain(app);
+    if (app->backend) {
+      app->backend->poll(app->backend, &app->status);
+      if (app->status.lost) {
+        lose_backend(app);
+      }
+    } else if (now_s() >= app->retry_s) {
+      try_reconnect(app);
+    }
+    draw(app);
+  }
+}
+
+// Every note ends, then process is no longer called, then the worker stops.
+static void
+end_music(App* app)
+{
+  atomic_store(&app->process.end_requested, true);
+  if (app->backend) {
+    const double deadline_s = now_s() + END_S_MAX;
+    while (!atomic_load(&app->process.ended) && now_s() < deadline_s) {
+      clock_nanosleep(CLOCK_MONOTONIC,
+                      0,
+                      &(struct timespec){ .tv_nsec = LOOP_FIRST_NS },
+                      NULL);
+      app->backend->poll(app->backend, &app->status);
+      if (app->status.lost) {
+        break;
+      }
+    }
+    app->backend->stop(app->backend);
+    app->backend->close(app->backend);
+    app->backend = NULL;
+  }
+  worker_stop(&app->worker);
+  drain(app);
+}
+
+static void
+tell_inputs(App* app)
+{
+  char inputs[512] = "";
+  if (app->backend->list_inputs) {
+    app->backend->list_inputs(app->backend, inputs, sizeof inputs);
+  }
+  if (app->status.connection_count || app->choice == BACKEND_NULL) {
+    return;
+  }
+  if (*inputs) {
+    view_log(&app->view,
+             "nothing listens yet; inputs that --connect could name: %s",
+             inputs);
+  } else {
+    view_log(&app->view,
+             "nothing listens yet and there is no MIDI input: start a synth, "
+             "then connect it to meander:notes");
+  }
+}
+
+static Status
+open_backend(App* app, Error* error)
+{
+  const Options* const options = app->options;
+  char                 why[420];
+  app->choice         = options->backend;
+  app->config         = (BackendConfig){ .client_name     = "meander",
+                                         .server_name     = options->jack_server,
+                                         .connect_pattern = options->connect_pattern,
+                                         .sample_rate_hz  = options->sample_rate_hz,
+                                         .period_frames   = options->period_frames,
+                                         .alsa_timing     = options->alsa_timing,
+                                         .process         = process_span,
+                                         .process_context = &app->process };
+  const Status status = backend_open_choice(
+    &app->choice, &app->config, &app->backend, why, sizeof why, error);
+  if (status) {
+    return status;
+  }
+  app->backend->poll(app->backend, &app->status);
+  app->sample_rate_hz = app->status.sample_rate_hz;
+  view_log(&app->view,
+           "backend %s (%s): %s",
+           app->backend->name,
+           why,
+           app->status.text);
+  return STATUS_OK;
+}
+
+static Status
+start(App* app, Error* error)
+{
+  const Options* const options = app->options;
+  Status               status  = STATUS_OK;
+  if (options->record_path) {
+    status = record_check_target(options->record_path, error);
+  }
+  if (!status && options->trace_path) {
+    app->trace = fopen(options->trace_path, "we");
+    if (!app->trace) {
+      status = error_set(error,
+                         STATUS_IO,
+                         "%s: cannot write: %s",
+                         options->trace_path,
+                         strerror(errno));
+    }
+  }
+  if (status ||
+      (status = model_load(options->model_path, 1, &app->model, error)) ||
+      (status = process_init(&app->process, error))) {
+    return status;
+  }
+  worker_init(&app->worker,
+              &app->process,
+              app->model,
+              &options->params,
+              options->seed,
+              options->seconds);
+  view_log(&app->view,
+           "seed %" PRIu64 ", model %s %s",
+           options->seed,
+           model_kind(app->model),
+           model_digest(app->model));
+  if ((status = worker_prime(&app->worker, error)) ||
+      (status = open_backend(app, error)) ||
+      (status = worker_start(&app->worker, app->sample_rate_hz, error)) ||
+      (status = start_backend(app, error))) {
+    return status;
+  }
+  app->start_s = now_s();
+  app->backend->poll(app->backend, &app->status);
+  tell_inputs(app);
+  return STATUS_OK;
+}
+
+static Status
+finish_files(App* app, Error* error)
+{
+  Status status = STATUS_OK;
+  if (app->trace) {
+    const bool failed = ferror(app->trace) | fclose(app->trace);
+    app->trace        = NULL;
+    if (failed) {
+      status = error_set(error,
+                         STATUS_IO,
+                         "%s: could not be written whole",
+                         app->options->trace_path);
+    }
+  }
+  if (app->options->record_path) {
+    // A note whose off could not be written any more ends where time did.
+    const uint64_t origin = atomic_load(&app->worker.origin_frame);
+    const uint64_t end    = atomic_load(&app->process.processed_until);
+    recorder_finish(&app->recorder, end > origin ? end - origin : 0);
+    char text[PROVENANCE_BYTES_MAX];
+    provenance_format(app->options, app->model, text);
+    const Status written = recorder_write(&app->recorder,
+                                          app->options->record_path,
+                                          app->sample_rate_hz,
+                                          text,
+                                          error);
+    status               = written ? written : status;
+  }
+  return status;
+}
+
+static void
+tell_end(App* app)
+{
+  const ProcessCounters* const counters = &app->process.counters;
+  view_log(&app->view,
+           "played %" PRIu64 " notes: %" PRIu64 " late, %" PRIu64
+           " dropped, %" PRIu64 " cut by the same key, %" PRIu64
+           " offs retried, %" PRIu64 " spans starved, %" PRIu64
+           " reports lost, %u xruns",
+           atomic_load(&counters->notes),
+           atomic_load(&counters->late),
+           atomic_load(&counters->dropped),
+           atomic_load(&counters->retriggered),
+           atomic_load(&counters->offs_retried),
+           atomic_load(&counters->spans_starved),
+           atomic_load(&counters->reports_lost),
+           app->status.xrun_count);
+}
+
+static Status
+run(App* app, Error* error)
+{
+  Status status = start(app, error);
+  if (status) {
+    worker_stop(&app->worker);
+    return status;
+  }
+  loop(app);
+  end_music(app);
+  tell_end(app);
+  status = finish_files(app, error);
+  if (!status && atomic_load(&app->worker.failed)) {
+    *error = app->worker.error;
+    status = error->status;
+  }
+  return status;
+}
+
+Status
+app_run(const Options* options, Error* error)
+{
+  App* const app = calloc(1, sizeof *app);
+  if (!app) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory to play");
+  }
+  app->options = options;
+  catch_signals();
+  rt_init();
+  view_open(&app->view);
+  const Status status = run(app, error);
+  view_close(&app->view);
+  if (app->backend) {
+    app->backend->close(app->backend);
+  }
+  if (app->trace) {
+    fclose(app->trace);
+  }
+  recorder_free(&app->recorder);
+  process_free(&app->process);
+  if (app->model) {
+    model_free(app->model);
+  }
+  free(app);
+  return status;
+}

@@ -1,0 +1,83 @@
+// Where shipped files are.
+#include "data_path.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+size_t
+data_directories(char paths[DATA_DIRECTORIES_MAX][1024])
+{
+  size_t            count = 0;
+  const char* const named = getenv("MEANDER_DATA");
+  if (named && *named && strlen(named) < 1024) {
+    snprintf(paths[count++], 1024, "%s", named);
+  }
+  char          exe[1024];
+  const ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 4);
+  if (length > 0) {
+    exe[length]       = '\0';
+    char* const slash = strrchr(exe, '/');
+    if (slash) {
+      strcpy(slash, "/..");
+      snprintf(paths[count++], 1024, "%s", exe);
+    }
+  }
+  snprintf(paths[count++], 1024, "%s", MEANDER_INSTALLED_DATA);
+  return count;
+}
+
+bool
+data_find(const char* relative, char* path, size_t size)
+{
+  char         paths[DATA_DIRECTORIES_MAX][1024];
+  const size_t count = data_directories(paths);
+  for (size_t i = 0; i < count; ++i) {
+    const int length = snprintf(path, size, "%s/%s", paths[i], relative);
+    if (length > 0 && (size_t)length < size && !access(path, R_OK)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool
+ends_in(const char* name, const char* suffix)
+{
+  const size_t length = strlen(name);
+  return length > strlen(suffix) &&
+         !strcmp(name + length - strlen(suffix), suffix);
+}
+
+void
+data_list(const char* folder,
+          const char* suffix,
+          void (*visit)(const char* path, const char* name))
+{
+  char         paths[DATA_DIRECTORIES_MAX][1024];
+  const size_t count = data_directories(paths);
+  for (size_t i = 0; i < count; ++i) {
+    char directory[1200];
+    snprintf(directory, sizeof directory, "%s/%s", paths[i], folder);
+    struct dirent** entries;
+    const int       found = scandir(directory, &entries, NULL, alphasort);
+    for (int k = 0; k < found; ++k) {
+      const char* const name = entries[k]->d_name;
+      char              relative[512];
+      char              path[1600];
+      char              first[1600];
+      snprintf(relative, sizeof relative, "%s/%s", folder, name);
+      snprintf(path, sizeof path, "%s/%s", paths[i], relative);
+      if (ends_in(name, suffix) && data_find(relative, first, sizeof first) &&
+          !strcmp(first, path)) {
+        visit(path, name);
+      }
+      free(entries[k]);
+    }
+    if (found >= 0) {
+      free(entries);
+    }
+  }
+}

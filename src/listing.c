@@ -1,0 +1,52 @@
+// Listings on standard output.
+#include "listing.h"
+
+#include "control/preset.h"
+#include "data_path.h"
+#include "model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void
+print_model(const char* path, const char* name)
+{
+  (void)name;
+  Model* model = NULL;
+  Error  error;
+  if (model_load(path, 1, &model, &error)) {
+    printf("%s: cannot be used: %s\n", path, error.text);
+    return;
+  }
+  printf("%s: %s %s, latent of %u\n",
+         path,
+         model_kind(model),
+         model_digest(model),
+         model_latent_size(model));
+  model_free(model);
+}
+
+static void
+print_preset(const char* path, const char* name)
+{
+  Preset    preset;
+  Error     error;
+  const int length = (int)(strlen(name) - strlen(".cfg"));
+  if (preset_load(path, &preset, &error)) {
+    printf("%.*s: cannot be used: %s\n", length, name, error.text);
+  } else {
+    printf("%-12.*s %s\n", length, name, preset.description);
+  }
+}
+
+void
+listing_print_models(void)
+{
+  data_list("models/weights", ".safetensors", print_model);
+}
+
+void
+listing_print_presets(void)
+{
+  data_list("presets", ".cfg", print_preset);
+}

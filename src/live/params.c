@@ -1,0 +1,160 @@
+// The parameter table and the checks that every way in goes through.
+#include "live/params.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char* const mode_names[] = { "prior", "walk", "interpolate" };
+
+// clang-format off
+const ParamInfo param_table[PARAM_COUNT] = {
+  [PARAM_MODE] = { "mode", PARAM_CHOICE, 0, 2, GENERATOR_WALK, "",
+    "prior: unrelated windows; walk: each near the last; interpolate: travel "
+    "between points", mode_names },
+  [PARAM_WALK_STEP] = { "walk_step", PARAM_REAL, 0, 1, 0.35, "",
+    "walk: how far each window moves (0 stays, 1 forgets)", NULL },
+  [PARAM_LEG_WINDOWS] = { "leg_windows", PARAM_INTEGER, 1, 256, 8, "windows",
+    "interpolate: windows from one point to the next", NULL },
+  [PARAM_TEMPERATURE] = { "temperature", PARAM_REAL, 0, 2, 1, "",
+    "pitch sampling: 0 takes the likeliest, above 1 is wilder", NULL },
+  [PARAM_TEMPO] = { "tempo", PARAM_REAL, 0.25, 4, 1, "times",
+    "speed; scales steps and durations", NULL },
+  [PARAM_DYNAMICS] = { "dynamics", PARAM_REAL, 0.1, 4, 1, "times",
+    "loudness; scales velocities", NULL },
+  [PARAM_VELOCITY_LOW] = { "velocity_low", PARAM_INTEGER, 1, 127, 1, "",
+    "softest velocity", NULL },
+  [PARAM_VELOCITY_HIGH] = { "velocity_high", PARAM_INTEGER, 1, 127, 127, "",
+    "loudest velocity", NULL },
+  [PARAM_REGISTER_LOW] = { "register_low", PARAM_INTEGER, 0, 127, 21, "key",
+    "lowest key; notes below move up by octaves", NULL },
+  [PARAM_REGISTER_HIGH] = { "register_high", PARAM_INTEGER, 0, 127, 108, "key",
+    "highest key; notes above move down by octaves", NULL },
+  [PARAM_TRANSPOSE] = { "transpose", PARAM_INTEGER, -48, 48, 0, "semitones",
+    "moves every note, before the register folds it", NULL },
+  [PARAM_CHANNEL] = { "channel", PARAM_INTEGER, 1, 16, 1, "",
+    "MIDI channel", NULL },
+};
+// clang-format on
+
+Params
+params_standard(void)
+{
+  Params params;
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    params.value[id] = param_table[id].standard;
+  }
+  return params;
+}
+
+ParamId
+params_find(const char* name)
+{
+  int id = 0;
+  while (id < PARAM_COUNT && strcmp(param_table[id].name, name)) {
+    ++id;
+  }
+  return (ParamId)id;
+}
+
+Status
+params_set_number(Params* params, ParamId id, double value, Error* error)
+{
+  const ParamInfo* const info = &param_table[id];
+  if (info->type == PARAM_CHOICE) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "%s is a number, use one of its names",
+                     info->name);
+  }
+  if (info->type == PARAM_INTEGER && value != floor(value)) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "%s is %g, use a whole number",
+                     info->name,
+                     value);
+  }
+  if (!(value >= info->low && value <= info->high)) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "%s is %g, out of its range %g to %g",
+                     info->name,
+                     value,
+                     info->low,
+                     info->high);
+  }
+  params->value[id] = value;
+  return STATUS_OK;
+}
+
+static Status
+set_choice(Params* params, ParamId id, const char* text, Error* error)
+{
+  const ParamInfo* const info      = &param_table[id];
+  char                   names[96] = "";
+  for (int i = 0; i <= (int)info->high; ++i) {
+    if (!strcmp(info->choices[i], text)) {
+      params->value[id] = i;
+      return STATUS_OK;
+    }
+    strncat(names, i ? ", " : "", sizeof names - strlen(names) - 1);
+    strncat(names, info->choices[i], sizeof names - strlen(names) - 1);
+  }
+  return error_set(error,
+                   STATUS_BAD_ARGUMENT,
+                   "%s is '%.40s', use one of %s",
+                   info->name,
+                   text,
+                   names);
+}
+
+Status
+params_set_text(Params* params, ParamId id, const char* text, Error* error)
+{
+  if (param_table[id].type == PARAM_CHOICE) {
+    return set_choice(params, id, text, error);
+  }
+  char*        end;
+  const double value = strtod(text, &end);
+  if (end == text || *end) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "%s is '%.40s', use a number",
+                     param_table[id].name,
+                     text);
+  }
+  return params_set_number(params, id, value, error);
+}
+
+Status
+params_check(const Params* params, Error* error)
+{
+  const double* const v = params->value;
+  if (v[PARAM_VELOCITY_LOW] > v[PARAM_VELOCITY_HIGH]) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "velocity_low is %g, above velocity_high at %g",
+                     v[PARAM_VELOCITY_LOW],
+                     v[PARAM_VELOCITY_HIGH]);
+  }
+  if (v[PARAM_REGISTER_HIGH] - v[PARAM_REGISTER_LOW] < 11) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "the register from %g to %g is less than an octave wide",
+                     v[PARAM_REGISTER_LOW],
+                     v[PARAM_REGISTER_HIGH]);
+  }
+  return STATUS_OK;
+}
+
+void
+params_format(const Params* params, ParamId id, char* text, size_t size)
+{
+  const ParamInfo* const info = &param_table[id];
+  if (info->type == PARAM_CHOICE) {
+    snprintf(text, size, "%s", info->choices[(int)params->value[id]]);
+  } else {
+    snprintf(text, size, "%g", params->value[id]);
+  }
+}

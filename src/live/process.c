@@ -1,0 +1,230 @@
+// All real-time code of the instrument. Process thread.
+#include "live/process.h"
+
+#include <string.h>
+#include <time.h>
+
+// While freewheeling the longest wait for the worker in one span. JACK itself
+// gives a client 10 s.
+#define FREEWHEEL_WAIT_MS_MAX 5000
+
+// One span under way.
+typedef struct {
+  Process*        process;
+  const MidiSink* sink;
+  uint64_t        start;
+  uint64_t        end;
+  uint64_t        cursor;  // nothing may be written before this frame
+  uint32_t        written; // messages so far
+  bool            blocked; // an off was refused: nothing more in this span
+} Span;
+
+static void
+count(_Atomic uint64_t* counter) REALTIME
+{
+  // One writer: no read-modify-write needed.
+  const uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+  atomic_store_explicit(counter, value + 1, memory_order_relaxed);
+}
+
+static bool
+span_write(Span* span, uint64_t frame, const uint8_t message[3]) REALTIME
+{
+  Process* const process = span->process;
+  const uint32_t offset  = (uint32_t)(frame - span->start);
+  if (!span->sink->write(span->sink->handle, offset, message)) {
+    return false;
+  }
+  ++span->written;
+  span->cursor      = frame;
+  PlayedEvent event = { .frame = frame };
+  memcpy(event.message, message, sizeof event.message);
+  if (!ring_push(&process->played, &event)) {
+    count(&process->counters.reports_lost);
+  }
+  return true;
+}
+
+// Writes the off of active note `index` and forgets the note. When the sink
+// refuses, the note stays to be ended in the next span.
+static bool
+span_write_off(Span* span, uint32_t index) REALTIME
+{
+  Process* const   process = span->process;
+  const ActiveNote note    = process->active[index];
+  const uint8_t message[3] = { (uint8_t)(0x80 | note.channel), note.pitch, 64 };
+  const uint64_t frame =
+    note.off_frame > span->cursor ? note.off_frame : span->cursor;
+  if (span->written >= PERIOD_EVENTS_MAX || !span_write(span, frame, message)) {
+    count(&process->counters.offs_retried);
+    span->blocked = true;
+    return false;
+  }
+  --process->active_count;
+  memmove(&process->active[index],
+          &process->active[index + 1],
+          (process->active_count - index) * sizeof(ActiveNote));
+  return true;
+}
+
+static void
+add_active(Process* process, const StampedNote* note) REALTIME
+{
+  uint32_t index = process->active_count++;
+  while (index && process->active[index - 1].off_frame < note->off_frame) {
+    process->active[index] = process->active[index - 1];
+    --index;
+  }
+  process->active[index] = (ActiveNote){ .off_frame = note->off_frame,
+                                         .pitch     = note->pitch,
+                                         .channel   = note->channel };
+}
+
+// Ends the same key where it is pressed again. False: the sink refused.
+static bool
+end_same_key(Span* span, const StampedNote* note) REALTIME
+{
+  Process* const process = span->process;
+  for (uint32_t i = 0; i < process->active_count; ++i) {
+    if (process->active[i].pitch == note->pitch &&
+        process->active[i].channel == note->channel) {
+      const uint64_t off_frame     = process->active[i].off_frame;
+      process->active[i].off_frame = note->on_frame;
+      if (!span_write_off(span, i)) {
+        process->active[i].off_frame = off_frame; // it sounds on
+        return false;
+      }
+      count(&process->counters.retriggered);
+      break; // there is never a second one
+    }
+  }
+  return true;
+}
+
+static bool
+span_has_room_for_on(const Span* span) REALTIME
+{
+  return !span->blocked &&
+         span->written < PERIOD_EVENTS_MAX - PERIOD_EVENTS_OFF_RESERVE &&
+         span->process->active_count < ACTIVE_NOTES_MAX;
+}
+
+static void
+span_play(Span* span, const StampedNote* note) REALTIME
+{
+  Process* const process = span->process;
+  if (note->on_frame < span->cursor) {
+    count(&process->counters.late);
+    return;
+  }
+  const uint8_t message[3] = { (uint8_t)(0x90 | note->channel),
+                               note->pitch,
+                               note->velocity };
+  if (!span_has_room_for_on(span) || !end_same_key(span, note) ||
+      !span_write(span, note->on_frame, message)) {
+    count(&process->counters.dropped);
+    return;
+  }
+  count(&process->counters.notes);
+  add_active(process, note);
+}
+
+// Merges due offs and ons by frame, offs first. Each turn of the loop ends an
+// active note or takes one from the ring, so the two caps bound it.
+static void
+span_merge(Span* span, bool quiet) REALTIME
+{
+  Process* const process = span->process;
+  for (;;) {
+    const ActiveNote* const off =
+      process->active_count && !span->blocked
+        ? &process->active[process->active_count - 1]
+        : NULL;
+    const StampedNote* const on = quiet ? NULL : ring_peek(&process->notes);
+
+    const uint64_t off_frame = off ? off->off_frame : UINT64_MAX;
+    const uint64_t on_frame  = on ? on->on_frame : UINT64_MAX;
+    if (off && off_frame < span->end && off_frame <= on_frame) {
+      span_write_off(span, process->active_count - 1);
+    } else if (on && on_frame < span->end) {
+      span_play(span, on);
+      ring_pop(&process->notes);
+    } else {
+      break;
+    }
+  }
+  ring_commit(&process->played);
+}
+
+static void
+end_all_notes(Process* process, uint64_t frame) REALTIME
+{
+  for (uint32_t i = 0; i < process->active_count; ++i) {
+    process->active[i].off_frame = frame;
+  }
+}
+
+static bool
+plan_reaches(const Process* process, uint64_t frame) REALTIME
+{
+  return atomic_load_explicit(&process->planned_until, memory_order_acquire) >=
+         frame;
+}
+
+// Freewheeling has no deadline, so process waits for the worker: the exception
+// from the real-time rule that DESIGN.md names, taken outside the guard.
+static void
+wait_for_plan(Process* process, uint64_t frame)
+{
+  rt_leave();
+  for (int i = 0; i < 10 * FREEWHEEL_WAIT_MS_MAX; ++i) {
+    if (plan_reaches(process, frame) || atomic_load(&process->end_requested)) {
+      break;
+    }
+    nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+  }
+  rt_enter();
+}
+
+void
+process_span(void*           context,
+             uint64_t        frame,
+             uint32_t        frame_count,
+             bool            freewheeling,
+             const MidiSink* sink)
+{
+  Process* const process = context;
+  const uint64_t until =
+    atomic_load_explicit(&process->processed_until, memory_order_relaxed);
+  if (process->reconnected) {
+    process->reconnected  = false;
+    process->clock_offset = until ? until - frame : 0;
+    end_all_notes(process, 0); // who heard them start may be gone
+  }
+  const uint64_t start = frame + process->clock_offset;
+  const uint64_t end   = start + frame_count;
+  atomic_store_explicit(
+    &process->span_frames, frame_count, memory_order_relaxed);
+  atomic_store_explicit(&process->committed_until, end, memory_order_release);
+
+  const bool quiet =
+    atomic_load_explicit(&process->end_requested, memory_order_acquire);
+  if (quiet) {
+    end_all_notes(process, 0);
+  } else if (freewheeling) {
+    wait_for_plan(process, end);
+  }
+  if (!quiet && !plan_reaches(process, end) && plan_reaches(process, 1)) {
+    count(&process->counters.spans_starved);
+  }
+  Span span = { .process = process,
+                .sink    = sink,
+                .start   = start,
+                .end     = end,
+                .cursor  = start };
+  span_merge(&span, quiet);
+  atomic_store_explicit(&process->processed_until, end, memory_order_release);
+  if (quiet && !process->active_count) {
+    atomic_store_explicit(&process->ended, true, memory_order_release);
+  }
+}

@@ -1,0 +1,86 @@
+// Everything that the real-time process thread touches, in one struct. A note
+// comes in stamped by the worker and leaves as MIDI at exactly its frames.
+//
+// Clock. The session clock is the backend's clock of the first connection.
+// After a server died and came back its clock starts anew; an offset lets the
+// session clock go on where it stood.
+//
+// What holds whatever happens: each note-on that was written is followed by
+// exactly one note-off of its pitch and channel; time never goes back; at one
+// frame offs come before ons.
+#pragma once
+
+#include "backend/backend.h"
+#include "limits.h"
+#include "ring.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+// Worker -> process. In the ring sorted by on_frame; off_frame > on_frame.
+typedef struct {
+  uint64_t on_frame; // session clock
+  uint64_t off_frame;
+  uint8_t  pitch;
+  uint8_t  velocity;
+  uint8_t  channel; // 0..15
+} StampedNote;
+
+// Process -> control: a message that the sink took, at the frame it was
+// stamped with (an overdue note-off: where it went out). Frames never decrease.
+typedef struct {
+  uint64_t frame; // session clock
+  uint8_t  message[3];
+} PlayedEvent;
+
+// A note whose off is still to be written.
+typedef struct {
+  uint64_t off_frame;
+  uint8_t  pitch;
+  uint8_t  channel;
+} ActiveNote;
+
+// Written by process, read by anyone. They only grow.
+typedef struct {
+  _Atomic uint64_t notes;         // note-ons written
+  _Atomic uint64_t late;          // reached process too late: not played
+  _Atomic uint64_t dropped;       // no room in sink, period or active table
+  _Atomic uint64_t retriggered;   // cut where the same key is pressed again
+  _Atomic uint64_t offs_retried;  // refused by the sink, tried again
+  _Atomic uint64_t reports_lost;  // the played ring was full
+  _Atomic uint64_t spans_starved; // the worker had not planned this far
+} ProcessCounters;
+
+typedef struct {
+  Ring notes;  // StampedNote, worker -> process
+  Ring played; // PlayedEvent, process -> control
+
+  // Worker writes: all onsets before this frame are in the ring. 0: it has not
+  // begun; UINT64_MAX: no more will come.
+  alignas(64) _Atomic uint64_t planned_until;
+  // Control writes: end every note and stay quiet.
+  atomic_bool end_requested;
+
+  // Process writes. Frames before committed_until are decided (set as a span
+  // begins); before processed_until written (set as it ends). 0: no span yet.
+  alignas(64) _Atomic uint64_t committed_until;
+  _Atomic uint64_t processed_until;
+  _Atomic uint32_t span_frames;
+  atomic_bool      ended; // the answer to end_requested
+  ProcessCounters  counters;
+
+  // Process's own. Sorted by off_frame, the next to end comes last.
+  ActiveNote active[ACTIVE_NOTES_MAX];
+  uint32_t   active_count;
+  uint64_t   clock_offset; // session clock - backend clock, modulo 2^64
+  bool       reconnected;  // set by process_connect() while no thread runs
+} Process;
+
+// A BackendProcess; `context` is the Process.
+void process_span(void*           context,
+                  uint64_t        frame,
+                  uint32_t        frame_count,
+                  bool            freewheeling,
+                  const MidiSink* sink) REALTIME;

@@ -1,0 +1,54 @@
+// The instrument's entry. Only here is an exit code made: 0 it went well, 1 it
+// did not, 2 the command line makes no sense.
+#include "app.h"
+#include "listing.h"
+#include "options.h"
+#include "render.h"
+
+#include <stdio.h>
+
+static Status
+run(const Options* options, Error* error)
+{
+  switch (options->command) {
+    case COMMAND_PLAY:
+      return app_run(options, error);
+    case COMMAND_RENDER:
+      return render_run(options, error);
+    case COMMAND_MODELS:
+      listing_print_models();
+      return STATUS_OK;
+    case COMMAND_PRESETS:
+      listing_print_presets();
+      return STATUS_OK;
+    case COMMAND_HELP:
+      options_print_help();
+      return STATUS_OK;
+    case COMMAND_HELP_PARAMS:
+      options_print_params();
+      return STATUS_OK;
+    case COMMAND_VERSION:
+      puts("meander " MEANDER_VERSION);
+      return STATUS_OK;
+  }
+  return STATUS_OK;
+}
+
+int
+main(int argc, char** argv)
+{
+  Options options;
+  Error   error  = { 0 };
+  Status  status = options_parse(argc, argv, &options, &error);
+  if (status == STATUS_BAD_ARGUMENT) {
+    fprintf(stderr, "meander: %s\n", error.text);
+    return 2;
+  }
+  if (!status) {
+    status = run(&options, &error);
+  }
+  if (status) {
+    fprintf(stderr, "meander: %s\n", error.text);
+  }
+  return status ? 1 : 0;
+}

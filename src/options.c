@@ -1,0 +1,446 @@
+// Parsing the command line: programs' own options, and one for each row of the
+// parameter table.
+#include "options.h"
+
+#include "control/preset.h"
+#include "data_path.h"
+#include "limits.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define DEFAULT_MODEL "models/weights/vae.safetensors"
+#define SECONDS_MAX 86400.0
+
+enum {
+  OPTION_BACKEND = 256,
+  OPTION_CONNECT,
+  OPTION_SECONDS,
+  OPTION_SEED,
+  OPTION_PRESET,
+  OPTION_RECORD,
+  OPTION_MODEL,
+  OPTION_ALSA_TIMING,
+  OPTION_JACK_SERVER,
+  OPTION_RATE,
+  OPTION_PERIOD,
+  OPTION_TRACE,
+  OPTION_HELP_PARAMS,
+  OPTION_VERSION,
+  OPTION_PARAM // + ParamId
+};
+
+static const struct option plain_options[] = {
+  { "backend", required_argument, NULL, OPTION_BACKEND },
+  { "connect", required_argument, NULL, OPTION_CONNECT },
+  { "seconds", required_argument, NULL, OPTION_SECONDS },
+  { "seed", required_argument, NULL, OPTION_SEED },
+  { "preset", required_argument, NULL, OPTION_PRESET },
+  { "record", required_argument, NULL, OPTION_RECORD },
+  { "output", required_argument, NULL, 'o' },
+  { "model", required_argument, NULL, OPTION_MODEL },
+  { "alsa-timing", required_argument, NULL, OPTION_ALSA_TIMING },
+  { "jack-server", required_argument, NULL, OPTION_JACK_SERVER },
+  { "rate", required_argument, NULL, OPTION_RATE },
+  { "period", required_argument, NULL, OPTION_PERIOD },
+  { "trace", required_argument, NULL, OPTION_TRACE },
+  { "help", no_argument, NULL, 'h' },
+  { "help-params", no_argument, NULL, OPTION_HELP_PARAMS },
+  { "version", no_argument, NULL, OPTION_VERSION },
+};
+#define PLAIN_COUNT (sizeof plain_options / sizeof *plain_options)
+
+// "walk_step" is --walk-step, and --walk_step too.
+typedef struct {
+  char          dashed[PARAM_COUNT][32];
+  struct option table[PLAIN_COUNT + 2 * PARAM_COUNT + 1];
+} OptionTable;
+
+static void
+make_table(OptionTable* options)
+{
+  memset(options, 0, sizeof *options);
+  memcpy(options->table, plain_options, sizeof plain_options);
+  struct option* next = options->table + PLAIN_COUNT;
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    const char* const name   = param_table[id].name;
+    char* const       dashed = options->dashed[id];
+    snprintf(dashed, sizeof options->dashed[id], "%s", name);
+    for (char* c = dashed; *c; ++c) {
+      *c = *c == '_' ? '-' : *c;
+    }
+    *next++ =
+      (struct option){ dashed, required_argument, NULL, OPTION_PARAM + id };
+    if (strcmp(dashed, name)) {
+      *next++ =
+        (struct option){ name, required_argument, NULL, OPTION_PARAM + id };
+    }
+  }
+}
+
+static Status
+parse_number(const char* name,
+             const char* text,
+             double      low,
+             double      high,
+             double*     value,
+             Error*      error)
+{
+  char* end;
+  *value = strtod(text, &end);
+  if (end == text || *end || !(*value >= low && *value <= high)) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "--%s is '%.40s', use a number from %g to %g",
+                     name,
+                     text,
+                     low,
+                     high);
+  }
+  return STATUS_OK;
+}
+
+static Status
+parse_whole(const char* name,
+            const char* text,
+            uint32_t    low,
+            uint32_t    high,
+            uint32_t*   value,
+            Error*      error)
+{
+  double       number;
+  const Status status = parse_number(name, text, low, high, &number, error);
+  if (!status && number != floor(number)) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "--%s is '%.40s', use a whole number",
+                     name,
+                     text);
+  }
+  *value = status ? 0 : (uint32_t)number;
+  return status;
+}
+
+static Status
+parse_seed(const char* text, uint64_t* seed, Error* error)
+{
+  char* end;
+  *seed = strtoull(text, &end, 10);
+  if (*text < '0' || *text > '9' || *end || strlen(text) > 19) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "--seed is '%.40s', use a whole number of at most 19 "
+                     "digits",
+                     text);
+  }
+  return STATUS_OK;
+}
+
+static Status
+parse_choice(const char*        name,
+             const char*        text,
+             const char* const* choices,
+             int                count,
+             int*               value,
+             Error*             error)
+{
+  char list[96] = "";
+  for (int i = 0; i < count; ++i) {
+    if (!strcmp(choices[i], text)) {
+      *value = i;
+      return STATUS_OK;
+    }
+    const size_t length = strlen(list);
+    snprintf(
+      list + length, sizeof list - length, "%s%s", i ? ", " : "", choices[i]);
+  }
+  return error_set(error,
+                   STATUS_BAD_ARGUMENT,
+                   "--%s is '%.40s', use one of %s",
+                   name,
+                   text,
+                   list);
+}
+
+static Status
+parse_backend(const char* text, Options* options, Error* error)
+{
+  static const char* const choices[] = { "auto", "jack", "alsa", "null" };
+  int                      value     = 0;
+  const Status             status =
+    parse_choice("backend", text, choices, 4, &value, error);
+  options->backend = (Choice)value;
+  return status;
+}
+
+static Status
+parse_alsa_timing(const char* text, Options* options, Error* error)
+{
+  static const char* const choices[] = { "auto", "queue", "direct" };
+  int                      value     = 0;
+  const Status             status =
+    parse_choice("alsa-timing", text, choices, 3, &value, error);
+  options->alsa_timing = (AlsaTiming)value;
+  return status;
+}
+
+// Options that name something; the rest are numbers and choices.
+static bool
+take_text(int code, const char* text, Options* options)
+{
+  switch (code) {
+    case OPTION_CONNECT:
+      options->connect_pattern = text;
+      return true;
+    case OPTION_PRESET:
+      options->preset = text;
+      return true;
+    case OPTION_RECORD:
+    case 'o':
+      options->record_path = text;
+      return true;
+    case OPTION_TRACE:
+      options->trace_path = text;
+      return true;
+    case OPTION_JACK_SERVER:
+      options->jack_server = text;
+      return true;
+    case OPTION_MODEL:
+      snprintf(options->model_path, sizeof options->model_path, "%s", text);
+      return true;
+    case 'h':
+      options->command = COMMAND_HELP;
+      return true;
+    case OPTION_HELP_PARAMS:
+      options->command = COMMAND_HELP_PARAMS;
+      return true;
+    case OPTION_VERSION:
+      options->command = COMMAND_VERSION;
+      return true;
+    default:
+      return false;
+  }
+}
+
+static Status
+take_value(int code, const char* text, Options* options, Error* error)
+{
+  switch (code) {
+    case OPTION_BACKEND:
+      return parse_backend(text, options, error);
+    case OPTION_ALSA_TIMING:
+      return parse_alsa_timing(text, options, error);
+    case OPTION_SEED:
+      return parse_seed(text, &options->seed, error);
+    case OPTION_SECONDS:
+      return parse_number(
+        "seconds", text, 0, SECONDS_MAX, &options->seconds, error);
+    case OPTION_RATE:
+      return parse_whole("rate",
+                         text,
+                         RATE_HZ_MIN,
+                         RATE_HZ_MAX,
+                         &options->sample_rate_hz,
+                         error);
+    case OPTION_PERIOD:
+      return parse_whole("period",
+                         text,
+                         PERIOD_FRAMES_MIN,
+                         PERIOD_FRAMES_MAX,
+                         &options->period_frames,
+                         error);
+    default:
+      return error_set(
+        error, STATUS_BAD_ARGUMENT, "see 'meander --help' for how to use it");
+  }
+}
+
+static Status
+parse_command(int argc, char** argv, Options* options, Error* error)
+{
+  static const char* const names[] = { "play", "render", "models", "presets" };
+  if (optind >= argc) {
+    return STATUS_OK; // play, or what --help and its like asked for
+  }
+  int value = 0;
+  for (int i = 0; i < 4; ++i) {
+    if (!strcmp(argv[optind], names[i])) {
+      value = i;
+      break;
+    }
+    if (i == 3) {
+      return error_set(error,
+                       STATUS_BAD_ARGUMENT,
+                       "no command '%.40s', use play, render, models or "
+                       "presets",
+                       argv[optind]);
+    }
+  }
+  if (optind + 1 < argc) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "'%.40s' is one word too many",
+                     argv[optind + 1]);
+  }
+  if (options->command == COMMAND_PLAY) {
+    options->command = (Command)value;
+  }
+  return STATUS_OK;
+}
+
+static Status
+apply_params(Options* options, char* const* texts, Error* error)
+{
+  if (options->preset) {
+    Preset       preset;
+    const Status status = preset_load(options->preset, &preset, error);
+    if (status) {
+      // A preset is a file that the user named, whatever is wrong within.
+      return status == STATUS_BAD_ARGUMENT ? STATUS_BAD_FILE : status;
+    }
+    options->params = preset.params;
+  }
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    if (texts[id]) {
+      const Status status =
+        params_set_text(&options->params, (ParamId)id, texts[id], error);
+      if (status) {
+        error_prefix(error, "--");
+        return status;
+      }
+    }
+  }
+  return params_check(&options->params, error);
+}
+
+static Status
+check_music(Options* options, Error* error)
+{
+  if (options->command == COMMAND_RENDER && !options->record_path) {
+    return error_set(
+      error, STATUS_BAD_ARGUMENT, "render needs a target: -o FILE.mid");
+  }
+  if (options->command == COMMAND_RENDER && options->seconds < 0) {
+    return error_set(
+      error, STATUS_BAD_ARGUMENT, "render needs a length: --seconds T");
+  }
+  if (!*options->model_path && !data_find(DEFAULT_MODEL,
+                                          options->model_path,
+                                          sizeof options->model_path)) {
+    return error_set(error,
+                     STATUS_NOT_FOUND,
+                     "the shipped model " DEFAULT_MODEL
+                     " is not there: name one with --model FILE");
+  }
+  return STATUS_OK;
+}
+
+// /dev/urandom's generator cannot fail this early in any Linux we run on, but
+// a sandbox may forbid the call.
+static uint64_t
+random_seed(void)
+{
+  uint64_t seed;
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) {
+    seed = (uint64_t)time(NULL);
+  }
+  return seed % 1000000000u; // short enough to be typed again
+}
+
+Status
+options_parse(int argc, char** argv, Options* options, Error* error)
+{
+  *options = (Options){ .seconds        = -1,
+                        .seed           = random_seed(),
+                        .sample_rate_hz = 48000,
+                        .period_frames  = 256,
+                        .params         = params_standard() };
+  OptionTable table;
+  make_table(&table);
+  char*  texts[PARAM_COUNT] = { NULL };
+  Status status             = STATUS_OK;
+  int    code;
+  opterr = 0;
+  while (!status &&
+         (code = getopt_long(argc, argv, ":o:h", table.table, NULL)) != -1) {
+    if (code == '?' || code == ':') {
+      return error_set(error,
+                       STATUS_BAD_ARGUMENT,
+                       code == '?' ? "'%.60s' is no option: see 'meander "
+                                     "--help' and '--help-params'"
+                                   : "'%.60s' needs a value",
+                       argv[optind - 1]);
+    }
+    if (code >= OPTION_PARAM) {
+      texts[code - OPTION_PARAM] = optarg;
+    } else if (!take_text(code, optarg, options)) {
+      status = take_value(code, optarg, options, error);
+    }
+  }
+  if (status || (status = parse_command(argc, argv, options, error)) ||
+      (status = apply_params(options, texts, error))) {
+    return status;
+  }
+  const bool makes_music =
+    options->command == COMMAND_PLAY || options->command == COMMAND_RENDER;
+  return makes_music ? check_music(options, error) : STATUS_OK;
+}
+
+void
+options_print_help(void)
+{
+  fputs(
+    "meander: piano notes that a neural network invents while you listen\n"
+    "\n"
+    "  meander [play] [OPTIONS]     play live (until Ctrl-C)\n"
+    "  meander render -o FILE.mid --seconds T [OPTIONS]\n"
+    "                               the same notes to a file, faster\n"
+    "  meander models | presets     what ships with the program\n"
+    "\n"
+    "  --backend auto|jack|alsa|null\n"
+    "                     where notes go; auto takes the first that is there\n"
+    "  --connect PATTERN  connect to each MIDI input whose \"client:port\"\n"
+    "                     matches this extended regular expression\n"
+    "  --seconds T        stop after T seconds\n"
+    "  --seed S           the same seed gives the same notes\n"
+    "  --preset NAME|FILE see 'meander presets'\n"
+    "  --record FILE.mid  write what was played\n"
+    "  --model FILE       a .safetensors checkpoint, instead of the shipped "
+    "one\n"
+    "  --alsa-timing auto|queue|direct\n"
+    "  --jack-server NAME instead of $JACK_DEFAULT_SERVER\n"
+    "  --rate HZ, --period FRAMES\n"
+    "                     clock of the null and alsa backends (48000, 256)\n"
+    "  --trace FILE       one line a MIDI message: frame status data1 data2\n"
+    "  --help-params      the options that shape the music\n"
+    "  --help, --version\n",
+    stdout);
+}
+
+void
+options_print_params(void)
+{
+  const Params standard = params_standard();
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    const ParamInfo* const info = &param_table[id];
+    char                   value[32];
+    char                   range[64];
+    params_format(&standard, (ParamId)id, value, sizeof value);
+    if (info->type == PARAM_CHOICE) {
+      snprintf(range, sizeof range, "names");
+    } else {
+      snprintf(range, sizeof range, "%g..%g", info->low, info->high);
+    }
+    printf("--%-14s %-9s %-10s (%s) %s\n",
+           info->name,
+           range,
+           info->unit,
+           value,
+           info->help);
+  }
+}

@@ -1,0 +1,48 @@
+// The command line. Control thread, before anything starts.
+#pragma once
+
+#include "backend/backend.h"
+#include "live/params.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum {
+  COMMAND_PLAY,
+  COMMAND_RENDER,
+  COMMAND_MODELS,
+  COMMAND_PRESETS,
+  COMMAND_HELP,
+  COMMAND_HELP_PARAMS,
+  COMMAND_VERSION
+} Command;
+
+typedef enum { BACKEND_AUTO, BACKEND_JACK, BACKEND_ALSA, BACKEND_NULL } Choice;
+
+#define RATE_HZ_MIN 8000u
+#define RATE_HZ_MAX 384000u
+
+typedef struct {
+  Command     command;
+  Choice      backend;
+  AlsaTiming  alsa_timing;
+  const char* connect_pattern;
+  const char* jack_server;
+  const char* record_path; // --record, and -o of render
+  const char* trace_path;
+  const char* preset;
+  char        model_path[1024];
+  double      seconds; // < 0: until a signal
+  uint64_t    seed;
+  uint32_t    sample_rate_hz;
+  uint32_t    period_frames;
+  Params      params; // standard < preset < command line
+} Options;
+
+// STATUS_BAD_ARGUMENT: wrong usage. Any other failure: what an option names is
+// missing or broken.
+Status options_parse(int argc, char** argv, Options* options, Error* error);
+
+void options_print_help(void);
+void options_print_params(void);

@@ -1,0 +1,103 @@
+// Rendering faster than real time.
+#include "render.h"
+
+#include "live/process_setup.h"
+#include "live/worker.h"
+#include "provenance.h"
+#include "record.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RENDER_RATE_HZ 48000u
+#define RENDER_SPAN_FRAMES 256u
+
+typedef struct {
+  Process  process;
+  Worker   worker;
+  Recorder recorder;
+  Model*   model;
+} Render;
+
+static bool
+take(void* handle, uint32_t offset_frames, const uint8_t message[3])
+{
+  (void)handle;
+  (void)offset_frames;
+  (void)message;
+  return true; // process reports what it wrote
+}
+
+static Status
+play_through(Render* render, double seconds, Error* error)
+{
+  const MidiSink sink = { .write = take };
+  const uint64_t end  = (uint64_t)llround(seconds * RENDER_RATE_HZ);
+  worker_place(&render->worker, RENDER_RATE_HZ, 0);
+  for (uint64_t frame = 0; frame <= end; frame += RENDER_SPAN_FRAMES) {
+    const Status status =
+      worker_run_until(&render->worker, frame + RENDER_SPAN_FRAMES, error);
+    if (status) {
+      return status;
+    }
+    process_span(&render->process, frame, RENDER_SPAN_FRAMES, false, &sink);
+    PlayedEvent event;
+    while (process_read_played(&render->process, &event)) {
+      recorder_add(&render->recorder, event.frame, event.message);
+    }
+  }
+  recorder_finish(&render->recorder, end);
+  return STATUS_OK;
+}
+
+static Status
+run(Render* render, const Options* options, Error* error)
+{
+  Status status = record_check_target(options->record_path, error);
+  if (status ||
+      (status = model_load(options->model_path, 1, &render->model, error)) ||
+      (status = process_init(&render->process, error))) {
+    return status;
+  }
+  worker_init(&render->worker,
+              &render->process,
+              render->model,
+              &options->params,
+              options->seed,
+              options->seconds);
+  status = play_through(render, options->seconds, error);
+  if (status) {
+    return status;
+  }
+  char text[PROVENANCE_BYTES_MAX];
+  provenance_format(options, render->model, text);
+  status = recorder_write(
+    &render->recorder, options->record_path, RENDER_RATE_HZ, text, error);
+  if (!status) {
+    printf("meander: %g s, %" PRIu64 " notes, seed %" PRIu64 " in %s\n",
+           options->seconds,
+           atomic_load(&render->process.counters.notes),
+           options->seed,
+           options->record_path);
+  }
+  return status;
+}
+
+Status
+render_run(const Options* options, Error* error)
+{
+  Render* const render = calloc(1, sizeof *render);
+  if (!render) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory to render");
+  }
+  const Status status = run(render, options, error);
+  recorder_free(&render->recorder);
+  process_free(&render->process);
+  if (render->model) {
+    model_free(render->model);
+  }
+  free(render);
+  return status;
+}
