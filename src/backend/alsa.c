@@ -174,8 +174,10 @@ choose_timing(AlsaBackend* alsa, AlsaTiming timing, Error* error)
     alsa->thread.lead_ns = ALSA_DIRECT_LEAD_NS;
     snprintf(alsa->text,
              sizeof alsa->text,
-             "ALSA client %d, direct timing (%s)",
+             "ALSA client %d, %u Hz, period %u, direct timing (%s)",
              client,
+             alsa->thread.sample_rate_hz,
+             alsa->thread.period_frames,
              priority);
     return STATUS_OK;
   }
@@ -185,8 +187,10 @@ choose_timing(AlsaBackend* alsa, AlsaTiming timing, Error* error)
     read_queue_timer(alsa->thread.queue, timer, sizeof timer);
     snprintf(alsa->text,
              sizeof alsa->text,
-             "ALSA client %d, queue timing (%s, %s)",
+             "ALSA client %d, %u Hz, period %u, queue timing (%s, %s)",
              client,
+             alsa->thread.sample_rate_hz,
+             alsa->thread.period_frames,
              timer,
              priority);
   }
@@ -279,6 +283,12 @@ alsa_poll(Backend* backend, BackendStatus* status)
   memcpy(status->text, alsa->text, sizeof status->text);
 }
 
+static void
+alsa_list_inputs(Backend* backend, char* text, size_t size_bytes)
+{
+  alsa_ports_list(&((AlsaBackend*)backend)->ports, text, size_bytes);
+}
+
 static Status
 set_up(AlsaBackend* alsa, const BackendConfig* config, Error* error)
 {
@@ -323,11 +333,12 @@ backend_open_alsa(const BackendConfig* config, Backend** out, Error* error)
   if (!alsa) {
     return error_set(error, STATUS_NO_MEMORY, "ALSA: no memory");
   }
-  alsa->base                = (Backend){ .name  = "alsa",
-                                         .start = alsa_start,
-                                         .stop  = alsa_stop,
-                                         .close = alsa_close,
-                                         .poll  = alsa_poll };
+  alsa->base                = (Backend){ .name        = "alsa",
+                                         .start       = alsa_start,
+                                         .stop        = alsa_stop,
+                                         .close       = alsa_close,
+                                         .poll        = alsa_poll,
+                                         .list_inputs = alsa_list_inputs };
   alsa->ports.announce_port = -1;
   const Status status       = set_up(alsa, config, error);
   if (status != STATUS_OK) {

@@ -9,51 +9,93 @@
 // Announcements read in one poll; the rest wait for the next.
 #define ANNOUNCEMENTS_MAX 256
 
+// "client:port"; the kernel's own caps are 64 each.
+#define NAME_BYTES_MAX 160
+
 #define INPUT_CAPS (SND_SEQ_PORT_CAP_WRITE | SND_SEQ_PORT_CAP_SUBS_WRITE)
 
-// Text: "client:port", as aconnect's user knows it.
-static void
-connect_if_matching(AlsaPorts* ports, const snd_seq_port_info_t* port)
+// Fills the name of another client's input, as --connect names it; false when
+// the port is none, or gone again.
+static bool
+name_input(const AlsaPorts*           ports,
+           const snd_seq_port_info_t* port,
+           char                       name[NAME_BYTES_MAX])
 {
   const int      client_id = snd_seq_port_info_get_client(port);
-  const int      port_id   = snd_seq_port_info_get_port(port);
   const unsigned caps      = snd_seq_port_info_get_capability(port);
   if ((caps & INPUT_CAPS) != INPUT_CAPS ||
       (caps & SND_SEQ_PORT_CAP_NO_EXPORT) ||
       client_id == SND_SEQ_CLIENT_SYSTEM ||
       client_id == snd_seq_client_id(ports->seq)) {
-    return;
+    return false;
   }
   snd_seq_client_info_t* client;
   snd_seq_client_info_alloca(&client);
   if (snd_seq_get_any_client_info(ports->seq, client_id, client) < 0) {
-    return; // gone again
+    return false;
   }
-  char name[160];
   snprintf(name,
-           sizeof name,
+           NAME_BYTES_MAX,
            "%s:%s",
            snd_seq_client_info_get_name(client),
            snd_seq_port_info_get_name(port));
+  return true;
+}
+
+static void
+connect_if_matching(AlsaPorts*                 ports,
+                    const snd_seq_port_info_t* port,
+                    const char*                name)
+{
   if (regexec(&ports->pattern, name, 0, NULL, 0) == 0) {
     // A failure is not ours to cure: it is connected already, or gone again.
-    snd_seq_connect_to(ports->seq, ports->port, client_id, port_id);
+    snd_seq_connect_to(ports->seq,
+                       ports->port,
+                       snd_seq_port_info_get_client(port),
+                       snd_seq_port_info_get_port(port));
+  }
+}
+
+typedef struct {
+  AlsaPorts* ports;
+  char*      text; // names are added here, or, when NULL, connected
+  size_t     size_bytes;
+  size_t     length;
+} Visit;
+
+static void
+visit_input(Visit* visit, const snd_seq_port_info_t* port)
+{
+  char name[NAME_BYTES_MAX];
+  if (!name_input(visit->ports, port, name)) {
+    return;
+  }
+  if (!visit->text) {
+    connect_if_matching(visit->ports, port, name);
+  } else if (visit->length < visit->size_bytes) {
+    const int added = snprintf(visit->text + visit->length,
+                               visit->size_bytes - visit->length,
+                               "%s%s",
+                               visit->length ? ", " : "",
+                               name);
+    visit->length += added > 0 ? (size_t)added : 0;
   }
 }
 
 static void
-scan_all(AlsaPorts* ports)
+visit_all(Visit* visit)
 {
+  snd_seq_t* const       seq = visit->ports->seq;
   snd_seq_client_info_t* client;
   snd_seq_port_info_t*   port;
   snd_seq_client_info_alloca(&client);
   snd_seq_port_info_alloca(&port);
   snd_seq_client_info_set_client(client, -1);
-  while (snd_seq_query_next_client(ports->seq, client) >= 0) {
+  while (snd_seq_query_next_client(seq, client) >= 0) {
     snd_seq_port_info_set_client(port, snd_seq_client_info_get_client(client));
     snd_seq_port_info_set_port(port, -1);
-    while (snd_seq_query_next_port(ports->seq, port) >= 0) {
-      connect_if_matching(ports, port);
+    while (snd_seq_query_next_port(seq, port) >= 0) {
+      visit_input(visit, port);
     }
   }
 }
@@ -77,7 +119,7 @@ read_announcements(AlsaPorts* ports)
                                          event->data.addr.client,
                                          event->data.addr.port,
                                          port) >= 0) {
-      connect_if_matching(ports, port);
+      visit_input(&(Visit){ .ports = ports }, port);
     }
   }
 }
@@ -170,8 +212,15 @@ alsa_ports_poll(AlsaPorts* ports)
     read_announcements(ports);
     if (ports->rescan) {
       ports->rescan = false;
-      scan_all(ports);
+      visit_all(&(Visit){ .ports = ports });
     }
   }
   return count_connections(ports);
+}
+
+void
+alsa_ports_list(AlsaPorts* ports, char* text, size_t size_bytes)
+{
+  *text = '\0';
+  visit_all(&(Visit){ .ports = ports, .text = text, .size_bytes = size_bytes });
 }

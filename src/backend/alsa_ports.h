@@ -28,3 +28,6 @@ void   alsa_ports_close(AlsaPorts* ports);
 
 // Connects what matches and is new; returns how many inputs listen now.
 uint32_t alsa_ports_poll(AlsaPorts* ports);
+
+// Names all inputs, ", " between; cut at `size_bytes` (at least 1).
+void alsa_ports_list(AlsaPorts* ports, char* text, size_t size_bytes);

@@ -251,8 +251,10 @@ alsa_thread_run(void* context)
       queue_read_zero(thread, QUEUE_READ_NS_MAX);
     }
     thread->message_count = 0;
+    rt_enter();
     thread->process(
       thread->process_context, frame, thread->period_frames, false, &sink);
+    rt_leave();
     send_span(thread, frame);
     frame += thread->period_frames;
   }
