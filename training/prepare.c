@@ -43,7 +43,7 @@ typedef struct {
   size_t   pieces[2]; // train, test
   uint64_t notes[2];
   uint64_t windows[2];
-  uint64_t doubled_note_count; // pressed twice at once: one note in the set
+  uint64_t merged_note_count; // of one key pressed twice at once, or of key 0
   size_t   rejects[REJECT_REASONS];
 } Report;
 
@@ -193,7 +193,7 @@ add_file(const MidiPath* file,
     ++report->pieces[is_test];
     report->notes[is_test] += count;
     report->windows[is_test] += count / options->window_notes;
-    report->doubled_note_count += notes.press_count - count;
+    report->merged_note_count += notes.press_count - count;
   }
   free(events);
   smf_notes_free(&notes);
@@ -224,8 +224,8 @@ print_report(const Report* report, size_t file_count, double seconds)
          report->windows[0] + report->windows[1],
          report->windows[0],
          report->windows[1]);
-  printf("doubled   %" PRIu64 " notes, each pressed twice at once\n",
-         report->doubled_note_count);
+  printf("merged    %" PRIu64 " notes: a key pressed twice at once, or key 0\n",
+         report->merged_note_count);
   printf("rejected  %zu files\n", file_count - pieces);
   for (int i = 0; i < REJECT_REASONS; ++i) {
     if (report->rejects[i]) {

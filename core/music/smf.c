@@ -8,6 +8,8 @@
 // refused are chunks, events and files that end too early.
 #include "music/smf.h"
 
+#include "music/tempo_map.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,6 @@
 #define DRUM_CHANNEL 9u
 #define KEYS (16u * 128u)
 #define NO_NOTE UINT32_MAX
-#define DEFAULT_TEMPO_US 500000u
 
 typedef struct {
   uint64_t onset_tick;
@@ -25,12 +26,6 @@ typedef struct {
   uint8_t  channel;
   bool     open; // key still down: ends at the file's end
 } TickNote;
-
-typedef struct {
-  uint64_t tick;
-  uint32_t us_per_quarter;
-  uint32_t order; // in the file: the last of two at one tick counts
-} Tempo;
 
 typedef struct {
   const uint8_t* data;
@@ -43,15 +38,15 @@ typedef struct {
   unsigned track_count;
   uint16_t division;
 
-  TickNote* notes;
-  uint32_t  note_count; // <= event_count <= SMF_EVENTS_MAX
-  uint32_t  note_capacity;
-  Tempo*    tempos;
-  uint32_t  tempo_count;
-  uint32_t  tempo_capacity;
-  uint32_t  event_count;
-  uint64_t  tick;      // of the track being read
-  uint64_t  last_tick; // of the file
+  TickNote*   notes;
+  uint32_t    note_count; // <= event_count <= SMF_EVENTS_MAX
+  uint32_t    note_capacity;
+  TempoEvent* tempos;
+  uint32_t    tempo_count;
+  uint32_t    tempo_capacity;
+  uint32_t    event_count;
+  uint64_t    tick;      // of the track being read
+  uint64_t    last_tick; // of the file
 
   // The sounding note of each key of the track being read, and whether it began
   // at the tick at which it cut an earlier one: then a note-off of that tick
@@ -211,7 +206,7 @@ read_tempo(Reader* r, const uint8_t* data, uint32_t length)
     return status;
   }
   r->tempos[r->tempo_count] =
-    (Tempo){ r->tick, us_per_quarter, r->tempo_count };
+    (TempoEvent){ r->tick, us_per_quarter, r->tempo_count };
   ++r->tempo_count;
   return STATUS_OK;
 }
@@ -402,15 +397,6 @@ read_chunks(Reader* r)
 }
 
 static int
-compare_tempos(const void* left, const void* right)
-{
-  const Tempo* const a = left;
-  const Tempo* const b = right;
-  return a->tick != b->tick ? (a->tick < b->tick ? -1 : 1)
-                            : (a->order > b->order) - (a->order < b->order);
-}
-
-static int
 compare_notes(const void* left, const void* right)
 {
   const TickNote* const a = left;
@@ -429,60 +415,6 @@ compare_notes(const void* left, const void* right)
     return a->end_tick > b->end_tick ? -1 : 1;
   }
   return (b->velocity > a->velocity) - (b->velocity < a->velocity);
-}
-
-// Seconds at a tick: a straight line from each tempo event to the next.
-typedef struct {
-  uint64_t tick;
-  double   start_s;
-  double   seconds_per_tick;
-} Segment;
-
-static double
-seconds_at(const Segment* segments, uint32_t count, uint64_t tick)
-{
-  uint32_t low  = 0; // segments[low].tick <= tick always
-  uint32_t high = count;
-  while (high - low > 1) {
-    const uint32_t middle = low + (high - low) / 2;
-    if (segments[middle].tick <= tick) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  return segments[low].start_s +
-         (double)(tick - segments[low].tick) * segments[low].seconds_per_tick;
-}
-
-// Writes 1 + tempo_count segments at most; returns how many.
-static uint32_t
-make_segments(Reader* r, Segment* segments)
-{
-  if (r->division & 0x8000u) {
-    const unsigned fps   = 256u - (r->division >> 8);
-    const double   rate  = fps == 29 ? 30000.0 / 1001.0 : (double)fps;
-    const double   ticks = rate * (double)(r->division & 0xffu);
-    segments[0]          = (Segment){ 0, 0.0, 1.0 / ticks };
-    return 1;
-  }
-  const double scale = 1e-6 / (double)r->division;
-  uint32_t     count = 1;
-  segments[0]        = (Segment){ 0, 0.0, DEFAULT_TEMPO_US * scale };
-  if (r->tempo_count) {
-    qsort(r->tempos, r->tempo_count, sizeof *r->tempos, compare_tempos);
-  }
-  for (uint32_t i = 0; i < r->tempo_count; ++i) {
-    const Tempo* const tempo = &r->tempos[i];
-    const Segment      next  = { tempo->tick,
-                                 seconds_at(segments, count, tempo->tick),
-                                 (double)tempo->us_per_quarter * scale };
-    if (next.tick > segments[count - 1].tick) {
-      ++count;
-    }
-    segments[count - 1] = next;
-  }
-  return count;
 }
 
 // All tracks share one keyboard: a key pressed again while it sounds ends there
@@ -515,56 +447,63 @@ merge_keyboard(Reader* r)
 }
 
 static Status
-convert(Reader* r, SmfNotes* out)
+convert(Reader* r, const TempoMap* map, SmfNotes* out)
 {
-  Segment* const segments =
-    malloc((1 + (size_t)r->tempo_count) * sizeof *segments);
   PlayedNote* const played =
     malloc((r->note_count ? r->note_count : 1) * sizeof *played);
-  if (!segments || !played) {
-    free(segments);
-    free(played);
+  if (!played) {
     return error_set(
       r->error, STATUS_NO_MEMORY, "out of memory for %u notes", r->note_count);
   }
-  const uint32_t count  = make_segments(r, segments);
-  const double   length = seconds_at(segments, count, r->last_tick);
-  for (uint32_t i = 0; i < r->note_count; ++i) {
+  const uint32_t press_count = r->note_count;
+  for (uint32_t i = 0; i < press_count; ++i) {
     if (r->notes[i].open) {
       r->notes[i].end_tick = r->last_tick;
     }
   }
-  if (r->note_count) {
-    qsort(r->notes, r->note_count, sizeof *r->notes, compare_notes);
+  if (press_count) {
+    qsort(r->notes, press_count, sizeof *r->notes, compare_notes);
   }
-  const uint32_t press_count = r->note_count;
   merge_keyboard(r);
   for (uint32_t i = 0; i < r->note_count; ++i) {
     const TickNote* const note  = &r->notes[i];
-    const double          onset = seconds_at(segments, count, note->onset_tick);
-    const double          end   = seconds_at(segments, count, note->end_tick);
+    const double          onset = tempo_map_seconds(map, note->onset_tick);
+    const double          end   = tempo_map_seconds(map, note->end_tick);
     played[i]                   = (PlayedNote){ .onset_s    = onset,
                                                 .duration_s = end > onset ? end - onset : 0.0,
                                                 .pitch      = note->pitch,
                                                 .velocity   = note->velocity,
                                                 .channel    = note->channel };
   }
-  free(segments);
   *out = (SmfNotes){ .notes       = played,
                      .count       = r->note_count,
                      .press_count = press_count,
                      .format      = r->format,
                      .track_count = r->track_count,
-                     .length_s    = length };
-  if (length > SMF_SECONDS_MAX) {
-    smf_notes_free(out);
-    return error_set(r->error,
-                     STATUS_LIMIT,
-                     "byte %zu: the music lasts more than %.0f hours",
-                     r->at,
-                     SMF_SECONDS_MAX / 3600.0);
-  }
+                     .length_s    = tempo_map_seconds(map, r->last_tick) };
   return STATUS_OK;
+}
+
+static Status
+finish(Reader* r, SmfNotes* out)
+{
+  TempoMap map;
+  Status   status =
+    tempo_map_init(&map, r->division, r->tempos, r->tempo_count, r->error);
+  if (status) {
+    return status;
+  }
+  if (tempo_map_seconds(&map, r->last_tick) > SMF_SECONDS_MAX) {
+    status = error_set(r->error,
+                       STATUS_LIMIT,
+                       "byte %zu: the music lasts more than %.0f hours",
+                       r->at,
+                       SMF_SECONDS_MAX / 3600.0);
+  } else {
+    status = convert(r, &map, out);
+  }
+  tempo_map_free(&map);
+  return status;
 }
 
 Status
@@ -593,7 +532,7 @@ smf_read_bytes(const uint8_t* data,
     status = read_chunks(r);
   }
   if (!status) {
-    status = convert(r, out);
+    status = finish(r, out);
   }
   free(r->notes);
   free(r->tempos);

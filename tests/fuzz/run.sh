@@ -21,8 +21,9 @@ mkdir "$work/corpus"
   -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
   "$root/tests/fuzz/fuzz_smf.c" \
   "$root/core/music/smf.c" "$root/core/music/smf_write.c" \
-  "$root/core/music/condense.c" "$root/core/music/note.c" \
-  "$root/core/file.c" "$root/core/status.c" -lm -o "$work/fuzz_smf"
+  "$root/core/music/tempo_map.c" "$root/core/music/condense.c" \
+  "$root/core/music/note.c" "$root/core/file.c" "$root/core/status.c" \
+  -lm -o "$work/fuzz_smf"
 
 # One seed for each golden case.
 cat "$root"/tests/golden/smf/*.txt | perl -ne '
