@@ -12,7 +12,10 @@
 
 #include <cmocka.h>
 
-static const VaeSizes sizes = {.pitch_embedding = 5, .encoder_hidden = 6, .latent = 4, .decoder_hidden = 7};
+static const VaeSizes sizes = { .pitch_embedding = 5,
+                                .encoder_hidden  = 6,
+                                .latent          = 4,
+                                .decoder_hidden  = 7 };
 
 #define COUNT 3u
 #define ROWS (WINDOW_NOTES * COUNT)
@@ -30,7 +33,9 @@ open_fixture(Fixture* f, const char* variant)
 {
   Error error;
   assert_int_equal(device_open_cpu(variant, &f->device, &error), STATUS_OK);
-  assert_int_equal(vae_create(f->device, &sizes, COUNT, true, NULL, &f->vae, &error), STATUS_OK);
+  assert_int_equal(
+    vae_create(f->device, &sizes, COUNT, true, NULL, &f->vae, &error),
+    STATUS_OK);
   assert_int_equal(vae_initialise(f->vae, 5, &error), STATUS_OK);
   Rng rng = rng_make(11, RNG_USE_TEST, 0);
   for (uint32_t i = 0; i < ROWS; ++i) {
@@ -66,11 +71,12 @@ batch_of(const Fixture* f)
 static double
 loss_of(Fixture* f)
 {
-  VaeLoss        loss  = {0};
+  VaeLoss        loss  = { 0 };
   const VaeBatch batch = batch_of(f);
   vae_train_step(f->vae, &batch, &loss);
   return loss.pitch_nats + 0.7 * loss.kl_nats +
-         1.5 * (loss.squared_error[0] + loss.squared_error[1] + loss.squared_error[2]);
+         1.5 * (loss.squared_error[0] + loss.squared_error[1] +
+                loss.squared_error[2]);
 }
 
 static void
@@ -102,20 +108,25 @@ test_gradient(void** state)
       const double above = loss_of(&f);
       weights[at]        = held - step;
       tensor_write(f.device, vae_weights(f.vae), weights);
-      const double below = loss_of(&f);
-      weights[at]        = held;
+      const double below   = loss_of(&f);
+      weights[at]          = held;
       const double numeric = (above - below) / (2.0 * (double)step);
       const double ours    = (double)gradient[at];
       moved += fabs(ours) > 1e-3;
       if (fabs(numeric - ours) > 4e-3 + 0.01 * fabs(numeric)) {
-        print_error("%s[%zu]: %g, by differences %g\n", table[p].name, at - table[p].offset, ours, numeric);
+        print_error("%s[%zu]: %g, by differences %g\n",
+                    table[p].name,
+                    at - table[p].offset,
+                    ours,
+                    numeric);
         ++unequal;
       }
     }
     moved_most += moved > 0;
   }
   assert_int_equal(unequal, 0);
-  assert_true(moved_most >= VAE_PARAMETER_COUNT - 1); // gradients that are not all zero
+  assert_true(moved_most >=
+              VAE_PARAMETER_COUNT - 1); // gradients that are not all zero
   assert_int_equal(device_status(f.device, NULL), STATUS_OK);
   free(weights);
   free(gradient);

@@ -1,0 +1,722 @@
+// Every op on every CPU variant this machine runs: forward against plain double
+// arithmetic, backward against finite differences, variants against the
+// portable specification, and the shape check. Sizes are odd on purpose: tails
+// count.
+#include "kernels.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ROWS 5u
+#define COLUMNS 11u
+#define MAXIMUM 4096u
+
+static Device* device;
+
+static Tensor
+make(uint32_t rows, uint32_t columns, uint64_t stream)
+{
+  Tensor t;
+  float  values[MAXIMUM];
+  Rng    rng = rng_make(99, RNG_USE_TEST, stream);
+  assert_int_equal(tensor_allocate(device, rows, columns, &t, NULL), STATUS_OK);
+  rng_normals(&rng, values, (size_t)rows * columns);
+  tensor_write(device, t, values);
+  return t;
+}
+
+// A tensor of poison: what an op must fill, whatever was there.
+static Tensor
+poisoned(uint32_t rows, uint32_t columns)
+{
+  Tensor t;
+  assert_int_equal(tensor_allocate(device, rows, columns, &t, NULL), STATUS_OK);
+  op_fill(device, t, NAN);
+  return t;
+}
+
+static void
+release(Tensor* tensors, size_t count)
+{
+  for (size_t i = 0; i < count; ++i) {
+    tensor_free(device, &tensors[i]);
+  }
+}
+#define RELEASE(...)                                                           \
+  do {                                                                         \
+    Tensor all_[] = { __VA_ARGS__ };                                           \
+    release(all_, sizeof all_ / sizeof *all_);                                 \
+  } while (0)
+
+static void
+assert_close(double a, double b, double tolerance)
+{
+  if (!(fabs(a - b) <= tolerance * (1.0 + fabs(b)))) {
+    print_error("%s: %.9g is not %.9g\n", device_name(device), a, b);
+    fail();
+  }
+}
+
+// Sum of out * weight with fixed weights: a scalar to differentiate.
+static double
+dot(Tensor out, uint64_t stream)
+{
+  float values[MAXIMUM];
+  float weights[MAXIMUM];
+  Rng   rng = rng_make(7, RNG_USE_TEST, stream);
+  rng_normals(&rng, weights, (size_t)out.rows * out.columns);
+  tensor_read(device, out, values);
+  double sum = 0.0;
+  for (size_t i = 0; i < (size_t)out.rows * out.columns; ++i) {
+    sum += (double)values[i] * (double)weights[i];
+  }
+  return sum;
+}
+
+// Those weights as the gradient of `out`.
+static Tensor
+dot_gradient(uint32_t rows, uint32_t columns, uint64_t stream)
+{
+  float weights[MAXIMUM];
+  Rng   rng = rng_make(7, RNG_USE_TEST, stream);
+  rng_normals(&rng, weights, (size_t)rows * columns);
+  Tensor t;
+  assert_int_equal(tensor_allocate(device, rows, columns, &t, NULL), STATUS_OK);
+  tensor_write(device, t, weights);
+  return t;
+}
+
+typedef double (*Loss)(void* context);
+
+// gradient of loss with respect to x, against central differences.
+static void
+check_gradient(const char* what,
+               Tensor      x,
+               Tensor      gradient,
+               Loss        loss,
+               void*       context)
+{
+  float        values[MAXIMUM];
+  float        ours[MAXIMUM];
+  const size_t count = (size_t)x.rows * x.columns;
+  tensor_read(device, x, values);
+  tensor_read(device, gradient, ours);
+  for (size_t i = 0; i < count; ++i) {
+    const float held = values[i];
+    const float step = 4e-3f;
+    values[i]        = held + step;
+    tensor_write(device, x, values);
+    const double above = loss(context);
+    values[i]          = held - step;
+    tensor_write(device, x, values);
+    const double below   = loss(context);
+    values[i]            = held;
+    const double numeric = (above - below) / (2.0 * (double)step);
+    if (!(fabs(numeric - (double)ours[i]) <= 2e-3 + 0.01 * fabs(numeric))) {
+      print_error("%s %s[%zu]: %g, by differences %g\n",
+                  device_name(device),
+                  what,
+                  i,
+                  (double)ours[i],
+                  numeric);
+      fail();
+    }
+  }
+  tensor_write(device, x, values);
+}
+
+// --- Linear algebra
+// -------------------------------------------------------------
+
+static void
+check_matmul(bool ta, bool tb, uint32_t m, uint32_t n, uint32_t k)
+{
+  // Views inside larger tensors: strides count.
+  const Tensor big_a = make(ta ? k : m, (ta ? m : k) + 3, 1);
+  const Tensor big_b = make(tb ? n : k, (tb ? k : n) + 2, 2);
+  const Tensor a     = tensor_columns(big_a, 1, ta ? m : k);
+  const Tensor b     = tensor_columns(big_b, 2, tb ? k : n);
+  const Tensor c     = make(m, n, 3);
+  float        av[MAXIMUM];
+  float        bv[MAXIMUM];
+  float        before[MAXIMUM];
+  float        after[MAXIMUM];
+  tensor_read(device, a, av);
+  tensor_read(device, b, bv);
+  tensor_read(device, c, before);
+  op_matmul(device, ta, tb, 0.5f, a, b, 2.0f, c);
+  tensor_read(device, c, after);
+  for (uint32_t i = 0; i < m; ++i) {
+    for (uint32_t j = 0; j < n; ++j) {
+      double sum = 0.0;
+      for (uint32_t l = 0; l < k; ++l) {
+        sum += (double)(ta ? av[l * m + i] : av[i * k + l]) *
+               (double)(tb ? bv[j * k + l] : bv[l * n + j]);
+      }
+      assert_close((double)after[i * n + j],
+                   0.5 * sum + 2.0 * (double)before[i * n + j],
+                   1e-5);
+    }
+  }
+  const Tensor fresh = poisoned(m, n); // beta 0 must not read it
+  op_matmul(device, ta, tb, 1.0f, a, b, 0.0f, fresh);
+  tensor_read(device, fresh, after);
+  assert_true(isfinite(after[0]) && isfinite(after[m * n - 1]));
+  RELEASE(big_a, big_b, c, fresh);
+}
+
+static void
+test_matmul(void** state)
+{
+  (void)state;
+  const uint32_t shapes[][3] = {
+    { 1, 13, 9 }, { 4, 1, 6 }, { 7, 5, 1 }, { 17, 19, 23 }, { 1, 1, 1 }
+  };
+  for (size_t s = 0; s < sizeof shapes / sizeof *shapes; ++s) {
+    for (int flags = 0; flags < 4; ++flags) {
+      check_matmul(
+        flags & 1, flags & 2, shapes[s][0], shapes[s][1], shapes[s][2]);
+    }
+  }
+  assert_int_equal(device_status(device, NULL), STATUS_OK);
+}
+
+static void
+test_rows_and_sums(void** state)
+{
+  (void)state;
+  const Tensor bias = make(1, COLUMNS, 1);
+  const Tensor y    = poisoned(ROWS, COLUMNS);
+  const Tensor sum  = make(1, COLUMNS, 2);
+  float        b[COLUMNS];
+  float        s[COLUMNS];
+  float        all[ROWS * COLUMNS];
+  float        got[COLUMNS];
+  op_broadcast_row(device, bias, y);
+  tensor_read(device, bias, b);
+  tensor_read(device, y, all);
+  tensor_read(device, sum, s);
+  op_sum_rows(device, y, 3.0f, sum);
+  tensor_read(device, sum, got);
+  for (uint32_t i = 0; i < COLUMNS; ++i) {
+    assert_true(all[3 * COLUMNS + i] == b[i]);
+    assert_close(
+      (double)got[i], ROWS * (double)b[i] + 3.0 * (double)s[i], 1e-5);
+  }
+  const Tensor total = poisoned(1, 1);
+  op_square_sum(device, y, 0.0f, total);
+  double squares = 0.0;
+  for (uint32_t i = 0; i < ROWS * COLUMNS; ++i) {
+    squares += (double)all[i] * (double)all[i];
+  }
+  tensor_read(device, total, got);
+  assert_close((double)got[0], squares, 1e-5);
+  RELEASE(bias, y, sum, total);
+}
+
+// --- Elementwise
+// ------------------------------------------------------------------
+
+static void
+test_tanh_range(void** state)
+{
+  (void)state;
+  const Tensor x = poisoned(1, 4001);
+  const Tensor y = poisoned(1, 4001);
+  float        in[4001];
+  float        out[4001];
+  for (int i = 0; i < 4001; ++i) {
+    in[i] = (float)(i - 2000) * 0.05f; // -100..100
+  }
+  tensor_write(device, x, in);
+  op_tanh(device, x, y);
+  tensor_read(device, y, out);
+  for (int i = 0; i < 4001; ++i) {
+    assert_close((double)out[i], tanh((double)in[i]), 5e-7);
+  }
+  RELEASE(x, y);
+}
+
+typedef struct {
+  Tensor t[8];
+} Context;
+
+static double
+tanh_loss(void* context)
+{
+  Context* const c = context;
+  op_tanh(device, c->t[0], c->t[1]);
+  return dot(c->t[1], 1);
+}
+
+static void
+test_tanh_backward(void** state)
+{
+  (void)state;
+  Context      c  = { { make(ROWS, COLUMNS, 1), poisoned(ROWS, COLUMNS) } };
+  const Tensor dy = dot_gradient(ROWS, COLUMNS, 1);
+  const Tensor dx = poisoned(ROWS, COLUMNS);
+  tanh_loss(&c);
+  op_tanh_backward(device, c.t[1], dy, dx);
+  check_gradient("tanh", c.t[0], dx, tanh_loss, &c);
+  RELEASE(c.t[0], c.t[1], dy, dx);
+}
+
+// t: 0 pre-activations, 1 c_prev, 2 c, 3 h, 4 gates.
+static double
+cell_loss(void* context)
+{
+  Context* const c = context;
+  op_copy(device, c->t[0], c->t[4]);
+  op_lstm_cell(device, c->t[4], c->t[1], c->t[2], c->t[3]);
+  return dot(c->t[2], 2) + dot(c->t[3], 3);
+}
+
+static void
+test_lstm_cell(void** state)
+{
+  (void)state;
+  Context      c      = { { make(ROWS, 4 * COLUMNS, 1),
+                            make(ROWS, COLUMNS, 2),
+                            poisoned(ROWS, COLUMNS),
+                            poisoned(ROWS, COLUMNS),
+                            poisoned(ROWS, 4 * COLUMNS) } };
+  const Tensor dc     = dot_gradient(ROWS, COLUMNS, 2);
+  const Tensor dh     = dot_gradient(ROWS, COLUMNS, 3);
+  const Tensor dgates = poisoned(ROWS, 4 * COLUMNS);
+  float        pre[4 * COLUMNS];
+  float        before[COLUMNS];
+  float        h[COLUMNS];
+  cell_loss(&c);
+  tensor_read(device, tensor_rows(c.t[0], 1, 1), pre);
+  tensor_read(device, tensor_rows(c.t[1], 1, 1), before);
+  tensor_read(device, tensor_rows(c.t[3], 1, 1), h);
+  for (uint32_t i = 0; i < COLUMNS; ++i) {
+    const double in  = 1.0 / (1.0 + exp(-(double)pre[i]));
+    const double fo  = 1.0 / (1.0 + exp(-(double)pre[COLUMNS + i]));
+    const double out = 1.0 / (1.0 + exp(-(double)pre[3 * COLUMNS + i]));
+    const double cell =
+      fo * (double)before[i] + in * tanh((double)pre[2 * COLUMNS + i]);
+    assert_close((double)h[i], out * tanh(cell), 1e-6);
+  }
+  op_lstm_cell_backward(device, c.t[4], c.t[1], c.t[2], dh, dc, dgates);
+  check_gradient("lstm gates", c.t[0], dgates, cell_loss, &c);
+  check_gradient("lstm c_prev", c.t[1], dc, cell_loss, &c);
+  RELEASE(c.t[0], c.t[1], c.t[2], c.t[3], c.t[4], dc, dh, dgates);
+}
+
+// t: 0 pre, 1 state, 2 keep, 3 add, 4 out.
+static double
+overwrite_loss(void* context)
+{
+  Context* const c = context;
+  op_overwrite_gates(device, c->t[0], c->t[2], c->t[3]);
+  op_overwrite(device, c->t[1], c->t[2], c->t[3], c->t[4]);
+  return dot(c->t[4], 4);
+}
+
+static void
+test_overwrite(void** state)
+{
+  (void)state;
+  Context      c      = { { make(ROWS, 3 * COLUMNS, 1),
+                            make(ROWS, COLUMNS, 2),
+                            poisoned(ROWS, COLUMNS),
+                            poisoned(ROWS, COLUMNS),
+                            poisoned(ROWS, COLUMNS) } };
+  const Tensor dout   = dot_gradient(ROWS, COLUMNS, 4);
+  const Tensor dstate = poisoned(ROWS, COLUMNS);
+  const Tensor dkeep  = poisoned(ROWS, COLUMNS);
+  const Tensor dadd   = poisoned(ROWS, COLUMNS);
+  const Tensor dpre   = poisoned(ROWS, 3 * COLUMNS);
+  op_fill(device, dkeep, 0.0f);
+  op_fill(device, dadd, 0.0f);
+  overwrite_loss(&c);
+  op_overwrite_backward(device, c.t[1], c.t[2], dout, dstate, dkeep, dadd);
+  op_overwrite_gates_backward(device, c.t[0], dkeep, dadd, dpre);
+  check_gradient("overwrite gates", c.t[0], dpre, overwrite_loss, &c);
+  check_gradient("overwrite state", c.t[1], dstate, overwrite_loss, &c);
+  RELEASE(
+    c.t[0], c.t[1], c.t[2], c.t[3], c.t[4], dout, dstate, dkeep, dadd, dpre);
+}
+
+// --- Tokens
+// -----------------------------------------------------------------------
+
+static double
+gather_loss(void* context)
+{
+  Context* const c = context;
+  op_gather(device, c->t[0], c->t[1], c->t[2]);
+  return dot(c->t[2], 5);
+}
+
+static void
+test_gather(void** state)
+{
+  (void)state;
+  Context c = {
+    { make(6, COLUMNS, 1), poisoned(ROWS, 1), poisoned(ROWS, COLUMNS) }
+  };
+  const float index[ROWS] = { 3, 0, 3, 5, 3 }; // one row thrice: gradients add
+  tensor_write(device, c.t[1], index);
+  const Tensor dout   = dot_gradient(ROWS, COLUMNS, 5);
+  const Tensor dtable = poisoned(6, COLUMNS);
+  op_fill(device, dtable, 0.0f);
+  op_scatter_add(device, c.t[1], dout, dtable);
+  check_gradient("gather", c.t[0], dtable, gather_loss, &c);
+  // Indices that are not in the table stay inside it.
+  const float wild[ROWS] = { -1, NAN, 6, 1e9f, INFINITY };
+  tensor_write(device, c.t[1], wild);
+  op_gather(device, c.t[0], c.t[1], c.t[2]);
+  assert_int_equal(device_status(device, NULL), STATUS_OK);
+  RELEASE(c.t[0], c.t[1], c.t[2], dout, dtable);
+}
+
+static void
+test_sample(void** state)
+{
+  (void)state;
+  enum { DRAWS = 4000, CHOICES = 5 };
+  const float  logits[CHOICES] = { 0.0f, 1.0f, -2.0f, 0.5f, -30.0f };
+  const Tensor row             = poisoned(1, CHOICES);
+  const Tensor all             = poisoned(DRAWS, CHOICES);
+  const Tensor uniform         = poisoned(DRAWS, 1);
+  const Tensor index           = poisoned(DRAWS, 1);
+  float        got[DRAWS];
+  tensor_write(device, row, logits);
+  op_broadcast_row(device, row, all);
+  op_uniforms(device, 5, RNG_USE_TEST, 0, 0, uniform);
+  for (int warm = 0; warm < 3; ++warm) {
+    const float temperature = warm == 0 ? 0.0f : warm == 1 ? 1.0f : 2.0f;
+    op_sample(device, all, temperature, uniform, index);
+    tensor_read(device, index, got);
+    int    counts[CHOICES] = { 0 };
+    double total           = 0.0;
+    for (int i = 0; i < DRAWS; ++i) {
+      assert_true(got[i] >= 0 && got[i] < CHOICES);
+      ++counts[(int)got[i]];
+    }
+    for (int i = 0; i < CHOICES; ++i) {
+      total += warm ? exp((double)(logits[i] / temperature)) : 0.0;
+    }
+    for (int i = 0; i < CHOICES; ++i) {
+      const double p =
+        warm ? exp((double)(logits[i] / temperature)) / total : i == 1;
+      assert_true(fabs(counts[i] / (double)DRAWS - p) <=
+                  4.0 * sqrt(p * (1 - p) / DRAWS));
+    }
+  }
+  RELEASE(row, all, uniform, index);
+}
+
+static void
+test_select_rows(void** state)
+{
+  (void)state;
+  const Tensor a            = make(ROWS, COLUMNS, 1);
+  const Tensor b            = make(ROWS, COLUMNS, 2);
+  const Tensor out          = poisoned(ROWS, COLUMNS);
+  const Tensor choice       = poisoned(ROWS, 1);
+  const float  chosen[ROWS] = { 1, 0, 0, 1, 0 };
+  float        expected[COLUMNS];
+  float        got[COLUMNS];
+  tensor_write(device, choice, chosen);
+  op_select_rows(device, choice, a, b, out);
+  for (uint32_t r = 0; r < ROWS; ++r) {
+    tensor_read(device, tensor_rows(chosen[r] != 0.0f ? a : b, r, 1), expected);
+    tensor_read(device, tensor_rows(out, r, 1), got);
+    assert_memory_equal(got, expected, sizeof got);
+  }
+  RELEASE(a, b, out, choice);
+}
+
+// --- Losses
+// -------------------------------------------------------------------------
+
+static double
+sum_of(Tensor loss)
+{
+  float  values[ROWS];
+  double sum = 0.0;
+  tensor_read(device, loss, values);
+  for (uint32_t i = 0; i < ROWS; ++i) {
+    sum += (double)values[i];
+  }
+  return sum;
+}
+
+// t: 0 logits, 1 target, 2 loss, 3 gradient.
+static double
+cross_entropy_loss(void* context)
+{
+  Context* const c = context;
+  op_cross_entropy(device, c->t[0], c->t[1], 0.7f, c->t[2], c->t[3]);
+  return 0.7 * sum_of(c->t[2]);
+}
+
+static void
+test_cross_entropy(void** state)
+{
+  (void)state;
+  Context      c            = { { make(ROWS, COLUMNS, 1),
+                                  poisoned(ROWS, 1),
+                                  poisoned(ROWS, 1),
+                                  poisoned(ROWS, COLUMNS) } };
+  const float  target[ROWS] = { 0, 10, 4, 4, 7 };
+  const Tensor gradient     = poisoned(ROWS, COLUMNS);
+  tensor_write(device, c.t[1], target);
+  float  logits[COLUMNS];
+  float  loss[ROWS];
+  double total = 0.0;
+  cross_entropy_loss(&c);
+  tensor_read(device, tensor_rows(c.t[0], 2, 1), logits);
+  tensor_read(device, c.t[2], loss);
+  for (uint32_t i = 0; i < COLUMNS; ++i) {
+    total += exp((double)logits[i]);
+  }
+  assert_close((double)loss[2], log(total) - (double)logits[4], 1e-6);
+  op_copy(device, c.t[3], gradient);
+  check_gradient("cross-entropy", c.t[0], gradient, cross_entropy_loss, &c);
+  // Logits far apart: no overflow.
+  op_fill(device, c.t[0], -1000.0f);
+  op_fill(device, tensor_columns(c.t[0], 3, 1), 1000.0f);
+  cross_entropy_loss(&c);
+  tensor_read(device, c.t[2], loss);
+  assert_close((double)loss[0], 2000.0, 1e-5);
+  RELEASE(c.t[0], c.t[1], c.t[2], c.t[3], gradient);
+}
+
+static double
+squared_error_loss(void* context)
+{
+  Context* const c = context;
+  op_squared_error(device, c->t[0], c->t[1], 0.3f, c->t[2], c->t[3]);
+  return 0.3 * sum_of(c->t[2]);
+}
+
+static void
+test_squared_error(void** state)
+{
+  (void)state;
+  Context c = {
+    { make(ROWS, 3, 1), make(ROWS, 3, 2), poisoned(ROWS, 1), poisoned(ROWS, 3) }
+  };
+  const Tensor gradient = poisoned(ROWS, 3);
+  squared_error_loss(&c);
+  op_copy(device, c.t[3], gradient);
+  check_gradient("squared error", c.t[0], gradient, squared_error_loss, &c);
+  RELEASE(c.t[0], c.t[1], c.t[2], c.t[3], gradient);
+}
+
+#define LATENT 6u
+static float free_nats;
+
+// t: 0 stats, 1 noise, 2 z, 3 kl, 4 dz, 5 scratch gradient.
+static double
+latent_loss(void* context)
+{
+  Context* const c = context;
+  float          stats[ROWS * 2 * LATENT];
+  op_latent(device, c->t[0], c->t[1], c->t[2]);
+  op_latent_backward(
+    device, c->t[0], c->t[1], c->t[4], 0.6f, free_nats, c->t[3], c->t[5]);
+  tensor_read(device, c->t[0], stats);
+  double sum = dot(c->t[2], 6);
+  for (uint32_t r = 0; r < ROWS; ++r) {
+    double kl = 0.0;
+    for (uint32_t i = 0; i < LATENT; ++i) {
+      const double mean         = (double)stats[r * 2 * LATENT + i];
+      const double log_variance = (double)stats[r * 2 * LATENT + LATENT + i];
+      kl += 0.5 * (mean * mean + exp(log_variance) - 1.0 - log_variance);
+    }
+    float ours[ROWS];
+    tensor_read(device, c->t[3], ours);
+    assert_close((double)ours[r], kl, 1e-5);
+    sum += 0.6 * fmax(0.0, kl - (double)free_nats);
+  }
+  return sum;
+}
+
+static void
+test_latent(void** state)
+{
+  (void)state;
+  Context      c        = { { make(ROWS, 2 * LATENT, 1),
+                              make(ROWS, LATENT, 2),
+                              poisoned(ROWS, LATENT),
+                              poisoned(ROWS, 1),
+                              dot_gradient(ROWS, LATENT, 6),
+                              poisoned(ROWS, 2 * LATENT) } };
+  const Tensor gradient = poisoned(ROWS, 2 * LATENT);
+  // Free bits that none, and that all windows stay under.
+  const float bits[] = { 0.0f, 1000.0f };
+  for (int i = 0; i < 2; ++i) {
+    free_nats = bits[i];
+    latent_loss(&c);
+    op_copy(device, c.t[5], gradient);
+    check_gradient("latent", c.t[0], gradient, latent_loss, &c);
+  }
+  RELEASE(c.t[0], c.t[1], c.t[2], c.t[3], c.t[4], c.t[5], gradient);
+}
+
+// --- Random numbers, optimiser
+// -------------------------------------------------------
+
+static void
+test_random_rows_do_not_depend_on_the_batch(void** state)
+{
+  (void)state;
+  const Tensor all = poisoned(ROWS, COLUMNS);
+  const Tensor one = poisoned(1, COLUMNS);
+  float        a[COLUMNS];
+  float        b[COLUMNS];
+  op_normals(device, 4, RNG_USE_LATENT, 100, 2, all);
+  op_normals(device, 4, RNG_USE_LATENT, 103, 2, one);
+  tensor_read(device, tensor_rows(all, 3, 1), a);
+  tensor_read(device, one, b);
+  assert_memory_equal(a, b, sizeof a);
+  tensor_read(device, tensor_rows(all, 2, 1), a);
+  assert_memory_not_equal(a, b, sizeof a);
+  RELEASE(all, one);
+}
+
+static void
+test_lamb_and_average(void** state)
+{
+  (void)state;
+  const Tensor   weight   = make(ROWS, COLUMNS, 1);
+  const Tensor   average  = make(ROWS, COLUMNS, 2);
+  const Tensor   gradient = make(ROWS, COLUMNS, 3);
+  const Tensor   moment1  = make(ROWS, COLUMNS, 4);
+  const Tensor   moment2  = make(ROWS, COLUMNS, 5);
+  const Tensor   sum      = poisoned(1, 1);
+  const LambStep step     = { .learning_rate = 0.01f,
+                              .beta1         = 0.9f,
+                              .beta2         = 0.99f,
+                              .epsilon       = 1e-6f,
+                              .weight_decay  = 0.1f,
+                              .clip_norm     = 2.0f,
+                              .step          = 3 };
+  enum { N = ROWS * COLUMNS };
+  float w[N], a[N], g[N], m[N], v[N], got[N];
+  tensor_read(device, moment2, v);
+  for (int i = 0; i < N; ++i) {
+    v[i] = fabsf(v[i]);
+  }
+  tensor_write(device, moment2, v);
+  tensor_read(device, weight, w);
+  tensor_read(device, average, a);
+  tensor_read(device, gradient, g);
+  tensor_read(device, moment1, m);
+  op_square_sum(device, gradient, 0.0f, sum);
+
+  // The algorithm of the paper in doubles.
+  double norm = 0.0, weight_square = 0.0, update_square = 0.0, update[N];
+  for (int i = 0; i < N; ++i) {
+    norm += (double)g[i] * (double)g[i];
+  }
+  norm = sqrt(norm);
+  assert_true(norm > 2.0); // clipping is at work
+  for (int i = 0; i < N; ++i) {
+    const double clipped = (double)g[i] * 2.0 / norm;
+    const double first =
+      (0.9 * (double)m[i] + 0.1 * clipped) / (1.0 - pow(0.9, 3));
+    const double second =
+      (0.99 * (double)v[i] + 0.01 * clipped * clipped) / (1.0 - pow(0.99, 3));
+    update[i] = first / (sqrt(second) + 1e-6) + 0.1 * (double)w[i];
+    weight_square += (double)w[i] * (double)w[i];
+    update_square += update[i] * update[i];
+  }
+  op_lamb(device, &step, sum, gradient, moment1, moment2, weight);
+  tensor_read(device, weight, got);
+  for (int i = 0; i < N; ++i) {
+    assert_close((double)got[i],
+                 (double)w[i] -
+                   0.01 * sqrt(weight_square / update_square) * update[i],
+                 2e-5);
+  }
+  op_moving_average(device, 0.9f, weight, average);
+  float averaged[N];
+  tensor_read(device, average, averaged);
+  for (int i = 0; i < N; ++i) {
+    assert_close(
+      (double)averaged[i], 0.9 * (double)a[i] + 0.1 * (double)got[i], 1e-5);
+  }
+  RELEASE(weight, average, gradient, moment1, moment2, sum);
+}
+
+// --- The seam
+// -----------------------------------------------------------------------
+
+static void
+test_shapes_are_checked(void** state)
+{
+  (void)state;
+  Error        error;
+  const Tensor a = make(ROWS, COLUMNS, 1);
+  const Tensor b = make(ROWS, COLUMNS + 1, 2);
+  float        before[ROWS * COLUMNS];
+  float        after[ROWS * COLUMNS];
+  tensor_read(device, a, before);
+  op_tanh(device, b, a);
+  assert_int_equal(device_status(device, &error), STATUS_BAD_ARGUMENT);
+  assert_non_null(strstr(error.text, "tanh"));
+  op_fill(device, a, 1.0f); // sticky: later ops do nothing
+  device_clear(device);
+  tensor_read(device, a, after);
+  assert_memory_equal(before, after, sizeof before);
+
+  op_fill(device, tensor_rows(a, ROWS, 1), 0.0f);
+  assert_int_equal(device_status(device, &error), STATUS_BAD_ARGUMENT);
+  device_clear(device);
+  op_copy(device, tensor_columns(a, 1, COLUMNS), b);
+  assert_int_equal(device_status(device, &error), STATUS_BAD_ARGUMENT);
+  device_clear(device);
+  op_matmul(device, false, false, 1.0f, a, b, 0.0f, a);
+  assert_int_equal(device_status(device, &error), STATUS_BAD_ARGUMENT);
+  device_clear(device);
+  RELEASE(a, b);
+  Device* none;
+  assert_int_equal(device_open_cpu("no such", &none, &error),
+                   STATUS_UNSUPPORTED);
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_matmul),
+    cmocka_unit_test(test_rows_and_sums),
+    cmocka_unit_test(test_tanh_range),
+    cmocka_unit_test(test_tanh_backward),
+    cmocka_unit_test(test_lstm_cell),
+    cmocka_unit_test(test_overwrite),
+    cmocka_unit_test(test_gather),
+    cmocka_unit_test(test_sample),
+    cmocka_unit_test(test_select_rows),
+    cmocka_unit_test(test_cross_entropy),
+    cmocka_unit_test(test_squared_error),
+    cmocka_unit_test(test_latent),
+    cmocka_unit_test(test_random_rows_do_not_depend_on_the_batch),
+    cmocka_unit_test(test_lamb_and_average),
+    cmocka_unit_test(test_shapes_are_checked),
+  };
+  int failed = 0;
+  for (const char* const* variant = device_cpu_variants(); *variant;
+       ++variant) {
+    if (device_open_cpu(*variant, &device, NULL) != STATUS_OK) {
+      continue;
+    }
+    print_message("variant %s\n", *variant);
+    failed += cmocka_run_group_tests(tests, NULL, NULL);
+    device_close(device);
+  }
+  return failed;
+}

@@ -1,0 +1,245 @@
+// `meander-train evaluate`.
+#include "evaluate.h"
+
+#include "command.h"
+#include "dataset.h"
+#include "metrics.h"
+#include "model.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char usage[] =
+  "usage: meander-train evaluate --model M --data FILE [options]\n"
+  "Prints key=value lines: reconstruction of the windows of test pieces "
+  "(posterior\n"
+  "mean, likeliest pitches, free running), and samples from the prior beside "
+  "them.\n"
+  "  --windows N       test windows and samples at most; default all\n"
+  "  --seed S          of the samples; default 1\n"
+  "  --temperature T   of the samples' pitches; default 1\n";
+
+typedef struct {
+  const char* model;
+  const char* data;
+  uint64_t    windows;
+  uint64_t    seed;
+  float       temperature;
+} Options;
+
+static int
+parse(int argc, char** argv, Options* o)
+{
+  static const struct option names[] = {
+    { "model", required_argument, NULL, 'm' },
+    { "data", required_argument, NULL, 'd' },
+    { "windows", required_argument, NULL, 'w' },
+    { "seed", required_argument, NULL, 's' },
+    { "temperature", required_argument, NULL, 't' },
+    { "help", no_argument, NULL, 'h' },
+    { 0 },
+  };
+  bool good = true;
+  for (int c; good && (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+    switch (c) {
+      case 'm':
+        o->model = optarg;
+        break;
+      case 'd':
+        o->data = optarg;
+        break;
+      case 'w':
+        good = command_u64("--windows", optarg, &o->windows);
+        break;
+      case 's':
+        good = command_u64("--seed", optarg, &o->seed);
+        break;
+      case 't':
+        good =
+          command_float("--temperature", optarg, 0.0f, 4.0f, &o->temperature);
+        break;
+      case 'h':
+        fputs(usage, stdout);
+        return -1;
+      default:
+        good = false;
+    }
+  }
+  if (good && (optind < argc || !o->model || !o->data)) {
+    fprintf(stderr, "meander-train evaluate: --model and --data are needed\n");
+    good = false;
+  }
+  if (!good) {
+    fputs(usage, stderr);
+  }
+  return good ? 0 : COMMAND_USAGE;
+}
+
+typedef struct {
+  Model*         model;
+  float*         z;     // [MODEL_BATCH_MAX][latent]
+  NoteEvent*     truth; // [MODEL_BATCH_MAX][WINDOW_NOTES]
+  NoteEvent*     ours;
+  double*        z_sum; // [latent]: of posterior means
+  double*        z_square;
+  Reconstruction reconstruction;
+  Spread         real;
+  Spread         prior;
+} Evaluation;
+
+static void
+add_latents(Evaluation* e, uint32_t count)
+{
+  const uint32_t latent = model_latent_size(e->model);
+  for (uint32_t i = 0; i < count * latent; ++i) {
+    const double value = (double)e->z[i];
+    e->z_sum[i % latent] += value;
+    e->z_square[i % latent] += value * value;
+  }
+}
+
+// A latent dimension is active where the posterior mean moves: Var(mu) > 0.01
+// (Burda et al. 2016).
+static uint32_t
+active_units(const Evaluation* e, uint64_t windows)
+{
+  uint32_t active = 0;
+  for (uint32_t i = 0; i < model_latent_size(e->model); ++i) {
+    const double mean = e->z_sum[i] / (double)windows;
+    active += e->z_square[i] / (double)windows - mean * mean > 0.01;
+  }
+  return active;
+}
+
+static Status
+evaluate_batch(Evaluation*    e,
+               const Options* o,
+               const Dataset* data,
+               uint64_t       first,
+               uint32_t       count,
+               Error*         error)
+{
+  for (uint32_t i = 0; i < count; ++i) {
+    dataset_window(
+      data, true, first + i, 0, e->truth + (size_t)i * WINDOW_NOTES);
+  }
+  Status status = model_encode(e->model, e->truth, count, e->z, error);
+  if (status == STATUS_OK) {
+    add_latents(e, count);
+    status =
+      model_decode(e->model, e->z, count, 0.0f, o->seed, first, e->ours, error);
+  }
+  if (status != STATUS_OK) {
+    return status;
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    const size_t at = (size_t)i * WINDOW_NOTES;
+    reconstruction_add(&e->reconstruction, e->truth + at, e->ours + at);
+  }
+  spread_add(&e->real, e->truth, count * WINDOW_NOTES);
+
+  model_sample_prior(e->model, o->seed, first, count, e->z);
+  status = model_decode(
+    e->model, e->z, count, o->temperature, o->seed, first, e->ours, error);
+  spread_add(&e->prior, e->ours, count * WINDOW_NOTES);
+  return status;
+}
+
+static void
+print_report(const Evaluation* e, uint64_t windows)
+{
+  static const char* const fields[SPREAD_COUNT] = {
+    "pitch", "velocity", "step", "duration"
+  };
+  printf("windows=%llu\n", (unsigned long long)windows);
+  printf("pitch_accuracy=%.4f\n", reconstruction_accuracy(&e->reconstruction));
+  printf("iou=%.4f\n", reconstruction_iou(&e->reconstruction));
+  printf("latent_active=%u\nlatent_size=%u\n",
+         active_units(e, windows),
+         model_latent_size(e->model));
+  for (int f = 0; f < SPREAD_COUNT; ++f) {
+    const double real  = spread_deviation(&e->real, f);
+    const double prior = spread_deviation(&e->prior, f);
+    printf("real_%s_mean=%.4f\nreal_%s_std=%.4f\n",
+           fields[f],
+           spread_mean(&e->real, f),
+           fields[f],
+           real);
+    printf("prior_%s_mean=%.4f\nprior_%s_std=%.4f\n",
+           fields[f],
+           spread_mean(&e->prior, f),
+           fields[f],
+           prior);
+    printf("spread_ratio_%s=%.4f\n", fields[f], prior / real);
+  }
+}
+
+static Status
+evaluate(const Options* o, const Dataset* data, Model* model, Error* error)
+{
+  const uint64_t all     = dataset_window_count(data, true);
+  const uint64_t windows = o->windows && o->windows < all ? o->windows : all;
+  if (!windows) {
+    return error_set(
+      error, STATUS_BAD_FILE, "%s: no test pieces in it", o->data);
+  }
+  const uint32_t latent = model_latent_size(model);
+  Evaluation     e      = {
+             .model = model,
+             .z     = malloc((size_t)MODEL_BATCH_MAX * latent * sizeof(float)),
+             .truth = malloc((size_t)MODEL_BATCH_MAX * WINDOW_NOTES * sizeof(NoteEvent)),
+             .ours = malloc((size_t)MODEL_BATCH_MAX * WINDOW_NOTES * sizeof(NoteEvent)),
+             .z_sum    = calloc(latent, sizeof(double)),
+             .z_square = calloc(latent, sizeof(double)),
+  };
+  Status status = STATUS_OK;
+  if (!e.z || !e.truth || !e.ours || !e.z_sum || !e.z_square) {
+    status = error_set(error, STATUS_NO_MEMORY, "no memory to evaluate");
+  }
+  for (uint64_t first = 0; first < windows && status == STATUS_OK;
+       first += MODEL_BATCH_MAX) {
+    const uint64_t left = windows - first;
+    status =
+      evaluate_batch(&e,
+                     o,
+                     data,
+                     first,
+                     left < MODEL_BATCH_MAX ? (uint32_t)left : MODEL_BATCH_MAX,
+                     error);
+  }
+  if (status == STATUS_OK) {
+    print_report(&e, windows);
+  }
+  free(e.z);
+  free(e.truth);
+  free(e.ours);
+  free(e.z_sum);
+  free(e.z_square);
+  return status;
+}
+
+int
+evaluate_main(int argc, char** argv)
+{
+  Options   o      = { .seed = 1, .temperature = 1.0f };
+  const int parsed = parse(argc, argv, &o);
+  if (parsed) {
+    return parsed < 0 ? 0 : parsed;
+  }
+  Error    error;
+  Dataset* data;
+  Model*   model  = NULL;
+  Status   status = dataset_open(o.data, &data, &error);
+  if (status != STATUS_OK) {
+    return command_fail("evaluate", &error);
+  }
+  status = model_load(o.model, MODEL_BATCH_MAX, &model, &error);
+  if (status == STATUS_OK) {
+    status = evaluate(&o, data, model, &error);
+  }
+  model_free(model);
+  dataset_close(data);
+  return status == STATUS_OK ? 0 : command_fail("evaluate", &error);
+}
