@@ -69,20 +69,25 @@ write_message(void*         handle,
   return true;
 }
 
-// JACK counts frames in 32 bits. A clock that was set back (some servers do so
-// when the period changes) goes on from the end of the span before.
-static uint64_t
-extend_frame(JackBackend* jack, jack_nframes_t now) REALTIME
+// JACK counts frames in 32 bits. False: no time has passed since the last call.
+// (An overrun server wakes its clients once for each cycle they missed, all of
+// them at the frame where it is now.) A clock that was set back goes on from
+// the end of the span before.
+static bool
+next_frame(JackBackend* jack, jack_nframes_t now) REALTIME
 {
+  const int32_t passed = (int32_t)(now - jack->last_frame);
+  if (jack->has_frame && passed == 0) {
+    return false;
+  }
   if (!jack->has_frame) {
     jack->has_frame = true;
     jack->frame     = now;
   } else {
-    const int32_t passed = (int32_t)(now - jack->last_frame);
     jack->frame += passed > 0 ? (uint64_t)passed : jack->last_count;
   }
   jack->last_frame = now;
-  return jack->frame;
+  return true;
 }
 
 static int
@@ -93,18 +98,18 @@ on_process(jack_nframes_t frame_count, void* context) REALTIME
   rt_enter();
   void* const buffer = jack_port_get_buffer(jack->port, frame_count);
   jack_midi_clear_buffer(buffer);
-  const uint64_t frame = extend_frame(jack, jack_last_frame_time(jack->client));
-  jack->last_count     = frame_count;
   atomic_store_explicit(
     &jack->period_frames, frame_count, memory_order_relaxed);
-  if (!atomic_load(&jack->stopped)) {
+  if (next_frame(jack, jack_last_frame_time(jack->client)) &&
+      !atomic_load(&jack->stopped)) {
     const MidiSink sink = { .write = write_message, .handle = buffer };
     jack->process(jack->process_context,
-                  frame,
+                  jack->frame,
                   frame_count,
                   atomic_load(&jack->freewheeling),
                   &sink);
   }
+  jack->last_count = frame_count;
   rt_leave();
   atomic_store(&jack->in_process, false);
   return 0;

@@ -203,6 +203,9 @@ process_span(void*           context,
   }
   const uint64_t start = frame + process->clock_offset;
   const uint64_t end   = start + frame_count;
+  if (end <= until) {
+    return; // a clock that was set back: these frames have been
+  }
   atomic_store_explicit(
     &process->span_frames, frame_count, memory_order_relaxed);
   atomic_store_explicit(&process->committed_until, end, memory_order_release);
@@ -221,7 +224,7 @@ process_span(void*           context,
                 .sink    = sink,
                 .start   = start,
                 .end     = end,
-                .cursor  = start };
+                .cursor  = start > until ? start : until };
   span_merge(&span, quiet);
   atomic_store_explicit(&process->processed_until, end, memory_order_release);
   if (quiet && !process->active_count) {
