@@ -115,6 +115,8 @@ test_metadata_numbers(void** state)
                    STATUS_BAD_FILE);
   assert_error(
     &error, NULL, "metadata 'n' is '12', expected a whole number from 1 to 11");
+  assert_int_equal(checkpoint_get_u32(checkpoint, "n", 13, 99, &number, &error),
+                   STATUS_BAD_FILE);
   assert_int_equal(checkpoint_get_u32(checkpoint, "x", 1, 9, &number, &error),
                    STATUS_BAD_FILE);
   assert_error(&error, NULL, "metadata 'x' is missing");
