@@ -55,18 +55,17 @@ test_written_bytes(void** state)
     { .tick = 1920, .message = { 0x90, 60, 100 } },
     { .tick = 1920 + 127, .message = { 0x80, 60, 64 } },
   };
-  static const uint8_t
-    expected
-      [] = {
-        'M',  'T',  'h',  'd',  0,    0,   0,   6,    0,    0,
-        0,    1,    0x03, 0xc0, 'M',  'T', 'r', 'k',  0,    0,
-        0,    26,   0,    0xff, 0x51, 3,   7,   0xa1, 0x20, // 120 beats a
-                                                            // minute
-        0,    0xff, 0x01, 2,    'h',  'i',                  //
-        0x8f, 0x00, 0x90, 60,   100,                        // after 1920 ticks
-        0x7f, 0x80, 60,   64,                               //
-        0,    0xff, 0x2f, 0,
-      };
+  // clang-format off
+  static const uint8_t expected[] = {
+    'M', 'T', 'h', 'd', 0, 0, 0, 6, 0, 0, 0, 1, 0x03, 0xc0,
+    'M', 'T', 'r', 'k', 0, 0, 0, 26,
+    0, 0xff, 0x51, 3, 7, 0xa1, 0x20, // 120 beats a minute
+    0, 0xff, 0x01, 2, 'h', 'i',
+    0x8f, 0x00, 0x90, 60, 100, // after 1920 ticks
+    0x7f, 0x80, 60, 64,
+    0, 0xff, 0x2f, 0,
+  };
+  // clang-format on
   const Bytes bytes = write_bytes(events, 3);
   assert_int_equal(bytes.size, sizeof expected);
   assert_memory_equal(bytes.data, expected, sizeof expected);
