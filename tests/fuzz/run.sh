@@ -1,7 +1,8 @@
 #!/bin/sh
-# Fuzzes MIDI file reading for SECONDS (default 30) on one core. Seeds: the
-# bytes of the golden cases, and real files where the data is at hand. Leaves
-# nothing in the tree; an input that breaks it is printed and kept in /tmp.
+# Fuzzes the reading of MIDI files and of checkpoints, SECONDS (default 30) on
+# one core each. Seeds: the bytes of the golden cases, a small checkpoint, and
+# real MIDI files where the data is at hand. Leaves nothing in the tree; an input
+# that breaks a reader is kept and its place printed. Exit code 77: no clang.
 set -eu
 
 seconds=${1:-30}
@@ -15,42 +16,53 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/corpus"
+mkdir "$work/smf" "$work/checkpoint"
 
-"$clang" -std=gnu17 -D_GNU_SOURCE -g -O1 -I"$root/core" \
-  -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-  "$root/tests/fuzz/fuzz_smf.c" \
-  "$root/core/music/smf.c" "$root/core/music/smf_write.c" \
-  "$root/core/music/tempo_map.c" "$root/core/music/condense.c" \
-  "$root/core/music/note.c" "$root/core/file.c" "$root/core/status.c" \
-  -lm -o "$work/fuzz_smf"
+# fuzz NAME ARGUMENT...: builds fuzz_NAME.c with these sources and libraries, and
+# runs it on the seeds of $work/NAME.
+fuzz() {
+  name=$1
+  shift
+  log=$work/$name.log
+  (cd "$root" && "$clang" -std=gnu17 -D_GNU_SOURCE -g -O1 -Icore -Imodels \
+    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+    "tests/fuzz/fuzz_$name.c" "$@" -lm -o "$work/fuzz_$name")
+  echo "fuzz $name: $(ls "$work/$name" | wc -l) seeds, $seconds s"
+  if ! "$work/fuzz_$name" -max_total_time="$seconds" -timeout=10 \
+    -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -verbosity=0 \
+    -artifact_prefix="$work/crash-$name-" "$work/$name" >"$log" 2>&1; then
+    keep=$(mktemp -d)
+    cp "$work/crash-$name-"* "$keep" 2>/dev/null || true
+    tail -n 40 "$log"
+    echo "fuzz $name: FAILED; the input is kept in $keep"
+    exit 1
+  fi
+  sed -n 's/^stat::number_of_executed_units: */runs: /p' "$log"
+  echo "fuzz $name: nothing found"
+}
 
 # One seed for each golden case.
 cat "$root"/tests/golden/smf/*.txt | perl -ne '
   if (/^== /) { close S; open S, ">:raw", "$dir/golden" . ++$n or die $!; }
   elsif (s/^< //) { s/#.*|\s//sg; print S pack "H*", $_; }
   BEGIN { $dir = shift; }
-' "$work/corpus"
+' "$work/smf"
 if [ -d "$data" ]; then
   # The smallest of each folder: a fuzzer does best with small seeds.
   for folder in "$data"/*/; do
     find "$folder" -name '*.mid' -printf '%s %p\n' | sort -n | head -n 20 |
       while read -r _ file; do
-        cp "$file" "$work/corpus/real-$(cksum <"$file" | tr -d ' ')"
+        cp "$file" "$work/smf/real-$(cksum <"$file" | tr -d ' ')"
       done
   done
 fi
-echo "fuzz: $(ls "$work/corpus" | wc -l) seeds, $seconds s"
+fuzz smf core/music/smf.c core/music/smf_write.c core/music/tempo_map.c \
+  core/music/condense.c core/music/note.c core/file.c core/status.c
 
-log=$work/log
-if ! "$work/fuzz_smf" -max_total_time="$seconds" -timeout=10 \
-  -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -verbosity=0 \
-  -artifact_prefix="$work/crash-" "$work/corpus" >"$log" 2>&1; then
-  keep=$(mktemp -d)
-  cp "$work"/crash-* "$keep" 2>/dev/null || true
-  tail -n 40 "$log"
-  echo "fuzz: FAILED; the input is kept in $keep"
-  exit 1
-fi
-grep -E 'number_of_executed_units|average_exec|peak_rss' "$log" || true
-echo 'fuzz: nothing found'
+perl -e 'my $h = q({"__metadata__":{"kind":"vae","size":"8"},)
+  . q("a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}});
+  $h .= " " x (-length($h) % 8);
+  print pack("Q<", length $h), $h, pack("f<2", 1, 2);' >"$work/checkpoint/one"
+fuzz checkpoint models/checkpoint.c models/checkpoint_header.c \
+  models/checkpoint_json.c models/checkpoint_write.c core/file.c \
+  core/status.c -lcjson
