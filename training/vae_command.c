@@ -177,12 +177,14 @@ train(Trainer* t, const char* directory, RunLog* log, Error* error)
   VaeLoss  loss    = { 0 };
   uint32_t counted = 0;
   double   since_s = now_s();
-  while (status == STATUS_OK && t->step < t->recipe.steps && !stop_signal) {
+  bool     last    = t->step >= t->recipe.steps;
+  while (status == STATUS_OK && !last) {
     const Schedule schedule = trainer_schedule(t);
     float          norm;
     status = trainer_step(t, &loss, &norm, error);
     ++counted;
-    const bool last = t->step == t->recipe.steps || stop_signal;
+    // Read once a step: a signal that comes later ends the next one.
+    last = t->step >= t->recipe.steps || stop_signal;
     if (status == STATUS_OK && (t->step % REPORT_STEPS == 0 || last)) {
       const RunReport report =
         make_report(t, &schedule, &loss, counted, norm, now_s() - since_s);

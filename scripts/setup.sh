@@ -1,0 +1,69 @@
+# What ./start and ./check share: the packages and how they get installed. To be
+# sourced by a POSIX shell with the source tree as the current directory.
+
+packages_build='build-essential meson ninja-build pkg-config libjack-jackd2-dev
+libasound2-dev libconfig-dev libopenblas-pthread-dev libcjson-dev'
+
+# To hear something on a machine without a synth: a synth and a General MIDI
+# soundfont.
+packages_play='fluidsynth fluid-soundfont-gm'
+
+packages_test='libcmocka-dev jackd2 fluidsynth alsa-utils clang
+libclang-rt-14-dev clang-format python3 python3-numpy perl
+qemu-system-x86 busybox-static cpio kmod xz-utils procps'
+
+say() {
+  printf '%s: %s\n' "${0##*/}" "$*"
+}
+
+stop() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+# need PACKAGE...: installs those that are missing, asking for root only then.
+need() {
+  if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then
+    say "this script installs with apt, which is not here. On your distribution, install what stands for:"
+    printf '  %s\n' "$@"
+    stop 'then: meson setup build -Dbuildtype=release && ninja -C build && build/meander'
+  fi
+  missing=
+  for package in "$@"; do
+    if [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+      missing="$missing $package"
+    fi
+  done
+  [ -z "$missing" ] && return 0
+  say "installing:$missing"
+  if [ "$(id -u)" = 0 ]; then
+    root=
+  elif command -v sudo >/dev/null 2>&1; then
+    root=sudo
+  else
+    stop "run as root: apt-get install --no-install-recommends$missing"
+  fi
+  # shellcheck disable=SC2086
+  { $root apt-get update -q && $root env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -q -y --no-install-recommends $missing; } >setup.log 2>&1 || {
+    tail -n 20 setup.log >&2
+    stop "apt could not install:$missing (all of its output is in setup.log)"
+  }
+  rm -f setup.log
+}
+
+# configure DIRECTORY OPTION...: a build directory with these options, whether it
+# is there already or not.
+configure() {
+  directory=$1
+  shift
+  if [ -f "$directory/build.ninja" ]; then
+    meson configure "$directory" "$@" >/dev/null
+  else
+    meson setup "$directory" "$@" >"$directory.log" 2>&1 || {
+      cat "$directory.log" >&2
+      stop "meson could not set up $directory"
+    }
+    rm -f "$directory.log"
+  fi
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Adds up meson's JSON test logs into the closing line of ./check.
+
+usage: tally.py FURTHER_PASSED FURTHER_FAILED LOG.json...
+A log that is missing or empty counts as a failure: a run that did not happen
+has not passed.
+"""
+import json
+import sys
+
+passed, failed, skipped = int(sys.argv[1]), int(sys.argv[2]), 0
+for path in sys.argv[3:]:
+    results = []
+    try:
+        with open(path) as log:
+            results = [json.loads(line) for line in log if line.strip()]
+    except OSError as error:
+        print(f"tally: {error}")
+    if not results:
+        print(f"tally: {path}: no test ran")
+        failed += 1
+    for result in results:
+        if result["result"] in ("OK", "EXPECTEDFAIL"):
+            passed += 1
+        elif result["result"] == "SKIP":
+            skipped += 1
+            print(f"skipped: {result['name']}")
+        else:
+            failed += 1
+            print(f"FAILED: {result['name']} ({result['result']}), {path}")
+print(f"{passed} passed, {failed} failed, {skipped} skipped")
+sys.exit(1 if failed or not passed else 0)
