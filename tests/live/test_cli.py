@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+"""The instrument's command line, end to end: that one seed gives the same notes
+in render and play, that signals end every note, and that bad input ends in one
+clear line. On the null backend: needs no MIDI system."""
+import os
+import pty
+import re
+import resource
+import signal
+import subprocess
+import time
+
+from live import (MEANDER, Failure, Workplace, check_invariants,
+                  check_recording, expect, finish, read_bytes, read_events,
+                  read_recording, render, run_meander, run_tests,
+                  start_meander)
+
+PRESETS = ("calm", "glass", "toccata")
+NO_SERVER = {**os.environ, "JACK_DEFAULT_SERVER": "meander-test-none"}
+
+
+def refused(code, *arguments, says, work=True, **settings):
+    """meander ends with `code` and one line on stderr that holds `says`."""
+    got, out, err = run_meander(WORK if work else None, *arguments, **settings)
+    lines = err.splitlines()
+    expect(got == code, f"{arguments}: exit code {got}, not {code}: {out}{err}")
+    expect(len(lines) == 1 and lines[0].startswith("meander: "),
+           f"{arguments}: not one error line: {err!r}")
+    for text in [says] if isinstance(says, str) else says:
+        expect(text in lines[0], f"{arguments}: no {text!r} in {err!r}")
+
+
+def write(name, text):
+    path = WORK.path(name)
+    with open(path, "w") as file:
+        file.write(text)
+    return path
+
+
+def play_null(*arguments, **settings):
+    return run_meander(WORK, "--backend", "null", *arguments, **settings)
+
+
+def test_render_repeats():
+    first = render(WORK, 5, 120, "a.mid")
+    expect(first == render(WORK, 5, 120, "b.mid"), "two renders differ")
+    expect(first != render(WORK, 6, 120, "c.mid"), "the seed has no effect")
+    notes = check_recording(WORK.path("a.mid"))
+    expect(notes > 100, f"only {notes} notes")
+    last = read_recording(WORK.path("a.mid"))[-1][0]
+    expect(last <= 120 * 1920, "notes beyond the end")
+    return f"{notes} notes"
+
+
+def test_play_equals_render():
+    for period, mode in ((16, "walk"), (8192, "interpolate"), (256, "prior")):
+        recording, trace = WORK.path("play.mid"), WORK.path("trace")
+        code, out, err = play_null(
+            "--seconds", 3, "--seed", 5, "--record", recording, "--trace",
+            trace, "--period", period, "--mode", mode)
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        check_invariants(read_events(trace), f"trace at {period}")
+        expect(read_bytes(recording) == render(WORK, 5, 3, "r.mid", "--mode",
+                                               mode),
+               f"play at period {period}, mode {mode} is not what render makes")
+        check_recording(recording)
+
+
+def test_first_note_soon():
+    code, out, _ = play_null("--seconds", 1)
+    found = re.search(r"first note (\d+) ms", out)
+    expect(code == 0 and found, f"no first note: {out}")
+    expect(int(found[1]) < 500 or "SLOW" in os.environ,
+           f"the first note took {found[1]} ms")
+    return f"{found[1]} ms"
+
+
+def test_signals():
+    for signals in ([signal.SIGINT], [signal.SIGTERM],
+                    [signal.SIGTERM, signal.SIGINT]):
+        recording, trace = WORK.path("signal.mid"), WORK.path("trace")
+        process = start_meander(WORK, "--backend", "null", "--record",
+                                recording, "--trace", trace)
+        time.sleep(2)
+        for number in signals:
+            process.send_signal(number)
+        code, out, err = finish(process, 10)
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        expect(check_recording(recording) > 2, "hardly any notes")
+        check_invariants(read_events(trace), "trace")
+
+
+def test_closed_output():
+    recording = WORK.path("closed.mid")
+    process = start_meander(WORK, "--backend", "null", "--seconds", 2,
+                            "--record", recording)
+    process.stdout.readline()
+    process.stdout.close()
+    expect(process.wait(10) == 0, f"exit code {process.returncode}")
+    process.stderr.close()
+    check_recording(recording)
+
+
+def test_terminal():
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        os.execv(MEANDER, [MEANDER, "--backend", "null", "--model", WORK.model,
+                           "--seconds", "2"])
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+    except OSError:
+        pass  # its end is closed
+    expect(os.waitpid(pid, 0)[1] == 0, "exit code")
+    rows = shown.count(b"\n")
+    expect(rows > 15, f"only {rows} rows")
+    expect(b"buffer" in shown and b"late" in shown, "no status line")
+    expect(shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l"),
+           "the cursor stays hidden")
+
+
+def test_presets():
+    files = {name: render(WORK, 5, 60, f"{name}.mid", "--preset", name)
+             for name in PRESETS}
+    expect(len(set(files.values())) == len(PRESETS), "presets sound alike")
+    code, out, _ = run_meander(None, "presets")
+    for name in PRESETS:
+        expect(code == 0 and name in out, f"{name} is not listed")
+        check_recording(WORK.path(f"{name}.mid"))
+
+    def mean(name, field):
+        ons = [e for e in read_recording(WORK.path(f"{name}.mid"))
+               if e[1] & 0xF0 == 0x90]
+        return sum(e[field] for e in ons) / len(ons), len(ons)
+
+    facts = {name: (mean(name, 2)[0], mean(name, 3)[0], mean(name, 3)[1])
+             for name in PRESETS}
+    expect(facts["toccata"][2] > 2 * facts["calm"][2], "toccata is not faster")
+    expect(facts["toccata"][1] > facts["calm"][1] + 10, "toccata is not louder")
+    expect(facts["glass"][0] > facts["calm"][0] + 10, "glass is not higher")
+    return ", ".join(f"{name}: key {key:.0f}, velocity {velocity:.0f}, {count} "
+                     "notes a minute"
+                     for name, (key, velocity, count) in facts.items())
+
+
+def test_option_beats_preset():
+    preset = write("p.cfg", "tempo = 2.0\ntranspose = 12\n")
+    expect(render(WORK, 5, 9, "a.mid", "--tempo", 1, "--preset", preset,
+                  "--transpose", 0) == render(WORK, 5, 9, "b.mid"),
+           "the command line does not win")
+
+
+def test_bad_options():
+    for arguments, says in (
+            (["--backend", "oss"], "--backend"),
+            (["--seconds", "-1"], "--seconds"),
+            (["--seconds", "nan"], "--seconds"),
+            (["--seed", "12x"], "--seed"),
+            (["--seed", "-1"], "--seed"),
+            (["--rate", "1"], "--rate"),
+            (["--period", "8193"], "--period"),
+            (["--period", "15"], "--period"),
+            (["--tempo", "5"], "tempo"),
+            (["--tempo", "fast"], "tempo"),
+            (["--mode", "dance"], "walk"),
+            (["--transpose", "1.5"], "transpose"),
+            (["--register-low", "60", "--register-high", "65"], "octave"),
+            (["--alsa-timing", "late"], "--alsa-timing"),
+            (["--colour", "red"], "--colour"),
+            (["--seed"], "--seed"),
+            (["dance"], "dance"),
+            (["play", "twice"], "twice"),
+            (["render", "--seconds", "1"], "-o")):
+        refused(2, *arguments, says=says)
+
+
+def test_bad_presets():
+    for text, says in (
+            ('tempo = 1.0\nvolume = 3\n', [":2:", "volume"]),
+            ('\n\ntempo = 9.0\n', [":3:", "tempo", "0.25 to 4"]),
+            ('mode = "dance"\n', [":1:", "mode", "walk"]),
+            ('tempo = "fast"\n', [":1:", "tempo"]),
+            ('tempo = true\n', [":1:", "tempo"]),
+            ('channel = 17\n', [":1:", "channel"]),
+            ('tempo = [1.0]\n', [":1:", "tempo"]),
+            ('tempo = \n', ["bad.cfg:"]),
+            ('@include "/etc/passwd"\n', ["@include"]),
+            ('velocity_low = 90\nvelocity_high = 10\n', ["bad.cfg"]),
+            ('#' * 70000, ["larger"])):
+        path = write("bad.cfg", text)
+        refused(1, "--backend", "null", "--preset", path, says=says)
+    refused(1, "--preset", "nosuch", says=["nosuch", "presets"])
+    refused(1, "--preset", WORK.path("nosuch.cfg"), says="nosuch.cfg")
+
+
+def test_bad_models():
+    missing = WORK.path("missing.safetensors")
+    refused(1, "--backend", "null", "--model", missing, says=missing)
+    data = bytearray(read_bytes(WORK.model))
+    broken = WORK.path("broken.safetensors")
+    for name, content in (("cut", data[:-5]), ("empty", b""),
+                          ("not one", b"x" * 1000)):
+        with open(broken, "wb") as file:
+            file.write(content)
+        refused(1, "--backend", "null", "--model", broken, says=broken)
+        refused(1, "render", "--model", broken, "--seconds", 1, "-o",
+                WORK.path("x.mid"), says=broken)
+
+
+def test_no_server():
+    refused(1, "--backend", "jack", "--seconds", 1, env=NO_SERVER,
+            says=["no JACK server", "meander-test-none"])
+    refused(1, "--backend", "jack", "--jack-server", "meander-test-none",
+            says=["no JACK server", "meander-test-none"])
+    if not os.path.exists("/dev/snd/seq"):
+        refused(1, "--backend", "alsa", says="/dev/snd/seq")
+        code, out, _ = run_meander(WORK, "--seconds", 1, env=NO_SERVER)
+        expect(code == 0 and "backend null" in out and "no JACK server" in out
+               and "/dev/snd/seq" in out, f"auto does not say why: {out}")
+
+
+def test_bad_targets():
+    for path in ("/nonexistent/x.mid", "/dev/null", "/"):
+        refused(1, "--backend", "null", "--seconds", 1, "--record", path,
+                says=path)
+        refused(1, "render", "--seconds", 1, "-o", path, says=path)
+    expect(not os.path.isfile("/dev/null"), "/dev/null was replaced")
+    refused(1, "--backend", "null", "--trace", "/nonexistent/t", says="/none")
+
+
+def limit_file_size():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+
+
+def test_file_size_limit():
+    old = write("old.mid", "what was there")
+    refused(1, "--backend", "null", "--seconds", 1, "--record", old,
+            says=[old, "the recording is lost"], preexec_fn=limit_file_size)
+    expect(read_bytes(old) == b"what was there", "the old file is gone")
+
+
+def test_full_disk():
+    disk, spare = WORK.path("disk"), WORK.path("spare")
+    os.mkdir(disk)
+    os.mkdir(spare)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", disk],
+                      stderr=subprocess.DEVNULL).returncode:
+        return "not tried: mounting is not allowed here"
+    try:
+        process = start_meander(
+            WORK, "--backend", "null", "--seconds", 2, "--record",
+            f"{disk}/full.mid", env={**os.environ, "TMPDIR": spare})
+        time.sleep(1)
+        with open(f"{disk}/filler", "wb", buffering=0) as filler:
+            try:
+                while filler.write(b"x" * 4096):
+                    pass
+            except OSError:
+                pass
+        code, out, err = finish(process, 10)
+        expect(code == 1, f"exit code {code}: {out}{err}")
+        found = re.search(r"saved as (\S+) instead", err)
+        expect(found and found[1].startswith(spare), f"no rescue: {err}")
+        expect(check_recording(found[1]) > 1, "hardly any notes were saved")
+        return None
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_information():
+    for arguments, says in ((["--help"], "--connect"), (["--version"], "."),
+                            (["--help-params"], "walk_step"), (["-h"], "play"),
+                            (["play", "--help-params"], "temperature"),
+                            (["models"], "")):
+        code, out, err = run_meander(None, *arguments)
+        expect(code == 0 and says in out and not err,
+               f"{arguments}: {code} {out}{err}")
+
+
+WORK = Workplace()
+run_tests([(name[5:], test) for name, test in list(globals().items())
+           if name.startswith("test_")])

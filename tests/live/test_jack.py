@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""Live play against a real jackd (dummy driver): a second client writes down
+each message at the frame it arrives, and that must be the frame it was stamped
+with. MEANDER_PLAY_SECONDS (60): how long to play at each period."""
+import os
+import shutil
+import signal
+import time
+
+from live import (SKIP, Capture, Failure, Jackd, Workplace, check_invariants,
+                  check_recording, expect, finish, read_bytes, read_events,
+                  read_recording, render, run_tests, start_meander)
+
+PLAY_S = float(os.environ.get("MEANDER_PLAY_SECONDS", "60"))
+SEED = 11
+
+
+class Session:
+    """jackd, capture and meander, one of each."""
+
+    def __init__(self, period, seconds, slot=0):
+        self.server = Jackd(period, slot)
+        self.seconds = seconds
+        self.capture = Capture(self.server, WORK.path(f"capture{period}"))
+        self.trace = WORK.path(f"trace{period}")
+        self.recording = WORK.path(f"recording{period}.mid")
+        self.player = start_meander(
+            WORK, "--backend", "jack", "--jack-server", self.server.name,
+            "--connect", "^capture:in$", "--seconds", seconds, "--seed", SEED,
+            "--record", self.recording, "--trace", self.trace)
+
+    def end(self):
+        """(events heard, events stamped, log); everything is over."""
+        code, out, err = finish(self.player, self.seconds + 30)
+        heard = self.capture.finish()
+        self.server.stop()
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        return heard, read_events(self.trace), out
+
+    def clean_up(self):
+        for process in (self.player, self.capture.process):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        self.server.stop()
+
+
+def compare(heard, stamped, what):
+    """Every message arrived at exactly its frame, and nothing else did."""
+    mismatches = len(set(stamped) ^ set(heard))
+    expect(mismatches == 0 and len(heard) == len(stamped),
+           f"{what}: {mismatches} mismatches of {len(stamped)} messages")
+    notes = check_invariants(heard, what)
+    check_invariants(stamped, what + " stamped")
+    return notes
+
+
+def counter(log, name):
+    """The number before `name` in meander's last line."""
+    words = log[log.rindex("played "):].replace(",", "").split()
+    return int(words[words.index(name) - 1])
+
+
+def play_at(periods, seconds):
+    sessions, notes = [], []
+    try:
+        for slot, period in enumerate(periods):
+            sessions.append(Session(period, seconds, slot))
+        for period, session in zip(periods, sessions):
+            heard, stamped, log = session.end()
+            expect(len(heard) > seconds, f"period {period}: hardly any notes")
+            count = compare(heard, stamped, f"period {period}")
+            check_recording(session.recording)
+            notes.append(f"period {period}: {count} notes, 0 mismatches, "
+                         f"{counter(log, 'late')} late, "
+                         f"{counter(log, 'xruns')} xruns")
+        return "; ".join(notes)
+    finally:
+        for session in sessions:
+            session.clean_up()
+
+
+def test_exact_frames():
+    return play_at((64, 256, 1024), PLAY_S)
+
+
+def test_extreme_periods():
+    return play_at((16, 8192), 6)
+
+
+def test_buffer_size_changes():
+    session = Session(256, 8)
+    try:
+        for period in (1024, 64, 8192, 128):
+            time.sleep(1.4)
+            session.server.tool("jack_bufsize", str(period))
+        heard, stamped, log = session.end()
+        # A restart of the driver takes time out of the clock; what falls in it
+        # is late and dropped whole.
+        notes = compare(heard, stamped, "buffer size changes")
+        check_recording(session.recording)
+        expect(notes > 8, "hardly any notes")
+        return f"{notes} notes, {counter(log, 'late')} late"
+    finally:
+        session.clean_up()
+
+
+def test_server_killed():
+    session = Session(128, 5)
+    try:
+        time.sleep(2.5)
+        session.server.kill()
+        began = time.monotonic()
+        code, out, err = finish(session.player, 20)
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        expect("the server is gone" in out, f"not told: {out}")
+        check_recording(session.recording)
+        # Before the server died all was on time.
+        last = max(e[0] for e in read_recording(session.recording))
+        expect(last <= 3.5 * 1920, f"the recording lasts {last} ticks")
+        return f"ended {time.monotonic() - began:.1f} s later"
+    finally:
+        session.clean_up()
+
+
+def test_server_restarted():
+    session = Session(128, 8)
+    again = None
+    try:
+        time.sleep(2)
+        session.server.kill()
+        session.capture.process.wait(10)
+        before = read_events(session.capture.path)
+        session.server.start()
+        again = Capture(session.server, WORK.path("again"))
+        code, out, err = finish(session.player, 30)
+        after = again.finish()
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        expect("playing again" in out, f"did not come back: {out}")
+        notes = check_recording(session.recording)
+        # The first thing that the new server hears is the end of what sounded.
+        held = {(e[1] & 15, e[2]) for e in before if e[1] & 0xF0 == 0x90}
+        ons = [e for e in after if e[1] & 0xF0 == 0x90]
+        expect(len(before) > 4 and len(ons) > 4, f"{len(before)}, {len(ons)}")
+        known = set()
+        for _, status, pitch, _ in after:
+            key = (status & 15, pitch)
+            if status & 0xF0 == 0x90:
+                known.add(key)
+            else:
+                expect(key in known or key in held, f"{key} ended unheard")
+                known.discard(key)
+        expect(not known, f"{len(known)} notes never end")
+        return f"{notes} notes in the recording"
+    finally:
+        session.clean_up()
+        if again and again.process.poll() is None:
+            again.process.kill()
+
+
+def test_server_killed_then_signal():
+    session = Session(128, 60)
+    try:
+        time.sleep(2)
+        session.server.kill()
+        time.sleep(1)
+        session.player.send_signal(signal.SIGINT)
+        code, out, err = finish(session.player, 10)
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        return f"{check_recording(session.recording)} notes kept"
+    finally:
+        session.clean_up()
+
+
+def test_freewheel():
+    session = Session(256, 60)
+    began = time.monotonic()
+    try:
+        time.sleep(1)
+        session.server.tool("jack_freewheel", "y")
+        heard, stamped, log = session.end()
+        took = time.monotonic() - began
+        expect(took < 30, f"60 s of music took {took:.0f} s: no freewheel")
+        compare(heard, stamped, "freewheel")
+        expect(read_bytes(session.recording) == render(WORK, SEED, 60, "f.mid"),
+               "the recording is not what render makes")
+        expect(counter(log, "spans") == 0, "the plan ran dry")
+        return f"60 s in {took:.1f} s, equal to render"
+    finally:
+        session.clean_up()
+
+
+def test_real_time_equals_render():
+    session = Session(512, 6)
+    try:
+        session.end()
+        expect(read_bytes(session.recording) == render(WORK, SEED, 6, "r.mid"),
+               "the recording is not what render makes")
+    finally:
+        session.clean_up()
+
+
+def test_signal_ends_notes():
+    session = Session(256, 60)
+    try:
+        time.sleep(3)
+        session.player.send_signal(signal.SIGTERM)
+        heard, stamped, _ = session.end()
+        compare(heard, stamped, "SIGTERM")
+    finally:
+        session.clean_up()
+
+
+if not shutil.which("jackd"):
+    print("jackd is not installed: skipped")
+    raise SystemExit(SKIP)
+WORK = Workplace()
+run_tests([
+    ("exact_frames", test_exact_frames),
+    ("extreme_periods", test_extreme_periods),
+    ("buffer_size_changes", test_buffer_size_changes),
+    ("server_killed", test_server_killed),
+    ("server_restarted", test_server_restarted),
+    ("server_killed_then_signal", test_server_killed_then_signal),
+    ("freewheel", test_freewheel),
+    ("real_time_equals_render", test_real_time_equals_render),
+    ("signal_ends_notes", test_signal_ends_notes),
+])
