@@ -90,13 +90,13 @@ def fetch_kernel(cache):
         package = re.search(r"Depends: (linux-image-\S+)", depends)
         if not package:
             raise Skip("apt knows no linux-image-amd64 (a Debian package)")
-        run_tool(["apt-get", "download", package.group(1)], cwd=cache)
-        names = [n for n in os.listdir(cache) if n.endswith(".deb")]
-        partial = done + ".partial"
+        partial = done + ".partial"  # of a run that was killed
         shutil.rmtree(partial, ignore_errors=True)
         os.makedirs(partial)
+        run_tool(["apt-get", "download", package.group(1)], cwd=partial)
+        package_file = os.path.join(partial, os.listdir(partial)[0])
         unpack = subprocess.Popen(
-            ["dpkg-deb", "--fsys-tarfile", os.path.join(cache, names[0])],
+            ["dpkg-deb", "--fsys-tarfile", package_file],
             stdout=subprocess.PIPE,
         )
         wanted = ["./boot/vmlinuz-*", "*/kernel/sound/*"]
@@ -105,9 +105,9 @@ def fetch_kernel(cache):
             stdin=unpack.stdout,
         )
         if unpack.wait() != 0:
-            raise Skip(f"{names[0]} does not unpack")
+            raise Skip(f"{package_file} does not unpack")
+        os.remove(package_file)
         os.rename(partial, done)
-        os.remove(os.path.join(cache, names[0]))
     image = None
     modules = {}
     for folder, _, names in os.walk(done):
