@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Adds up meson's JSON test logs into the closing line of ./check.
 
-usage: tally.py FURTHER_PASSED FURTHER_FAILED LOG.json...
-A log that is missing or empty counts as a failure: a run that did not happen
+usage: tally.py FUZZ_EXIT_STATUS LOG.json...
+The fuzz run counts as one test (77: skipped). A log that is missing or empty counts as a failure: a run that did not happen
 has not passed.
 """
 import json
 import sys
 
-passed, failed, skipped = int(sys.argv[1]), int(sys.argv[2]), 0
-for path in sys.argv[3:]:
+fuzz = int(sys.argv[1])
+passed, failed, skipped = int(fuzz == 0), int(fuzz not in (0, 77)), int(fuzz == 77)
+for path in sys.argv[2:]:
     results = []
     try:
         with open(path) as log:

@@ -1,6 +1,7 @@
 // Every op but the products, in plain loops that the compiler vectorises. This
 // file is compiled once for each instruction set (CPU_VARIANT names the table);
-// the portable build is the specification.
+// the portable build is the specification. Long because what is
+// compiled for each instruction set stays one translation unit.
 #include "cpu/cpu.h"
 
 #include <float.h>

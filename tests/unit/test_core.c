@@ -26,7 +26,7 @@ test_ring_is_a_transaction(void** state)
   for (int i = 0; i < 4; ++i) {
     assert_true(ring_push(&ring, &i));
   }
-  assert_false(ring_push(&ring, &(int){9}));
+  assert_false(ring_push(&ring, &(int){ 9 }));
   assert_null(ring_peek(&ring)); // nothing was committed yet
   ring_commit(&ring);
   assert_int_equal(ring_read_space(&ring), 4);
@@ -48,8 +48,8 @@ ring_writer(void* context)
   for (uint32_t i = 0; i < CROSSINGS;) {
     // Pairs: the reader must never see half of one.
     if (ring_write_space(ring) >= 2) {
-      ring_push(ring, &(uint64_t){i});
-      ring_push(ring, &(uint64_t){~(uint64_t)i});
+      ring_push(ring, &(uint64_t){ i });
+      ring_push(ring, &(uint64_t){ ~(uint64_t)i });
       ring_commit(ring);
       ++i;
     }
@@ -126,10 +126,10 @@ static void
 test_rng_streams_differ(void** state)
 {
   (void)state;
-  Rng a = rng_make(7, RNG_USE_LATENT, 3);
-  Rng b = rng_make(7, RNG_USE_LATENT, 4);
-  Rng c = rng_make(7, RNG_USE_TOKENS, 3);
-  Rng d = rng_make(7, RNG_USE_LATENT, 3);
+  Rng            a     = rng_make(7, RNG_USE_LATENT, 3);
+  Rng            b     = rng_make(7, RNG_USE_LATENT, 4);
+  Rng            c     = rng_make(7, RNG_USE_TOKENS, 3);
+  Rng            d     = rng_make(7, RNG_USE_LATENT, 3);
   const uint32_t first = rng_u32(&a);
   assert_int_not_equal(first, rng_u32(&b));
   assert_int_not_equal(first, rng_u32(&c));
