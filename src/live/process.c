@@ -80,25 +80,24 @@ add_active(Process* process, const StampedNote* note) REALTIME
                                          .channel   = note->channel };
 }
 
-// Ends the same key where it is pressed again. False: the sink refused.
-static bool
+// Ends the same key where it is pressed again, unless the sink refuses.
+static void
 end_same_key(Span* span, const StampedNote* note) REALTIME
 {
   Process* const process = span->process;
   for (uint32_t i = 0; i < process->active_count; ++i) {
-    if (process->active[i].pitch == note->pitch &&
-        process->active[i].channel == note->channel) {
-      const uint64_t off_frame     = process->active[i].off_frame;
-      process->active[i].off_frame = note->on_frame;
-      if (!span_write_off(span, i)) {
-        process->active[i].off_frame = off_frame; // it sounds on
-        return false;
+    ActiveNote* const active = &process->active[i];
+    if (active->pitch == note->pitch && active->channel == note->channel) {
+      const uint64_t off_frame = active->off_frame;
+      active->off_frame        = note->on_frame;
+      if (span_write_off(span, i)) {
+        count(&process->counters.retriggered);
+      } else {
+        active->off_frame = off_frame; // it sounds on
       }
-      count(&process->counters.retriggered);
-      break; // there is never a second one
+      return; // there is never a second one
     }
   }
-  return true;
 }
 
 static bool
@@ -110,17 +109,13 @@ span_has_room_for_on(const Span* span) REALTIME
 }
 
 static void
-span_play(Span* span, const StampedNote* note) REALTIME
+span_write_on(Span* span, const StampedNote* note) REALTIME
 {
-  Process* const process = span->process;
-  if (note->on_frame < span->cursor) {
-    count(&process->counters.late);
-    return;
-  }
-  const uint8_t message[3] = { (uint8_t)(0x90 | note->channel),
-                               note->pitch,
-                               note->velocity };
-  if (!span_has_room_for_on(span) || !end_same_key(span, note) ||
+  Process* const process    = span->process;
+  const uint8_t  message[3] = { (uint8_t)(0x90 | note->channel),
+                                note->pitch,
+                                note->velocity };
+  if (!span_has_room_for_on(span) ||
       !span_write(span, note->on_frame, message)) {
     count(&process->counters.dropped);
     return;
@@ -129,8 +124,53 @@ span_play(Span* span, const StampedNote* note) REALTIME
   add_active(process, note);
 }
 
+static bool
+chord_has_key(const Process*     process,
+              uint32_t           size,
+              const StampedNote* note) REALTIME
+{
+  for (uint32_t i = 0; i < size; ++i) {
+    if (process->chord[i].pitch == note->pitch &&
+        process->chord[i].channel == note->channel) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Takes all notes that begin at `frame` from the ring, so that the keys that
+// are pressed again end before any of them begins. A key can begin only once.
+static uint32_t
+take_chord(Process* process, uint64_t frame) REALTIME
+{
+  uint32_t           size = 0;
+  const StampedNote* note;
+  while ((note = ring_peek(&process->notes)) && note->on_frame == frame) {
+    if (size < ACTIVE_NOTES_MAX && !chord_has_key(process, size, note)) {
+      process->chord[size++] = *note;
+    } else {
+      count(&process->counters.dropped);
+    }
+    ring_pop(&process->notes);
+  }
+  return size;
+}
+
+static void
+span_play_chord(Span* span, uint64_t frame) REALTIME
+{
+  Process* const process = span->process;
+  const uint32_t size    = take_chord(process, frame);
+  for (uint32_t i = 0; i < size && !span->blocked; ++i) {
+    end_same_key(span, &process->chord[i]);
+  }
+  for (uint32_t i = 0; i < size; ++i) {
+    span_write_on(span, &process->chord[i]);
+  }
+}
+
 // Merges due offs and ons by frame, offs first. Each turn of the loop ends an
-// active note or takes one from the ring, so the two caps bound it.
+// active note or takes from the ring, so the two caps bound it.
 static void
 span_merge(Span* span, bool quiet) REALTIME
 {
@@ -146,9 +186,11 @@ span_merge(Span* span, bool quiet) REALTIME
     const uint64_t on_frame  = on ? on->on_frame : UINT64_MAX;
     if (off && off_frame < span->end && off_frame <= on_frame) {
       span_write_off(span, process->active_count - 1);
-    } else if (on && on_frame < span->end) {
-      span_play(span, on);
+    } else if (on && on_frame < span->cursor) {
+      count(&process->counters.late);
       ring_pop(&process->notes);
+    } else if (on && on_frame < span->end) {
+      span_play_chord(span, on_frame);
     } else {
       break;
     }

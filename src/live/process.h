@@ -72,10 +72,11 @@ typedef struct {
   ProcessCounters  counters;
 
   // Process's own. Sorted by off_frame, the next to end comes last.
-  ActiveNote active[ACTIVE_NOTES_MAX];
-  uint32_t   active_count;
-  uint64_t   clock_offset; // session clock - backend clock, modulo 2^64
-  bool       reconnected;  // set by process_connect() while no thread runs
+  ActiveNote  active[ACTIVE_NOTES_MAX];
+  uint32_t    active_count;
+  StampedNote chord[ACTIVE_NOTES_MAX]; // notes that begin at one frame
+  uint64_t    clock_offset; // session clock - backend clock, modulo 2^64
+  bool        reconnected;  // set by process_connect() while no thread runs
 } Process;
 
 // A BackendProcess; `context` is the Process.
