@@ -1,0 +1,121 @@
+// live/params: the table makes sense, and every way in refuses what is out of
+// range, naming it.
+#include "live/params.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void
+test_table(void** state)
+{
+  (void)state;
+  const Params standard = params_standard();
+  Error        error;
+  assert_int_equal(params_check(&standard, &error), STATUS_OK);
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    const ParamInfo* const info = &param_table[id];
+    assert_non_null(info->name);
+    assert_true(info->low < info->high);
+    assert_true(info->standard >= info->low && info->standard <= info->high);
+    assert_true(strlen(info->help) > 0);
+    assert_int_equal(params_find(info->name), id);
+    assert_true((info->type == PARAM_CHOICE) == (info->choices != NULL));
+    // What is printed can be typed again.
+    char   text[32];
+    Params params = standard;
+    params_format(&standard, (ParamId)id, text, sizeof text);
+    assert_int_equal(params_set_text(&params, (ParamId)id, text, &error), 0);
+    assert_true(params.value[id] == standard.value[id]);
+  }
+  assert_int_equal(params_find("volume"), PARAM_COUNT);
+  assert_int_equal(params_find(""), PARAM_COUNT);
+}
+
+static void
+test_ranges(void** state)
+{
+  (void)state;
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    const ParamInfo* const info   = &param_table[id];
+    Params                 params = params_standard();
+    const double           good[] = { info->low, info->high };
+    const double bad[] = { info->low - 1, info->high + 1, NAN, INFINITY };
+    Error        error;
+    if (info->type == PARAM_CHOICE) {
+      assert_int_not_equal(params_set_number(&params, (ParamId)id, 0, &error),
+                           STATUS_OK);
+      continue;
+    }
+    for (int i = 0; i < 2; ++i) {
+      assert_int_equal(params_set_number(&params, (ParamId)id, good[i], &error),
+                       STATUS_OK);
+      assert_true(params.value[id] == good[i]);
+    }
+    for (int i = 0; i < 4; ++i) {
+      assert_int_equal(params_set_number(&params, (ParamId)id, bad[i], &error),
+                       STATUS_BAD_ARGUMENT);
+      assert_non_null(strstr(error.text, info->name));
+      assert_true(params.value[id] == info->high); // as it was
+    }
+    if (info->type == PARAM_INTEGER) {
+      assert_int_equal(
+        params_set_number(&params, (ParamId)id, info->low + 0.5, &error),
+        STATUS_BAD_ARGUMENT);
+    }
+  }
+}
+
+static void
+test_text(void** state)
+{
+  (void)state;
+  Params params = params_standard();
+  Error  error;
+  assert_int_equal(params_set_text(&params, PARAM_MODE, "prior", &error), 0);
+  assert_int_equal((int)params.value[PARAM_MODE], GENERATOR_PRIOR);
+  assert_int_not_equal(params_set_text(&params, PARAM_MODE, "x", &error), 0);
+  assert_non_null(strstr(error.text, "prior, walk, interpolate"));
+  assert_int_equal(params_set_text(&params, PARAM_TEMPO, "1.5", &error), 0);
+  const char* const bad[] = { "", " ", "1.5x", "fast", "nan", "inf", "-1" };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+    assert_int_not_equal(params_set_text(&params, PARAM_TEMPO, bad[i], &error),
+                         STATUS_OK);
+    assert_true(params.value[PARAM_TEMPO] == 1.5);
+  }
+}
+
+static void
+test_what_no_single_value_breaks(void** state)
+{
+  (void)state;
+  Error  error;
+  Params params                    = params_standard();
+  params.value[PARAM_VELOCITY_LOW] = 90;
+  assert_int_equal(params_check(&params, &error), STATUS_OK);
+  params.value[PARAM_VELOCITY_HIGH] = 89;
+  assert_int_equal(params_check(&params, &error), STATUS_BAD_ARGUMENT);
+  params                            = params_standard();
+  params.value[PARAM_REGISTER_LOW]  = 60;
+  params.value[PARAM_REGISTER_HIGH] = 71;
+  assert_int_equal(params_check(&params, &error), STATUS_OK);
+  params.value[PARAM_REGISTER_HIGH] = 70;
+  assert_int_equal(params_check(&params, &error), STATUS_BAD_ARGUMENT);
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_table),
+    cmocka_unit_test(test_ranges),
+    cmocka_unit_test(test_text),
+    cmocka_unit_test(test_what_no_single_value_breaks),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

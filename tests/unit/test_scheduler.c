@@ -1,0 +1,166 @@
+// live/scheduler: frames are rounded from the cumulated time, whatever the
+// phrase boundaries; tempo, register, dynamics and the end do what they say.
+#include "live/scheduler.h"
+
+#include "rng.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT 800u
+
+static void
+make_events(NoteEvent events[COUNT])
+{
+  Rng rng = rng_make(3, RNG_USE_TEST, 0);
+  for (uint32_t i = 0; i < COUNT; ++i) {
+    events[i] = note_event_clamp((NoteEvent){
+      .pitch      = (uint8_t)(1 + rng_below(&rng, 127)),
+      .velocity   = rng_uniform(&rng),
+      .step_s     = rng_below(&rng, 3) ? 2.0f * rng_uniform(&rng) : 0.0f,
+      .duration_s = 2.0f * rng_uniform(&rng),
+    });
+  }
+}
+
+static void
+test_frames_do_not_drift(void** state)
+{
+  (void)state;
+  NoteEvent   events[COUNT];
+  StampedNote whole[COUNT];
+  StampedNote parts[COUNT];
+  make_events(events);
+  const Params params = params_standard();
+  Scheduler    one    = scheduler_make(&params, 44100, 1000, -1);
+  Scheduler    many   = one;
+  assert_int_equal(scheduler_add(&one, events, COUNT, whole), COUNT);
+  for (uint32_t i = 0; i < COUNT; i += WINDOW_NOTES) {
+    scheduler_add(&many, events + i, WINDOW_NOTES, parts + i);
+  }
+  double onset_s = 0;
+  for (uint32_t i = 0; i < COUNT; ++i) {
+    onset_s += i ? events[i].step_s : 0; // the first sounds at once
+    assert_int_equal(whole[i].on_frame, 1000 + llround(onset_s * 44100));
+    assert_int_equal(whole[i].on_frame, parts[i].on_frame);
+    assert_int_equal(whole[i].off_frame, parts[i].off_frame);
+    assert_true(whole[i].off_frame > whole[i].on_frame);
+    assert_true(!i || whole[i].on_frame > whole[i - 1].on_frame);
+  }
+  assert_int_equal(one.planned_until, whole[COUNT - 1].on_frame + 1);
+}
+
+static void
+test_tempo_scales_both_times(void** state)
+{
+  (void)state;
+  NoteEvent   events[COUNT];
+  StampedNote notes[COUNT];
+  make_events(events);
+  Params params = params_standard();
+  for (double tempo = 0.25; tempo <= 4; tempo *= 2) {
+    Error error;
+    assert_int_equal(params_set_number(&params, PARAM_TEMPO, tempo, &error), 0);
+    Scheduler scheduler = scheduler_make(&params, 48000, 0, -1);
+    scheduler_add(&scheduler, events, COUNT, notes);
+    double onset_s = 0;
+    for (uint32_t i = 0; i < COUNT; ++i) {
+      onset_s += i ? events[i].step_s / tempo : 0;
+      const double length =
+        (double)(notes[i].off_frame - notes[i].on_frame) / 48000;
+      assert_int_equal(notes[i].on_frame, llround(onset_s * 48000));
+      assert_true(fabs(length - events[i].duration_s / tempo) < 3e-5);
+    }
+  }
+}
+
+static void
+test_register_and_dynamics(void** state)
+{
+  (void)state;
+  NoteEvent   events[COUNT];
+  StampedNote notes[COUNT];
+  Params      params = params_standard();
+  make_events(events);
+  params.value[PARAM_REGISTER_LOW]  = 60;
+  params.value[PARAM_REGISTER_HIGH] = 71;
+  params.value[PARAM_TRANSPOSE]     = -5;
+  params.value[PARAM_DYNAMICS]      = 2;
+  params.value[PARAM_VELOCITY_LOW]  = 20;
+  params.value[PARAM_VELOCITY_HIGH] = 100;
+  params.value[PARAM_CHANNEL]       = 16;
+  Scheduler scheduler               = scheduler_make(&params, 48000, 0, -1);
+  scheduler_add(&scheduler, events, COUNT, notes);
+  for (uint32_t i = 0; i < COUNT; ++i) {
+    const double velocity = round(events[i].velocity * 254.0);
+    assert_in_range(notes[i].pitch, 60, 71);
+    assert_int_equal((notes[i].pitch + 5) % 12, events[i].pitch % 12);
+    assert_int_equal(notes[i].velocity, fmin(fmax(velocity, 20), 100));
+    assert_int_equal(notes[i].channel, 15);
+  }
+}
+
+static void
+test_end(void** state)
+{
+  (void)state;
+  NoteEvent   events[COUNT];
+  StampedNote notes[COUNT];
+  make_events(events);
+  const Params params    = params_standard();
+  Scheduler    scheduler = scheduler_make(&params, 48000, 500, 10);
+  const size_t count     = scheduler_add(&scheduler, events, COUNT, notes);
+  assert_in_range(count, 2, COUNT - 1);
+  assert_true(scheduler.planned_until == UINT64_MAX);
+  bool was_cut = false;
+  for (size_t i = 0; i < count; ++i) {
+    assert_true(notes[i].on_frame < 500 + 480000);
+    assert_true(notes[i].off_frame <= 500 + 480000);
+    was_cut |= notes[i].off_frame == 500 + 480000;
+  }
+  assert_true(was_cut);
+  assert_int_equal(scheduler_add(&scheduler, events, WINDOW_NOTES, notes), 0);
+  Scheduler none = scheduler_make(&params, 48000, 500, 0);
+  assert_int_equal(scheduler_add(&none, events, WINDOW_NOTES, notes), 0);
+}
+
+// What a broken model could hand over.
+static void
+test_hostile_events(void** state)
+{
+  (void)state;
+  const NoteEvent events[] = {
+    { 0, NAN, NAN, NAN },
+    { 255, -1, -1, -1 },
+    { 200, INFINITY, INFINITY, INFINITY },
+  };
+  StampedNote  notes[3];
+  const Params params    = params_standard();
+  Scheduler    scheduler = scheduler_make(&params, 8000, 0, -1);
+  assert_int_equal(scheduler_add(&scheduler, events, 3, notes), 3);
+  for (int i = 0; i < 3; ++i) {
+    assert_in_range(notes[i].pitch, 21, 108);
+    assert_in_range(notes[i].velocity, 1, 127);
+    assert_true(notes[i].off_frame > notes[i].on_frame);
+    assert_true(notes[i].off_frame < 8000 * 5);
+  }
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_frames_do_not_drift),
+    cmocka_unit_test(test_tempo_scales_both_times),
+    cmocka_unit_test(test_register_and_dynamics),
+    cmocka_unit_test(test_end),
+    cmocka_unit_test(test_hostile_events),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
