@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,6 +53,8 @@ ring_writer(void* context)
       ring_push(ring, &(uint64_t){ ~(uint64_t)i });
       ring_commit(ring);
       ++i;
+    } else {
+      sched_yield();
     }
   }
   return NULL;
@@ -75,6 +78,8 @@ test_ring_across_threads(void** state)
       assert_int_equal(*(const uint64_t*)ring_peek(&ring), ~(uint64_t)i);
       ring_pop(&ring);
       ++i;
+    } else {
+      sched_yield();
     }
   }
   pthread_join(thread, NULL);
