@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,26 +195,45 @@ try_reconnect(App* app)
   }
 }
 
+// Where the music ends; UINT64_MAX when it does not, or has not begun.
+static uint64_t
+end_frame(const App* app)
+{
+  const uint64_t origin  = atomic_load(&app->worker.origin_frame);
+  const double   seconds = app->options->seconds;
+  return origin == WORKER_NO_ORIGIN || seconds < 0
+           ? UINT64_MAX
+           : origin + (uint64_t)llround(seconds * app->sample_rate_hz);
+}
+
+static double
+buffered_s(const App* app)
+{
+  const uint64_t planned   = atomic_load(&app->process.planned_until);
+  const uint64_t processed = atomic_load(&app->process.processed_until);
+  const uint64_t end       = end_frame(app);
+  const uint64_t until     = planned < end ? planned : end;
+  return until > processed && until != UINT64_MAX
+           ? (double)(until - processed) / app->sample_rate_hz
+           : 0;
+}
+
 static void
 draw(App* app)
 {
   const ProcessCounters* const  counters = &app->process.counters;
   const LatencyHistogram* const latency  = &app->worker.generation;
-  const uint64_t   planned   = atomic_load(&app->process.planned_until);
-  const uint64_t   processed = atomic_load(&app->process.processed_until);
-  const bool       ahead     = planned > processed && planned != UINT64_MAX;
-  const ViewStatus status    = {
-       .backend          = app->backend ? app->backend->name : "lost",
-       .connection_count = app->status.connection_count,
-       .buffered_s =
-      ahead ? (double)(planned - processed) / app->sample_rate_hz : 0,
-       .generation_p50_ms = 1e3 * latency_percentile_s(latency, 0.50),
-       .generation_p99_ms = 1e3 * latency_percentile_s(latency, 0.99),
-       .notes             = atomic_load(&counters->notes),
-       .late              = atomic_load(&counters->late),
-       .dropped           = atomic_load(&counters->dropped),
-       .starved           = atomic_load(&counters->spans_starved),
-       .xruns             = app->status.xrun_count,
+  const ViewStatus              status   = {
+                   .backend          = app->backend ? app->backend->name : "lost",
+                   .connection_count = app->status.connection_count,
+                   .buffered_s       = buffered_s(app),
+                   .generation_p50_ms = 1e3 * latency_percentile_s(latency, 0.50),
+                   .generation_p99_ms = 1e3 * latency_percentile_s(latency, 0.99),
+                   .notes             = atomic_load(&counters->notes),
+                   .late              = atomic_load(&counters->late),
+                   .dropped           = atomic_load(&counters->dropped),
+                   .starved           = atomic_load(&counters->spans_starved),
+                   .xruns             = app->status.xrun_count,
   };
   view_draw(&app->view, now_s(), &status);
 }
@@ -225,16 +245,11 @@ is_over(const App* app)
   if (atomic_load(&signal_count) || atomic_load(&app->worker.failed)) {
     return true;
   }
-  if (seconds < 0) {
-    return false;
-  }
-  if (!app->backend) {
+  if (seconds >= 0 && !app->backend) {
     return now_s() - app->start_s > seconds;
   }
-  const uint64_t origin = atomic_load(&app->worker.origin_frame);
-  return origin != WORKER_NO_ORIGIN &&
-         atomic_load(&app->process.processed_until) >
-           origin + (uint64_t)(seconds * app->sample_rate_hz + 0.5);
+  const uint64_t end = end_frame(app);
+  return end != UINT64_MAX && atomic_load(&app->process.processed_until) > end;
 }
 
 static void

@@ -125,8 +125,8 @@ draw_row(View* view)
 static void
 draw_status(const ViewStatus* status)
 {
-  printf("%s>%u  buffer %.1f s  gen %.1f/%.1f ms  notes %llu  late %llu  "
-         "drop %llu  starved %llu  xrun %llu",
+  printf("%s>%u buffer %.1f s, gen %.1f/%.1f ms, notes %llu, late %llu, "
+         "drop %llu, starved %llu, xrun %llu",
          status->backend,
          status->connection_count,
          status->buffered_s,
