@@ -350,12 +350,18 @@ open_client(JackBackend* jack, const BackendConfig* config, Error* error)
   } else {
     jack->client = jack_client_open(config->client_name, options, &status);
   }
+  if (!jack->client && status & JackServerFailed) {
+    return error_set(error,
+                     STATUS_NOT_FOUND,
+                     "no JACK server '%s' answers: start one, or choose "
+                     "another --backend",
+                     jack->server);
+  }
   if (!jack->client) {
     return error_set(error,
-                     status & JackServerFailed ? STATUS_NOT_FOUND
-                                               : STATUS_UNAVAILABLE,
-                     "no JACK server '%s' answers (status 0x%x): start one, "
-                     "or choose another --backend",
+                     STATUS_UNAVAILABLE,
+                     "JACK '%s': the server refused us (status 0x%x): restart "
+                     "it, or choose another --backend",
                      jack->server,
                      (unsigned)status);
   }

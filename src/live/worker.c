@@ -76,6 +76,9 @@ worker_place(Worker* worker, uint32_t sample_rate_hz, uint64_t origin)
   worker->scheduler =
     scheduler_make(&worker->params, sample_rate_hz, origin, worker->seconds);
   atomic_store_explicit(&worker->origin_frame, origin, memory_order_release);
+  // Nothing sounds before the origin: that far all is planned.
+  atomic_store_explicit(
+    &worker->process->planned_until, origin, memory_order_release);
 }
 
 static Status
