@@ -172,6 +172,20 @@ check_rate(const App* app, Error* error)
 }
 
 static void
+poll_backend(App* app)
+{
+  const uint32_t before = app->status.connection_count;
+  app->backend->poll(app->backend, &app->status);
+  if (app->status.lost) {
+    lose_backend(app);
+  } else if (app->status.connection_count != before) {
+    view_log(&app->view,
+             "inputs that listen to meander:notes: %u",
+             app->status.connection_count);
+  }
+}
+
+static void
 try_reconnect(App* app)
 {
   Error error;
@@ -218,6 +232,14 @@ buffered_s(const App* app)
            : 0;
 }
 
+// By process, and by the system after it took them.
+static uint64_t
+dropped_count(const App* app)
+{
+  return atomic_load(&app->process.counters.dropped) +
+         app->status.dropped_count;
+}
+
 static void
 draw(App* app)
 {
@@ -231,7 +253,7 @@ draw(App* app)
                    .generation_p99_ms = 1e3 * latency_percentile_s(latency, 0.99),
                    .notes             = atomic_load(&counters->notes),
                    .late              = atomic_load(&counters->late),
-                   .dropped           = atomic_load(&counters->dropped),
+                   .dropped           = dropped_count(app),
                    .starved           = atomic_load(&counters->spans_starved),
                    .xruns             = app->status.xrun_count,
   };
@@ -263,10 +285,7 @@ loop(App* app)
                     NULL);
     drain(app);
     if (app->backend) {
-      app->backend->poll(app->backend, &app->status);
-      if (app->status.lost) {
-        lose_backend(app);
-      }
+      poll_backend(app);
     } else if (now_s() >= app->retry_s) {
       try_reconnect(app);
     }
@@ -437,7 +456,7 @@ tell_end(App* app)
            " reports lost, %u xruns",
            atomic_load(&counters->notes),
            atomic_load(&counters->late),
-           atomic_load(&counters->dropped),
+           dropped_count(app),
            atomic_load(&counters->retriggered),
            atomic_load(&counters->offs_retried),
            atomic_load(&counters->spans_starved),

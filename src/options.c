@@ -8,6 +8,7 @@
 
 #include <getopt.h>
 #include <math.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,9 +195,6 @@ static bool
 take_text(int code, const char* text, Options* options)
 {
   switch (code) {
-    case OPTION_CONNECT:
-      options->connect_pattern = text;
-      return true;
     case OPTION_PRESET:
       options->preset = text;
       return true;
@@ -211,7 +209,7 @@ take_text(int code, const char* text, Options* options)
       options->jack_server = text;
       return true;
     case OPTION_MODEL:
-      snprintf(options->model_path, sizeof options->model_path, "%s", text);
+      options->model_path = text;
       return true;
     case 'h':
       options->command = COMMAND_HELP;
@@ -228,6 +226,25 @@ take_text(int code, const char* text, Options* options)
 }
 
 static Status
+parse_pattern(const char* text, Options* options, Error* error)
+{
+  regex_t   pattern;
+  const int result = regcomp(&pattern, text, REG_EXTENDED | REG_NOSUB);
+  if (result) {
+    char reason[80];
+    regerror(result, &pattern, reason, sizeof reason);
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "--connect '%.80s' is no regular expression: %s",
+                     text,
+                     reason);
+  }
+  regfree(&pattern);
+  options->connect_pattern = text;
+  return STATUS_OK;
+}
+
+static Status
 take_value(int code, const char* text, Options* options, Error* error)
 {
   switch (code) {
@@ -235,6 +252,8 @@ take_value(int code, const char* text, Options* options, Error* error)
       return parse_backend(text, options, error);
     case OPTION_ALSA_TIMING:
       return parse_alsa_timing(text, options, error);
+    case OPTION_CONNECT:
+      return parse_pattern(text, options, error);
     case OPTION_SEED:
       return parse_seed(text, &options->seed, error);
     case OPTION_SECONDS:
@@ -329,9 +348,12 @@ check_music(Options* options, Error* error)
     return error_set(
       error, STATUS_BAD_ARGUMENT, "render needs a length: --seconds T");
   }
-  if (!*options->model_path && !data_find(DEFAULT_MODEL,
-                                          options->model_path,
-                                          sizeof options->model_path)) {
+  if (options->model_path) {
+    return STATUS_OK;
+  }
+  options->model_path = options->shipped_model;
+  if (!data_find(
+        DEFAULT_MODEL, options->shipped_model, sizeof options->shipped_model)) {
     return error_set(error,
                      STATUS_NOT_FOUND,
                      "the shipped model " DEFAULT_MODEL

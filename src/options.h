@@ -32,8 +32,9 @@ typedef struct {
   const char* record_path; // --record, and -o of render
   const char* trace_path;
   const char* preset;
-  char        model_path[1024];
-  double      seconds; // < 0: until a signal
+  const char* model_path;
+  char        shipped_model[1024]; // what model_path is without --model
+  double      seconds;             // < 0: until a signal
   uint64_t    seed;
   uint32_t    sample_rate_hz;
   uint32_t    period_frames;

@@ -13,8 +13,13 @@ static Status
 find_file(const char* name, char* path, size_t size, Error* error)
 {
   if (strchr(name, '/') || strstr(name, ".cfg")) {
-    snprintf(path, size, "%s", name);
-    return STATUS_OK;
+    const int length = snprintf(path, size, "%s", name);
+    return length >= 0 && (size_t)length < size
+             ? STATUS_OK
+             : error_set(error,
+                         STATUS_NOT_FOUND,
+                         "--preset %.60s...: the path is too long",
+                         name);
   }
   char relative[256];
   snprintf(relative, sizeof relative, "presets/%s.cfg", name);

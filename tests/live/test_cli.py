@@ -168,6 +168,7 @@ def test_bad_options():
             (["--transpose", "1.5"], "transpose"),
             (["--register-low", "60", "--register-high", "65"], "octave"),
             (["--alsa-timing", "late"], "--alsa-timing"),
+            (["--connect", "synth["], "--connect"),
             (["--colour", "red"], "--colour"),
             (["--seed"], "--seed"),
             (["dance"], "dance"),
