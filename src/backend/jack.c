@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <jack/jack.h>
 #include <jack/midiport.h>
+#include <math.h>
 #include <pthread.h>
 #include <regex.h>
 #include <stdatomic.h>
@@ -50,8 +51,9 @@ typedef struct {
   _Atomic uint32_t xrun_count;
   _Atomic uint32_t period_frames;
 
-  // From control: process is no longer called once `in_process` is seen false.
-  atomic_bool stopped;
+  // From control: process is called. Once taken back, it is not running any
+  // more when `in_process` is seen false.
+  atomic_bool running;
   atomic_bool in_process;
 } JackBackend;
 
@@ -101,7 +103,7 @@ on_process(jack_nframes_t frame_count, void* context) REALTIME
   atomic_store_explicit(
     &jack->period_frames, frame_count, memory_order_relaxed);
   if (next_frame(jack, jack_last_frame_time(jack->client)) &&
-      !atomic_load(&jack->stopped)) {
+      atomic_load(&jack->running)) {
     const MidiSink sink = { .write = write_message, .handle = buffer };
     jack->process(jack->process_context,
                   jack->frame,
@@ -190,6 +192,23 @@ connect_existing(JackBackend* jack)
   jack_free(names);
 }
 
+static void
+sleep_s(double seconds)
+{
+  const struct timespec time = { .tv_sec  = (time_t)seconds,
+                                 .tv_nsec = (long)(fmod(seconds, 1) * 1e9) };
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
+}
+
+// Long enough for a change of the graph or a written cycle to get through.
+static void
+sleep_periods(const JackBackend* jack)
+{
+  const double period_s =
+    (double)atomic_load(&jack->period_frames) / jack->sample_rate_hz;
+  sleep_s(2 * period_s);
+}
+
 static Status
 jack_start(Backend* backend, Error* error)
 {
@@ -201,30 +220,27 @@ jack_start(Backend* backend, Error* error)
                      jack->server);
   }
   jack->active = true;
+  // Process begins when those who listen are connected, so that they hear its
+  // first messages: after a reconnection, the end of what sounded.
   connect_existing(jack);
+  if (jack_port_connected(jack->port) > 0) {
+    sleep_periods(jack);
+  }
+  atomic_store(&jack->running, true);
   return STATUS_OK;
-}
-
-static void
-sleep_ns(long ns)
-{
-  clock_nanosleep(
-    CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = ns }, NULL);
 }
 
 static void
 jack_stop(Backend* backend)
 {
   JackBackend* const jack = (JackBackend*)backend;
-  atomic_store(&jack->stopped, true);
+  atomic_store(&jack->running, false);
   // What was written is read within its cycle: one more cycle lets it be heard.
   if (jack->active && !atomic_load(&jack->lost)) {
-    const double period_s =
-      (double)atomic_load(&jack->period_frames) / jack->sample_rate_hz;
-    sleep_ns((long)(2e9 * period_s));
+    sleep_periods(jack);
   }
   for (int i = 0; i < 1000 && atomic_load(&jack->in_process); ++i) {
-    sleep_ns(1000000);
+    sleep_s(0.001);
   }
 }
 

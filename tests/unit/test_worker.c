@@ -19,6 +19,7 @@ struct Model {
   float       step_s;
   uint64_t    fail_at; // window
   atomic_bool stalled;
+  useconds_t  slow_us;
 };
 
 uint32_t
@@ -60,6 +61,7 @@ model_decode(Model*       model,
   while (atomic_load(&model->stalled)) {
     usleep(1000);
   }
+  usleep(model->slow_us);
   for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
     out[i] = (NoteEvent){ .pitch      = (uint8_t)(30 + first_window % 60),
                           .velocity   = 0.1f + 0.8f * fabsf(z[0]),
@@ -214,6 +216,27 @@ test_thread_stays_ahead(void** state)
   free_world(world);
 }
 
+// Freewheeling: process waits for a worker that is slower than it.
+static void
+test_freewheel_waits(void** state)
+{
+  (void)state;
+  World* const                 world    = make_world(0.01f, 40);
+  const ProcessCounters* const counters = &world->process.counters;
+  const MidiSink               sink     = { .write = take };
+  Error                        error;
+  world->model.slow_us = 2000;
+  assert_int_equal(worker_start(&world->worker, 48000, &error), STATUS_OK);
+  for (uint64_t frame = 0; frame < 41 * 48000; frame += 4096) {
+    process_span(&world->process, frame, 4096, true, &sink);
+  }
+  worker_stop(&world->worker);
+  assert_int_equal(atomic_load(&counters->notes), 4000);
+  assert_int_equal(atomic_load(&counters->late), 0);
+  assert_int_equal(atomic_load(&counters->spans_starved), 0);
+  free_world(world);
+}
+
 static void
 test_failure_is_told(void** state)
 {
@@ -237,6 +260,7 @@ main(void)
     cmocka_unit_test(test_strides_do_not_matter),
     cmocka_unit_test(test_full_ring_waits),
     cmocka_unit_test(test_thread_stays_ahead),
+    cmocka_unit_test(test_freewheel_waits),
     cmocka_unit_test(test_failure_is_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
