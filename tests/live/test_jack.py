@@ -147,10 +147,11 @@ def test_server_restarted():
                 held.discard((status & 15, pitch))
         ended = {(e[1] & 15, e[2]) for e in after
                  if e[0] == after[0][0] and e[1] & 0xF0 == 0x80}
-        expect(held and held == ended, f"{held} sounded, {ended} was ended")
-        check_invariants([(0, 0x90 | key[0], key[1], 1) for key in held] +
+        # (A note-on of the last cycle may not have reached the capture.)
+        expect(held <= ended, f"{held} sounded, {ended} was ended")
+        check_invariants([(0, 0x90 | key[0], key[1], 1) for key in ended] +
                          after, "after the restart")
-        return f"{notes} notes in the recording"
+        return f"{notes} notes in the recording, {len(held)} ended late"
     finally:
         session.clean_up()
         if again and again.process.poll() is None:
