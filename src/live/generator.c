@@ -7,26 +7,6 @@
 // Prior draws are numbered apart by what they are for; a session has far fewer
 // than 2^32 windows.
 #define DRAWS_FOR_STEPS (1ull << 40)
-#define DRAWS_FOR_MEAN (1ull << 48)
-#define MEAN_DRAWS 256u
-
-// The prior may be a mixture that is not centred on zero.
-static void
-estimate_mean(Generator* generator)
-{
-  double sum[MODEL_LATENT_MAX] = { 0 };
-  for (uint32_t draw = 0; draw < MEAN_DRAWS; ++draw) {
-    float z[MODEL_LATENT_MAX];
-    model_sample_prior(
-      generator->model, generator->seed, DRAWS_FOR_MEAN + draw, 1, z);
-    for (uint32_t i = 0; i < generator->latent_size; ++i) {
-      sum[i] += z[i];
-    }
-  }
-  for (uint32_t i = 0; i < generator->latent_size; ++i) {
-    generator->mean[i] = (float)(sum[i] / MEAN_DRAWS);
-  }
-}
 
 void
 generator_init(Generator*    generator,
@@ -43,30 +23,24 @@ generator_init(Generator*    generator,
     .seed        = seed,
     .latent_size = model_latent_size(model),
   };
-  if (generator->mode == GENERATOR_WALK) {
-    estimate_mean(generator);
-  }
 }
 
-// z' = mean + rho (z - mean) + sqrt(1 - rho^2) eps, where walk_step is
-// sqrt(1 - rho^2). eps is the difference of two prior draws over sqrt(2): it
-// has the prior's covariance and no mean, so the walk keeps the prior's mean
-// and covariance however long it lasts.
+// z' = rho z + sqrt(1 - rho^2) eps, where walk_step is sqrt(1 - rho^2) and eps
+// a fresh draw: the walk stays on the (standard normal) prior however long it
+// lasts.
 static void
 walk(Generator* generator)
 {
-  const float rho   = sqrtf(1.0f - generator->walk_step * generator->walk_step);
-  const float scale = generator->walk_step * 0.70710678f;
-  float       draws[2 * MODEL_LATENT_MAX];
+  const float step = generator->walk_step;
+  const float rho  = sqrtf(1.0f - step * step);
+  float       eps[MODEL_LATENT_MAX];
   model_sample_prior(generator->model,
                      generator->seed,
-                     DRAWS_FOR_STEPS + 2 * generator->window,
-                     2,
-                     draws);
+                     DRAWS_FOR_STEPS + generator->window,
+                     1,
+                     eps);
   for (uint32_t i = 0; i < generator->latent_size; ++i) {
-    const float eps  = draws[i] - draws[generator->latent_size + i];
-    const float mean = generator->mean[i];
-    generator->z[i]  = mean + rho * (generator->z[i] - mean) + scale * eps;
+    generator->z[i] = rho * generator->z[i] + step * eps[i];
   }
 }
 

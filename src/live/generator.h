@@ -17,8 +17,7 @@ typedef struct {
   uint64_t      seed;
   uint64_t      window; // the number of the next one
   uint32_t      latent_size;
-  float         z[MODEL_LATENT_MAX];    // the next window's latent
-  float         mean[MODEL_LATENT_MAX]; // walk: what it is pulled to
+  float         z[MODEL_LATENT_MAX]; // the next window's latent
 } Generator;
 
 void generator_init(Generator*    generator,

@@ -1,6 +1,6 @@
-// live/generator on a model of the test's own (standard normal prior, or one
-// off centre; a decoder that shows z): the walk stays on the prior, slerp meets
-// its ends, each window is a pure function of seed and number.
+// live/generator on a model of the test's own (standard normal prior; a decoder
+// that shows z): the walk stays on the prior, slerp meets its ends, each window
+// is a pure function of seed and number.
 #include "live/generator.h"
 #include "rng.h"
 
@@ -16,7 +16,7 @@
 #define LATENT 24u
 
 struct Model {
-  float mean;
+  int unused;
 };
 
 uint32_t
@@ -33,12 +33,10 @@ model_sample_prior(const Model* model,
                    uint32_t     count,
                    float*       z)
 {
+  (void)model;
   for (uint32_t i = 0; i < count; ++i) {
     Rng rng = rng_make(seed, RNG_USE_LATENT, first_window + i);
     rng_normals(&rng, z + i * LATENT, LATENT);
-    for (uint32_t k = 0; k < LATENT; ++k) {
-      z[i * LATENT + k] += model->mean;
-    }
   }
 }
 
@@ -92,9 +90,9 @@ test_walk_stays_on_the_prior(void** state)
 {
   (void)state;
   const double steps[] = { 0.1, 0.35, 0.9 };
-  for (int k = 0; k < 6; ++k) {
-    Model     model     = { .mean = k < 3 ? 0.0f : 2.0f };
-    Generator generator = make(&model, GENERATOR_WALK, steps[k % 3], 7);
+  for (int k = 0; k < 3; ++k) {
+    Model     model     = { 0 };
+    Generator generator = make(&model, GENERATOR_WALK, steps[k], 7);
     double    sum = 0, squares = 0, moved = 0;
     float     before[LATENT];
     const int windows = 40000;
@@ -110,10 +108,10 @@ test_walk_stays_on_the_prior(void** state)
     const double n        = (double)windows * LATENT;
     const double mean     = sum / n;
     const double variance = squares / n - mean * mean;
-    assert_true(fabs(mean - model.mean) < 0.06);
+    assert_true(fabs(mean) < 0.06);
     assert_true(fabs(variance - 1) < 0.06);
     // E|z' - z|^2 = 2 (1 - rho)
-    const double rho = sqrt(1 - steps[k % 3] * steps[k % 3]);
+    const double rho = sqrt(1 - steps[k] * steps[k]);
     assert_true(fabs(moved / windows - 2 * (1 - rho)) < 0.05 * 2 * (1 - rho));
   }
 }
