@@ -59,7 +59,7 @@ void
 view_log(View* view, const char* format, ...)
 {
   if (view->terminal) {
-    fputs(CLEAR_LINE, stdout);
+    fputs(CLEAR_LINE WRAP, stdout); // a long line is for reading to its end
   }
   fputs("meander: ", stdout);
   va_list args;
@@ -67,6 +67,9 @@ view_log(View* view, const char* format, ...)
   vprintf(format, args);
   va_end(args);
   putchar('\n');
+  if (view->terminal) {
+    fputs(NO_WRAP, stdout);
+  }
   fflush(stdout);
 }
 
