@@ -6,7 +6,7 @@
 
 // While freewheeling the longest wait for the worker in one span. JACK itself
 // gives a client 10 s.
-#define FREEWHEEL_WAIT_MS_MAX 5000
+#define FREEWHEEL_WAIT_NS_MAX 5000000000ull
 
 // One span under way.
 typedef struct {
@@ -169,13 +169,16 @@ span_play_chord(Span* span, uint64_t frame) REALTIME
   }
 }
 
-// Merges due offs and ons by frame, offs first. Each turn of the loop ends an
-// active note or takes from the ring, so the two caps bound it.
+// More turns than one span can need: each ends an active note or takes from the
+// ring, to which the worker may add meanwhile.
+#define MERGE_TURNS_MAX (STAMPED_RING_NOTES + 2 * PERIOD_EVENTS_MAX)
+
+// Merges due offs and ons by frame, offs first.
 static void
 span_merge(Span* span, bool quiet) REALTIME
 {
   Process* const process = span->process;
-  for (;;) {
+  for (uint32_t turn = 0; turn < MERGE_TURNS_MAX; ++turn) {
     const ActiveNote* const off =
       process->active_count && !span->blocked
         ? &process->active[process->active_count - 1]
@@ -213,16 +216,23 @@ plan_reaches(const Process* process, uint64_t frame) REALTIME
          frame;
 }
 
+static uint64_t
+now_ns(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 // Freewheeling has no deadline, so process waits for the worker: the exception
 // from the real-time rule that DESIGN.md names, taken outside the guard.
 static void
 wait_for_plan(Process* process, uint64_t frame)
 {
   rt_leave();
-  for (int i = 0; i < 10 * FREEWHEEL_WAIT_MS_MAX; ++i) {
-    if (plan_reaches(process, frame) || atomic_load(&process->end_requested)) {
-      break;
-    }
+  const uint64_t deadline_ns = now_ns() + FREEWHEEL_WAIT_NS_MAX;
+  while (!plan_reaches(process, frame) &&
+         !atomic_load(&process->end_requested) && now_ns() < deadline_ns) {
     nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
   }
   rt_enter();
