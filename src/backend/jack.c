@@ -234,7 +234,9 @@ static void
 jack_stop(Backend* backend)
 {
   JackBackend* const jack = (JackBackend*)backend;
-  atomic_store(&jack->running, false);
+  if (!atomic_exchange(&jack->running, false)) {
+    return; // already stopped
+  }
   // What was written is read within its cycle: one more cycle lets it be heard.
   if (jack->active && !atomic_load(&jack->lost)) {
     sleep_periods(jack);
@@ -269,13 +271,13 @@ jack_close(Backend* backend)
   jack_stop(backend);
   pthread_t       thread;
   struct timespec deadline;
-  clock_gettime(CLOCK_REALTIME, &deadline);
+  clock_gettime(CLOCK_MONOTONIC, &deadline);
   deadline.tv_sec += CLOSE_S_MAX;
   if (jack->client) {
     if (pthread_create(&thread, NULL, close_client, jack)) {
       return; // leaves the client behind: libjack may still use it
     }
-    if (pthread_timedjoin_np(thread, NULL, &deadline)) {
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &deadline)) {
       pthread_detach(thread);
       return; // likewise
     }
