@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define RENDER_RATE_HZ 48000u
 #define RENDER_SPAN_FRAMES 256u
@@ -88,10 +89,12 @@ run(Render* render, const Options* options, Error* error)
 Status
 render_run(const Options* options, Error* error)
 {
-  Render* const render = calloc(1, sizeof *render);
+  // Aligned: rings keep their indices on cache lines of their own.
+  Render* const render = aligned_alloc(alignof(Render), sizeof *render);
   if (!render) {
     return error_set(error, STATUS_NO_MEMORY, "no memory to render");
   }
+  memset(render, 0, sizeof *render);
   const Status status = run(render, options, error);
   recorder_free(&render->recorder);
   process_free(&render->process);

@@ -125,6 +125,9 @@ free(void* old)
 }
 
 // clang-format off
+PASS(void*, aligned_alloc, (size_t alignment, size_t size), (alignment, size))
+PASS(int, posix_memalign, (void** out, size_t alignment, size_t size),
+     (out, alignment, size))
 PASS(int, pthread_mutex_lock, (pthread_mutex_t* mutex), (mutex))
 PASS(int, pthread_mutex_trylock, (pthread_mutex_t* mutex), (mutex))
 PASS(int, pthread_cond_signal, (pthread_cond_t* condition), (condition))

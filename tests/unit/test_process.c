@@ -88,9 +88,10 @@ take(void* handle, uint32_t offset, const uint8_t message[3])
 static World*
 make_world(uint64_t seed, uint32_t refuse_percent)
 {
-  World* const world = calloc(1, sizeof *world);
+  World* const world = aligned_alloc(alignof(World), sizeof *world);
   Error        error;
   assert_non_null(world);
+  memset(world, 0, sizeof *world);
   assert_int_equal(process_init(&world->process, &error), STATUS_OK);
   process_connect(&world->process);
   world->sink.rng            = rng_make(seed, RNG_USE_TEST, 1);

@@ -80,10 +80,11 @@ typedef struct {
 static World*
 make_world(float step_s, double seconds)
 {
-  World* const world  = calloc(1, sizeof *world);
+  World* const world  = aligned_alloc(alignof(World), sizeof *world);
   const Params params = params_standard();
   Error        error;
   assert_non_null(world);
+  memset(world, 0, sizeof *world);
   world->model = (Model){ .step_s = step_s, .fail_at = UINT64_MAX };
   assert_int_equal(process_init(&world->process, &error), STATUS_OK);
   process_connect(&world->process);
