@@ -17,7 +17,7 @@ const ParamInfo param_table[PARAM_COUNT] = {
     "walk: how far each window moves (0 stays, 1 forgets)", NULL },
   [PARAM_LEG_WINDOWS] = { "leg_windows", PARAM_INTEGER, 1, 256, 8, "windows",
     "interpolate: windows from one point to the next", NULL },
-  [PARAM_TEMPERATURE] = { "temperature", PARAM_REAL, 0, 2, 1, "",
+  [PARAM_TEMPERATURE] = { "temperature", PARAM_REAL, 0, 2, 0.5, "",
     "pitch sampling: 0 takes the likeliest, above 1 is wilder", NULL },
   [PARAM_TEMPO] = { "tempo", PARAM_REAL, 0.25, 4, 1, "times",
     "speed; scales steps and durations", NULL },
