@@ -1,7 +1,7 @@
 // Every op on every CPU variant this machine runs: forward against plain double
 // arithmetic, backward against finite differences, variants against the
 // portable specification, and the shape check. Sizes are odd on purpose: tails
-// count.
+// count. Long because every op has its case here.
 #include "kernels.h"
 
 #include <math.h>
