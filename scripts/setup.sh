@@ -53,17 +53,16 @@ need() {
 }
 
 # configure DIRECTORY OPTION...: a build directory with these options, whether it
-# is there already or not.
+# is there already or not, and whatever version of the tree it was made for.
 configure() {
   directory=$1
   shift
-  if [ -f "$directory/build.ninja" ]; then
-    meson configure "$directory" "$@" >/dev/null
-  else
-    meson setup "$directory" "$@" >"$directory.log" 2>&1 || {
-      cat "$directory.log" >&2
-      stop "meson could not set up $directory"
-    }
-    rm -f "$directory.log"
-  fi
+  again=
+  [ ! -f "$directory/build.ninja" ] || again=--reconfigure
+  # shellcheck disable=SC2086
+  meson setup $again "$directory" "$@" >"$directory.log" 2>&1 || {
+    cat "$directory.log" >&2
+    stop "meson could not set up $directory; if it is from another time, remove it and try again"
+  }
+  rm -f "$directory.log"
 }
