@@ -87,6 +87,8 @@ typedef struct {
   Reconstruction reconstruction;
   Spread         real;
   Spread         prior;
+  double         real_scale; // scale consistency, summed over windows
+  double         prior_scale;
 } Evaluation;
 
 static void
@@ -137,6 +139,7 @@ evaluate_batch(Evaluation*    e,
   for (uint32_t i = 0; i < count; ++i) {
     const size_t at = (size_t)i * WINDOW_NOTES;
     reconstruction_add(&e->reconstruction, e->truth + at, e->ours + at);
+    e->real_scale += scale_consistency(e->truth + at);
   }
   spread_add(&e->real, e->truth, count * WINDOW_NOTES);
 
@@ -144,6 +147,9 @@ evaluate_batch(Evaluation*    e,
   status = model_decode(
     e->model, e->z, count, o->temperature, o->seed, first, e->ours, error);
   spread_add(&e->prior, e->ours, count * WINDOW_NOTES);
+  for (uint32_t i = 0; i < count; ++i) {
+    e->prior_scale += scale_consistency(e->ours + (size_t)i * WINDOW_NOTES);
+  }
   return status;
 }
 
@@ -159,6 +165,9 @@ print_report(const Evaluation* e, uint64_t windows)
   printf("latent_active=%u\nlatent_size=%u\n",
          active_units(e, windows),
          model_latent_size(e->model));
+  printf("real_scale_consistency=%.4f\nprior_scale_consistency=%.4f\n",
+         e->real_scale / (double)windows,
+         e->prior_scale / (double)windows);
   for (int f = 0; f < SPREAD_COUNT; ++f) {
     const double real  = spread_deviation(&e->real, f);
     const double prior = spread_deviation(&e->prior, f);

@@ -70,3 +70,18 @@ spread_deviation(const Spread* spread, int field)
   return sqrt(
     fmax(0.0, spread->square[field] / (double)spread->count - mean * mean));
 }
+
+double
+scale_consistency(const NoteEvent* window)
+{
+  static const unsigned major = 0xab5; // bits 0 2 4 5 7 9 11
+  int                   best  = 0;
+  for (int tonic = 0; tonic < 12; ++tonic) {
+    int fits = 0;
+    for (int i = 0; i < WINDOW_NOTES; ++i) {
+      fits += (int)(major >> ((window[i].pitch + 12 - tonic) % 12) & 1u);
+    }
+    best = fits > best ? fits : best;
+  }
+  return (double)best / WINDOW_NOTES;
+}

@@ -40,3 +40,7 @@ typedef struct {
 void   spread_add(Spread* spread, const NoteEvent* events, uint32_t count);
 double spread_mean(const Spread* spread, int field);
 double spread_deviation(const Spread* spread, int field);
+
+// The share of a window's notes that fit the major scale which fits most of
+// them (scale consistency, Mogren 2016, over the twelve major scales).
+double scale_consistency(const NoteEvent* window);

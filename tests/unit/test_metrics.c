@@ -83,6 +83,29 @@ test_spread(void** state)
   assert_true(spread_deviation(&spread, SPREAD_DURATION) < 1e-6);
 }
 
+static void
+test_scale_consistency(void** state)
+{
+  (void)state;
+  static const uint8_t a_major[WINDOW_NOTES] = {
+    69, 71, 61, 62, 64, 78, 80, 33
+  };
+  static const uint8_t chromatic[WINDOW_NOTES] = { 60, 61, 62, 63,
+                                                   64, 65, 66, 67 };
+  NoteEvent            window[WINDOW_NOTES];
+  fill(window);
+  for (int i = 0; i < WINDOW_NOTES; ++i) {
+    window[i].pitch = a_major[i];
+  }
+  assert_true(scale_consistency(window) == 1.0);
+  window[3].pitch = 65; // F natural
+  assert_true(scale_consistency(window) == 7.0 / 8.0);
+  for (int i = 0; i < WINDOW_NOTES; ++i) {
+    window[i].pitch = chromatic[i];
+  }
+  assert_true(scale_consistency(window) == 5.0 / 8.0); // C to G: C D E F G
+}
+
 int
 main(void)
 {
@@ -91,6 +114,7 @@ main(void)
     cmocka_unit_test(test_pitch_counts_at_equal_index_only),
     cmocka_unit_test(test_iou_adds_onset_errors_up),
     cmocka_unit_test(test_spread),
+    cmocka_unit_test(test_scale_consistency),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
