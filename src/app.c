@@ -2,6 +2,7 @@
 #include "app.h"
 
 #include "backend_choice.h"
+#include "clock.h"
 #include "live/process_setup.h"
 #include "live/worker.h"
 #include "provenance.h"
@@ -65,14 +66,6 @@ catch_signals(void)
   sigaction(SIGHUP, &catch, NULL);
   sigaction(SIGPIPE, &ignore, NULL);
   sigaction(SIGXFSZ, &ignore, NULL); // a write fails instead
-}
-
-static double
-now_s(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 // Since the kernel started this process, libraries loaded and all.
@@ -152,7 +145,7 @@ lose_backend(App* app)
   app->backend->stop(app->backend);
   app->backend->close(app->backend);
   app->backend    = NULL;
-  app->retry_s    = now_s() + RECONNECT_S;
+  app->retry_s    = clock_now_s() + RECONNECT_S;
   app->told_retry = false;
 }
 
@@ -190,7 +183,7 @@ try_reconnect(App* app)
 {
   Error error;
   char  why[16];
-  app->retry_s = now_s() + RECONNECT_S;
+  app->retry_s = clock_now_s() + RECONNECT_S;
   if (backend_open_choice(
         &app->choice, &app->config, &app->backend, why, sizeof why, &error)) {
     return;
@@ -257,7 +250,7 @@ draw(App* app)
                    .starved           = atomic_load(&counters->spans_starved),
                    .xruns             = app->status.xrun_count,
   };
-  view_draw(&app->view, now_s(), &status);
+  view_draw(&app->view, clock_now_s(), &status);
 }
 
 static bool
@@ -268,7 +261,7 @@ is_over(const App* app)
     return true;
   }
   if (seconds >= 0 && !app->backend) {
-    return now_s() - app->start_s > seconds;
+    return clock_now_s() - app->start_s > seconds;
   }
   const uint64_t end = end_frame(app);
   return end != UINT64_MAX && atomic_load(&app->process.processed_until) > end;
@@ -278,15 +271,11 @@ static void
 loop(App* app)
 {
   while (!is_over(app)) {
-    clock_nanosleep(CLOCK_MONOTONIC,
-                    0,
-                    &(struct timespec){
-                      .tv_nsec = app->heard_first ? LOOP_NS : LOOP_FIRST_NS },
-                    NULL);
+    clock_sleep_ns(app->heard_first ? LOOP_NS : LOOP_FIRST_NS);
     drain(app);
     if (app->backend) {
       poll_backend(app);
-    } else if (now_s() >= app->retry_s) {
+    } else if (clock_now_s() >= app->retry_s) {
       try_reconnect(app);
     }
     draw(app);
@@ -299,12 +288,9 @@ end_music(App* app)
 {
   atomic_store(&app->process.end_requested, true);
   if (app->backend) {
-    const double deadline_s = now_s() + END_S_MAX;
-    while (!atomic_load(&app->process.ended) && now_s() < deadline_s) {
-      clock_nanosleep(CLOCK_MONOTONIC,
-                      0,
-                      &(struct timespec){ .tv_nsec = LOOP_FIRST_NS },
-                      NULL);
+    const double deadline_s = clock_now_s() + END_S_MAX;
+    while (!atomic_load(&app->process.ended) && clock_now_s() < deadline_s) {
+      clock_sleep_ns(LOOP_FIRST_NS);
       app->backend->poll(app->backend, &app->status);
       if (app->status.lost) {
         break;
@@ -408,7 +394,7 @@ start(App* app, Error* error)
       (status = start_backend(app, error))) {
     return status;
   }
-  app->start_s = now_s();
+  app->start_s = clock_now_s();
   app->backend->poll(app->backend, &app->status);
   tell_inputs(app);
   return STATUS_OK;

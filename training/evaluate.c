@@ -6,7 +6,6 @@
 #include "metrics.h"
 #include "model.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,52 +28,23 @@ typedef struct {
   float       temperature;
 } Options;
 
-static int
-parse(int argc, char** argv, Options* o)
+static bool
+parse(int argc, char** argv, Options* o, int* exit_code)
 {
-  static const struct option names[] = {
-    { "model", required_argument, NULL, 'm' },
-    { "data", required_argument, NULL, 'd' },
-    { "windows", required_argument, NULL, 'w' },
-    { "seed", required_argument, NULL, 's' },
-    { "temperature", required_argument, NULL, 't' },
-    { "help", no_argument, NULL, 'h' },
-    { 0 },
+  const CommandOption options[] = {
+    { "model", 'm', COMMAND_TEXT, &o->model, .required = true },
+    { "data", 'd', COMMAND_TEXT, &o->data, .required = true },
+    { "windows", 'w', COMMAND_U64, &o->windows, .low = 1 },
+    { "seed", 's', COMMAND_U64, &o->seed, .required = false },
+    { "temperature", 't', COMMAND_FLOAT, &o->temperature, .low = 0, .high = 4 },
   };
-  bool good = true;
-  for (int c; good && (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-    switch (c) {
-      case 'm':
-        o->model = optarg;
-        break;
-      case 'd':
-        o->data = optarg;
-        break;
-      case 'w':
-        good = command_u64("--windows", optarg, &o->windows);
-        break;
-      case 's':
-        good = command_u64("--seed", optarg, &o->seed);
-        break;
-      case 't':
-        good =
-          command_float("--temperature", optarg, 0.0f, 4.0f, &o->temperature);
-        break;
-      case 'h':
-        fputs(usage, stdout);
-        return -1;
-      default:
-        good = false;
-    }
-  }
-  if (good && (optind < argc || !o->model || !o->data)) {
-    fprintf(stderr, "meander-train evaluate: --model and --data are needed\n");
-    good = false;
-  }
-  if (!good) {
-    fputs(usage, stderr);
-  }
-  return good ? 0 : COMMAND_USAGE;
+  return command_parse(argc,
+                       argv,
+                       usage,
+                       options,
+                       sizeof options / sizeof *options,
+                       NULL,
+                       exit_code);
 }
 
 typedef struct {
@@ -232,10 +202,10 @@ evaluate(const Options* o, const Dataset* data, Model* model, Error* error)
 int
 evaluate_main(int argc, char** argv)
 {
-  Options   o      = { .seed = 1, .temperature = 1.0f };
-  const int parsed = parse(argc, argv, &o);
-  if (parsed) {
-    return parsed < 0 ? 0 : parsed;
+  Options o = { .seed = 1, .temperature = 1.0f };
+  int     exit_code;
+  if (!parse(argc, argv, &o, &exit_code)) {
+    return exit_code;
   }
   Error    error;
   Dataset* data;

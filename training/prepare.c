@@ -3,23 +3,21 @@
 // not grow with the data.
 #include "prepare.h"
 
+#include "clock.h"
+#include "command.h"
 #include "dataset_write.h"
 #include "find_midi.h"
 #include "music/condense.h"
 #include "music/smf.h"
 #include "split.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
-#define EXIT_USAGE 2
 #define WINDOW_MAX 65536u
 #define UNFOUND_NAMED_MAX 20u
 
@@ -62,70 +60,39 @@ static const char usage[] =
   "  -h, --help            this text\n";
 
 static bool
-parse_number(const char* text, uint64_t min, uint64_t max, uint64_t* out)
+parse_options(int      argc,
+              char**   argv,
+              Options* o,
+              int*     first_directory,
+              int*     exit_code)
 {
-  char* end                      = NULL;
-  errno                          = 0;
-  const unsigned long long value = strtoull(text, &end, 10);
-  if (!isdigit((unsigned char)*text) || *end || errno || value < min ||
-      value > max) {
+  *o = (Options){ .seed = 1, .window_notes = WINDOW_NOTES };
+  const CommandOption options[] = {
+    { "output", 'o', COMMAND_TEXT, &o->output_path, .required = true },
+    { "test-list", 't', COMMAND_TEXT, &o->test_list_path, .required = false },
+    { "seed", 's', COMMAND_U64, &o->seed, .required = false },
+    { "window",
+      'w',
+      COMMAND_U32,
+      &o->window_notes,
+      .low  = WINDOW_NOTES,
+      .high = WINDOW_MAX },
+  };
+  if (!command_parse(argc,
+                     argv,
+                     usage,
+                     options,
+                     sizeof options / sizeof *options,
+                     first_directory,
+                     exit_code)) {
     return false;
   }
-  *out = value;
+  if (*first_directory == argc) {
+    fprintf(stderr, "meander-train prepare: no directory is given\n%s", usage);
+    *exit_code = COMMAND_USAGE;
+    return false;
+  }
   return true;
-}
-
-// Returns -1 to go on, else the exit code.
-static int
-parse_options(int argc, char** argv, Options* options)
-{
-  static const struct option names[] = {
-    { "output", required_argument, NULL, 'o' },
-    { "test-list", required_argument, NULL, 't' },
-    { "seed", required_argument, NULL, 's' },
-    { "window", required_argument, NULL, 'w' },
-    { "help", no_argument, NULL, 'h' },
-    { 0 },
-  };
-  uint64_t window = WINDOW_NOTES;
-  *options        = (Options){ .seed = 1 };
-  optind          = 0; // the program's own options were parsed before
-  for (int c; (c = getopt_long(argc, argv, "o:t:s:w:h", names, NULL)) != -1;) {
-    bool ok = true;
-    switch (c) {
-      case 'o':
-        options->output_path = optarg;
-        break;
-      case 't':
-        options->test_list_path = optarg;
-        break;
-      case 's':
-        ok = parse_number(optarg, 0, UINT64_MAX, &options->seed);
-        break;
-      case 'w':
-        ok = parse_number(optarg, WINDOW_NOTES, WINDOW_MAX, &window);
-        break;
-      case 'h':
-        fputs(usage, stdout);
-        return EXIT_SUCCESS;
-      default:
-        fputs(usage, stderr);
-        return EXIT_USAGE;
-    }
-    if (!ok) {
-      fprintf(stderr, "prepare: -%c %s: not a number in range\n", c, optarg);
-      return EXIT_USAGE;
-    }
-  }
-  options->window_notes = (uint32_t)window;
-  if (optind == argc || !options->output_path) {
-    fprintf(stderr,
-            "prepare: %s\n%s",
-            optind == argc ? "no directory is given" : "-o FILE is missing",
-            usage);
-    return EXIT_USAGE;
-  }
-  return -1;
 }
 
 static Reject
@@ -238,14 +205,6 @@ print_report(const Report* report, size_t file_count, double seconds)
   printf("memory    %.0f MiB at most\n", (double)use.ru_maxrss / 1024.0);
 }
 
-static double
-now_s(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static Status
 write_pieces(const MidiPaths* files,
              const Options*   options,
@@ -274,7 +233,7 @@ prepare(char* const*   directories,
         const Options* options,
         Error*         error)
 {
-  const double start_s    = now_s();
+  const double start_s    = clock_now_s();
   size_t       unreadable = 0;
   Report       report     = { 0 };
   MidiPaths    files      = { 0 };
@@ -296,7 +255,7 @@ prepare(char* const*   directories,
     if (unreadable) {
       fprintf(stderr, "%zu folders could not be looked into\n", unreadable);
     }
-    print_report(&report, files.count, now_s() - start_s);
+    print_report(&report, files.count, clock_now_s() - start_s);
   }
   midi_paths_free(&files);
   split_close(&split);
@@ -306,15 +265,18 @@ prepare(char* const*   directories,
 int
 prepare_main(int argc, char** argv)
 {
-  Options   options;
-  const int code = parse_options(argc, argv, &options);
-  if (code >= 0) {
-    return code;
+  Options options;
+  int     first_directory;
+  int     exit_code;
+  if (!parse_options(argc, argv, &options, &first_directory, &exit_code)) {
+    return exit_code;
   }
   Error error = { 0 };
-  if (prepare(argv + optind, (size_t)(argc - optind), &options, &error)) {
-    fprintf(stderr, "meander-train prepare: %s\n", error.text);
-    return EXIT_FAILURE;
+  if (prepare(argv + first_directory,
+              (size_t)(argc - first_directory),
+              &options,
+              &error)) {
+    return command_fail("prepare", &error);
   }
-  return EXIT_SUCCESS;
+  return 0;
 }

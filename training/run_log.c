@@ -1,12 +1,12 @@
 // log.csv and the progress line.
 #include "run_log.h"
 
+#include "clock.h"
 #include "file.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char header[] =
@@ -70,14 +70,6 @@ run_log_close(RunLog* log)
   }
 }
 
-static double
-now_s(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void
 print_progress(RunLog* log, const RunReport* r)
 {
@@ -129,9 +121,9 @@ run_log_write(RunLog* log, const RunReport* r)
           r->windows_per_s);
   fflush(log->csv);
   // A terminal is redrawn at each report; a file gets a line every 10 s.
-  if (log->terminal || now_s() >= log->next_line_s ||
+  if (log->terminal || clock_now_s() >= log->next_line_s ||
       r->step == r->step_count) {
     print_progress(log, r);
-    log->next_line_s = now_s() + 10.0;
+    log->next_line_s = clock_now_s() + 10.0;
   }
 }

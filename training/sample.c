@@ -5,7 +5,6 @@
 #include "file.h"
 #include "model.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,54 +25,23 @@ typedef struct {
   float       temperature;
 } Options;
 
-static int
-parse(int argc, char** argv, Options* o)
+static bool
+parse(int argc, char** argv, Options* o, int* exit_code)
 {
-  static const struct option names[] = {
-    { "model", required_argument, NULL, 'm' },
-    { "count", required_argument, NULL, 'n' },
-    { "out", required_argument, NULL, 'o' },
-    { "seed", required_argument, NULL, 's' },
-    { "temperature", required_argument, NULL, 't' },
-    { "help", no_argument, NULL, 'h' },
-    { 0 },
+  const CommandOption options[] = {
+    { "model", 'm', COMMAND_TEXT, &o->model, .required = true },
+    { "count", 'n', COMMAND_U64, &o->count, .low = 1, .required = true },
+    { "out", 'o', COMMAND_TEXT, &o->out, .required = true },
+    { "seed", 's', COMMAND_U64, &o->seed, .required = false },
+    { "temperature", 't', COMMAND_FLOAT, &o->temperature, .low = 0, .high = 4 },
   };
-  bool good = true;
-  for (int c; good && (c = getopt_long(argc, argv, "o:", names, NULL)) != -1;) {
-    switch (c) {
-      case 'm':
-        o->model = optarg;
-        break;
-      case 'n':
-        good = command_u64("--count", optarg, &o->count);
-        break;
-      case 'o':
-        o->out = optarg;
-        break;
-      case 's':
-        good = command_u64("--seed", optarg, &o->seed);
-        break;
-      case 't':
-        good =
-          command_float("--temperature", optarg, 0.0f, 4.0f, &o->temperature);
-        break;
-      case 'h':
-        fputs(usage, stdout);
-        return -1;
-      default:
-        good = false;
-    }
-  }
-  if (good && (optind < argc || !o->model || !o->out || !o->count)) {
-    fprintf(stderr,
-            "meander-train sample: --model, --count (at least 1) and --out are "
-            "needed\n");
-    good = false;
-  }
-  if (!good) {
-    fputs(usage, stderr);
-  }
-  return good ? 0 : COMMAND_USAGE;
+  return command_parse(argc,
+                       argv,
+                       usage,
+                       options,
+                       sizeof options / sizeof *options,
+                       NULL,
+                       exit_code);
 }
 
 static void
@@ -122,10 +90,10 @@ write_samples(const Options* o, Model* model, FILE* stream, Error* error)
 int
 sample_main(int argc, char** argv)
 {
-  Options   o      = { .seed = 1, .temperature = 1.0f };
-  const int parsed = parse(argc, argv, &o);
-  if (parsed) {
-    return parsed < 0 ? 0 : parsed;
+  Options o = { .seed = 1, .temperature = 1.0f };
+  int     exit_code;
+  if (!parse(argc, argv, &o, &exit_code)) {
+    return exit_code;
   }
   Error      error;
   Model*     model;

@@ -78,18 +78,20 @@ trainer_save(Trainer* t, const char* directory, Error* error)
   };
   const size_t text_count = sizeof texts / sizeof *texts;
 
-  Status status = write_state(t, directory, host, texts, text_count, error);
+  // The state last: a kill in between leaves a state that makes the checkpoint
+  // again, never a finished state beside an older checkpoint.
+  char path[PATH_BYTES];
+  path_in(directory, "checkpoint.safetensors", path);
+  tensor_read(t->lanes[0].device, t->average, host);
+  Status status = vae_checkpoint_write(path,
+                                       &t->recipe.sizes,
+                                       dataset_stats(t->dataset),
+                                       host,
+                                       texts,
+                                       text_count,
+                                       error);
   if (status == STATUS_OK) {
-    char path[PATH_BYTES];
-    path_in(directory, "checkpoint.safetensors", path);
-    tensor_read(t->lanes[0].device, t->average, host);
-    status = vae_checkpoint_write(path,
-                                  &t->recipe.sizes,
-                                  dataset_stats(t->dataset),
-                                  host,
-                                  texts,
-                                  text_count,
-                                  error);
+    status = write_state(t, directory, host, texts, text_count, error);
   }
   free(host);
   return status;

@@ -2,16 +2,15 @@
 // directory.
 #include "vae_trainer.h"
 
+#include "clock.h"
 #include "command.h"
 #include "file.h"
 #include "run_log.h"
 #include "trainer_state.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define REPORT_STEPS 25u
 
@@ -44,74 +43,44 @@ typedef struct {
   bool        has_steps, has_batch, has_seed;
 } Options;
 
-static int
-parse(int argc, char** argv, Options* o)
+static bool
+parse(int argc, char** argv, Options* o, int* exit_code)
 {
-  static const struct option names[] = {
-    { "data", required_argument, NULL, 'd' },
-    { "out", required_argument, NULL, 'o' },
-    { "config", required_argument, NULL, 'c' },
-    { "resume", no_argument, NULL, 'r' },
-    { "steps", required_argument, NULL, 's' },
-    { "batch", required_argument, NULL, 'b' },
-    { "seed", required_argument, NULL, 'e' },
-    { "threads", required_argument, NULL, 't' },
-    { "help", no_argument, NULL, 'h' },
-    { 0 },
+  const CommandOption options[] = {
+    { "data", 'd', COMMAND_TEXT, &o->data, .required = true },
+    { "out", 'o', COMMAND_TEXT, &o->out, .required = true },
+    { "config", 'c', COMMAND_TEXT, &o->config, .required = false },
+    { "resume", 'r', COMMAND_FLAG, &o->resume, .required = false },
+    { "steps", 0, COMMAND_U32, &o->steps, 1, 100000000, false, &o->has_steps },
+    { "batch",
+      0,
+      COMMAND_U32,
+      &o->batch,
+      1,
+      RECIPE_BATCH_MAX,
+      false,
+      &o->has_batch },
+    { "seed", 0, COMMAND_U32, &o->seed, 0, INT32_MAX, false, &o->has_seed },
+    { "threads", 0, COMMAND_U32, &o->threads, .low = 1, .high = 64 },
   };
-  bool good = true;
-  for (int c; good && (c = getopt_long(argc, argv, "o:", names, NULL)) != -1;) {
-    switch (c) {
-      case 'd':
-        o->data = optarg;
-        break;
-      case 'o':
-        o->out = optarg;
-        break;
-      case 'c':
-        o->config = optarg;
-        break;
-      case 'r':
-        o->resume = true;
-        break;
-      case 's':
-        good = o->has_steps =
-          command_u32("--steps", optarg, 1, 100000000, &o->steps);
-        break;
-      case 'b':
-        good = o->has_batch =
-          command_u32("--batch", optarg, 1, RECIPE_BATCH_MAX, &o->batch);
-        break;
-      case 'e':
-        good = o->has_seed =
-          command_u32("--seed", optarg, 0, INT32_MAX, &o->seed);
-        break;
-      case 't':
-        good = command_u32("--threads", optarg, 1, 64, &o->threads);
-        break;
-      case 'h':
-        fputs(usage, stdout);
-        return -1;
-      default:
-        good = false;
-    }
+  if (!command_parse(argc,
+                     argv,
+                     usage,
+                     options,
+                     sizeof options / sizeof *options,
+                     NULL,
+                     exit_code)) {
+    return false;
   }
-  if (good && (optind < argc || !o->data || !o->out)) {
-    fprintf(
-      stderr,
-      "meander-train vae: --data and --out are needed, and nothing else\n");
-    good = false;
-  }
-  if (good && o->resume && (o->config || o->has_batch || o->has_seed)) {
+  if (o->resume && (o->config || o->has_batch || o->has_seed)) {
     fprintf(stderr,
             "meander-train vae: --resume keeps the run's own recipe; only "
-            "--steps may change\n");
-    good = false;
+            "--steps may change\n%s",
+            usage);
+    *exit_code = COMMAND_USAGE;
+    return false;
   }
-  if (!good) {
-    fputs(usage, stderr);
-  }
-  return good ? 0 : COMMAND_USAGE;
+  return true;
 }
 
 static Status
@@ -131,14 +100,6 @@ make_recipe(const Options* o, VaeRecipe* recipe, Error* error)
     recipe->lanes = recipe->batch;
   }
   return status;
-}
-
-static double
-now_s(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static RunReport
@@ -176,7 +137,7 @@ train(Trainer* t, const char* directory, RunLog* log, Error* error)
   Status   status  = STATUS_OK;
   VaeLoss  loss    = { 0 };
   uint32_t counted = 0;
-  double   since_s = now_s();
+  double   since_s = clock_now_s();
   bool     last    = t->step >= t->recipe.steps;
   while (status == STATUS_OK && !last) {
     const Schedule schedule = trainer_schedule(t);
@@ -186,12 +147,12 @@ train(Trainer* t, const char* directory, RunLog* log, Error* error)
     // Read once a step: a signal that comes later ends the next one.
     last = t->step >= t->recipe.steps || stop_signal;
     if (status == STATUS_OK && (t->step % REPORT_STEPS == 0 || last)) {
-      const RunReport report =
-        make_report(t, &schedule, &loss, counted, norm, now_s() - since_s);
+      const RunReport report = make_report(
+        t, &schedule, &loss, counted, norm, clock_now_s() - since_s);
       run_log_write(log, &report);
       loss    = (VaeLoss){ 0 };
       counted = 0;
-      since_s = now_s();
+      since_s = clock_now_s();
     }
     if (status == STATUS_OK && (t->step % t->recipe.save_steps == 0 || last)) {
       status = trainer_save(t, directory, error);
@@ -246,10 +207,10 @@ run(const Options* o, const Dataset* dataset, Trainer* trainer, Error* error)
 int
 vae_trainer_main(int argc, char** argv)
 {
-  Options   options = { 0 };
-  const int parsed  = parse(argc, argv, &options);
-  if (parsed) {
-    return parsed < 0 ? 0 : parsed;
+  Options options = { 0 };
+  int     exit_code;
+  if (!parse(argc, argv, &options, &exit_code)) {
+    return exit_code;
   }
   Error    error;
   Dataset* dataset;

@@ -2,9 +2,10 @@
 // queue's clock, and the last note-offs. Runs in that thread alone.
 #include "backend/alsa_thread.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define NS_PER_S 1000000000ull
 
@@ -19,24 +20,6 @@
 // A reading of the queue's clock is trusted when it took no longer than this.
 #define QUEUE_READ_NS_MAX 500000ull
 #define QUEUE_READ_TRIES 8
-
-static uint64_t
-now_ns(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-static void
-sleep_until(uint64_t time_ns)
-{
-  const struct timespec time = { .tv_sec  = (time_t)(time_ns / NS_PER_S),
-                                 .tv_nsec = (long)(time_ns % NS_PER_S) };
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) ==
-         EINTR) {
-  }
-}
 
 static uint64_t
 frame_to_ns(uint64_t frame, uint32_t rate_hz)
@@ -71,11 +54,11 @@ queue_read_zero(AlsaThread* thread, uint64_t took_ns_max)
 {
   snd_seq_queue_status_t* status;
   snd_seq_queue_status_alloca(&status);
-  const uint64_t before_ns = now_ns();
+  const uint64_t before_ns = (uint64_t)clock_now_ns();
   if (snd_seq_get_queue_status(thread->seq, thread->queue, status) < 0) {
     return false;
   }
-  const uint64_t took_ns = now_ns() - before_ns;
+  const uint64_t took_ns = (uint64_t)clock_now_ns() - before_ns;
   if (took_ns > took_ns_max) {
     return false;
   }
@@ -154,7 +137,7 @@ send_message(AlsaThread*   thread,
   }
   int result = snd_seq_event_output_direct(thread->seq, &event);
   for (int i = 0; queued && result == -EAGAIN && i < SEND_TRIES_MAX; ++i) {
-    sleep_until(now_ns() + SEND_RETRY_NS);
+    clock_sleep_until_ns((int64_t)(uint64_t)clock_now_ns() + SEND_RETRY_NS);
     result = snd_seq_event_output_direct(thread->seq, &event);
   }
   if (result < 0) {
@@ -174,7 +157,7 @@ send_span(AlsaThread* thread, uint64_t frame)
     const uint64_t           due_ns =
       frame_to_ns(frame + message->offset_frames, thread->sample_rate_hz);
     if (!queued) {
-      sleep_until(due_ns);
+      clock_sleep_until_ns((int64_t)due_ns);
     }
     send_message(thread, message->message, due_ns, queued);
   }
@@ -194,13 +177,14 @@ queue_is_empty(const AlsaThread* thread)
 static bool
 queue_finish(AlsaThread* thread)
 {
-  const uint64_t deadline_ns = now_ns() + thread->lead_ns + QUEUE_FINISH_NS_MAX;
+  const uint64_t deadline_ns =
+    (uint64_t)clock_now_ns() + thread->lead_ns + QUEUE_FINISH_NS_MAX;
   while (!queue_is_empty(thread)) {
-    if (now_ns() > deadline_ns) {
+    if ((uint64_t)clock_now_ns() > deadline_ns) {
       snd_seq_drop_output(thread->seq);
       return false;
     }
-    sleep_until(now_ns() + SEND_RETRY_NS);
+    clock_sleep_until_ns((int64_t)(uint64_t)clock_now_ns() + SEND_RETRY_NS);
   }
   return true;
 }
@@ -225,7 +209,8 @@ release_notes(AlsaThread* thread, bool heard)
 static uint64_t
 skip_missed(AlsaThread* thread, uint64_t frame)
 {
-  const uint64_t now_frame = ns_to_frame(now_ns(), thread->sample_rate_hz);
+  const uint64_t now_frame =
+    ns_to_frame((uint64_t)clock_now_ns(), thread->sample_rate_hz);
   if (now_frame < frame + thread->period_frames) {
     return frame;
   }
@@ -243,9 +228,11 @@ alsa_thread_run(void* context)
   if (queued) {
     queue_read_first_zero(thread);
   }
-  uint64_t frame = ns_to_frame(now_ns() + thread->lead_ns, rate_hz) + 1;
+  uint64_t frame =
+    ns_to_frame((uint64_t)clock_now_ns() + thread->lead_ns, rate_hz) + 1;
   while (!atomic_load(&thread->stopping)) {
-    sleep_until(frame_to_ns(frame, rate_hz) - thread->lead_ns);
+    clock_sleep_until_ns((int64_t)frame_to_ns(frame, rate_hz) -
+                         thread->lead_ns);
     frame = skip_missed(thread, frame);
     if (queued) {
       queue_read_zero(thread, QUEUE_READ_NS_MAX);

@@ -7,12 +7,12 @@
 // thread's, save that a dead server's client is closed in a thread of its own,
 // which is left behind when libjack does not return.
 #include "backend/backend.h"
+#include "clock.h"
 #include "ring.h"
 
 #include <errno.h>
 #include <jack/jack.h>
 #include <jack/midiport.h>
-#include <math.h>
 #include <pthread.h>
 #include <regex.h>
 #include <stdatomic.h>
@@ -192,21 +192,13 @@ connect_existing(JackBackend* jack)
   jack_free(names);
 }
 
-static void
-sleep_s(double seconds)
-{
-  const struct timespec time = { .tv_sec  = (time_t)seconds,
-                                 .tv_nsec = (long)(fmod(seconds, 1) * 1e9) };
-  clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
-}
-
 // Long enough for a change of the graph or a written cycle to get through.
 static void
 sleep_periods(const JackBackend* jack)
 {
   const double period_s =
     (double)atomic_load(&jack->period_frames) / jack->sample_rate_hz;
-  sleep_s(2 * period_s);
+  clock_sleep_ns((int64_t)(2e9 * period_s));
 }
 
 static Status
@@ -242,7 +234,7 @@ jack_stop(Backend* backend)
     sleep_periods(jack);
   }
   for (int i = 0; i < 1000 && atomic_load(&jack->in_process); ++i) {
-    sleep_s(0.001);
+    clock_sleep_ns(1000000);
   }
 }
 

@@ -1,6 +1,7 @@
 // The wall clock as a backend, for a machine without MIDI: notes go nowhere, on
 // time. One thread calls process, paced by CLOCK_MONOTONIC.
 #include "backend/backend.h"
+#include "clock.h"
 #include "limits.h"
 
 #include <pthread.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 // Behind by more than this (a suspended machine) the clock skips, as after an
 // xrun; less is caught up with.
@@ -32,22 +32,6 @@ write_nowhere(void* handle, uint32_t offset_frames, const uint8_t message[3])
   return true;
 }
 
-static int64_t
-now_ns(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000000000ll + now.tv_nsec;
-}
-
-static void
-sleep_until(int64_t time_ns)
-{
-  const struct timespec time = { .tv_sec  = time_ns / 1000000000ll,
-                                 .tv_nsec = time_ns % 1000000000ll };
-  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
-}
-
 static void*
 null_thread(void* context)
 {
@@ -55,7 +39,7 @@ null_thread(void* context)
   const int64_t      rate   = null->config.sample_rate_hz;
   const uint32_t     period = null->config.period_frames;
   const MidiSink     sink   = { .write = write_nowhere };
-  const int64_t      start  = now_ns();
+  const int64_t      start  = clock_now_ns();
   uint64_t           frame  = 0;
   while (!atomic_load(&null->stopping)) {
     // Whole seconds apart, so that the product stays small for years.
@@ -63,7 +47,7 @@ null_thread(void* context)
     const int64_t rest    = (int64_t)(frame % (uint64_t)rate);
     const int64_t due =
       start + seconds * 1000000000ll + rest * 1000000000ll / rate;
-    const int64_t behind = now_ns() - due;
+    const int64_t behind = clock_now_ns() - due;
     if (behind > SKIP_BEHIND_NS) {
       atomic_fetch_add(&null->skip_count, 1);
       frame += (uint64_t)(behind / 1000000000ll) * (uint64_t)rate;
@@ -73,7 +57,7 @@ null_thread(void* context)
       null->config.process_context, frame, period, false, &sink);
     rt_leave();
     frame += period;
-    sleep_until(due);
+    clock_sleep_until_ns(due);
   }
   return NULL;
 }

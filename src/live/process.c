@@ -1,12 +1,13 @@
 // All real-time code of the instrument. Process thread.
 #include "live/process.h"
 
+#include "clock.h"
+
 #include <string.h>
-#include <time.h>
 
 // While freewheeling the longest wait for the worker in one span. JACK itself
 // gives a client 10 s.
-#define FREEWHEEL_WAIT_NS_MAX 5000000000ull
+#define FREEWHEEL_WAIT_NS_MAX 5000000000ll
 
 // One span under way.
 typedef struct {
@@ -216,24 +217,17 @@ plan_reaches(const Process* process, uint64_t frame) REALTIME
          frame;
 }
 
-static uint64_t
-now_ns(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 // Freewheeling has no deadline, so process waits for the worker: the exception
 // from the real-time rule that DESIGN.md names, taken outside the guard.
 static void
 wait_for_plan(Process* process, uint64_t frame)
 {
   rt_leave();
-  const uint64_t deadline_ns = now_ns() + FREEWHEEL_WAIT_NS_MAX;
+  const int64_t deadline_ns = clock_now_ns() + FREEWHEEL_WAIT_NS_MAX;
   while (!plan_reaches(process, frame) &&
-         !atomic_load(&process->end_requested) && now_ns() < deadline_ns) {
-    nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+         !atomic_load(&process->end_requested) &&
+         clock_now_ns() < deadline_ns) {
+    clock_sleep_ns(100000);
   }
   rt_enter();
 }

@@ -1,9 +1,10 @@
 // Generating ahead.
 #include "live/worker.h"
 
+#include "clock.h"
+
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 // How far ahead of process the plan reaches; longer where generation is slow.
 #define LOOK_AHEAD_S 2.0
@@ -15,14 +16,6 @@
 #define PRIMED_MUSIC_S 0.5
 #define PRIMING_TIME_S 0.1
 #define POLL_NS 2000000
-
-static double
-now_s(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 void
 worker_init(Worker*       worker,
@@ -43,19 +36,19 @@ worker_init(Worker*       worker,
 static Status
 generate(Worker* worker, NoteEvent out[WINDOW_NOTES], Error* error)
 {
-  const double start_s = now_s();
+  const double start_s = clock_now_s();
   const Status status  = generator_next(&worker->generator, out, error);
-  latency_add(&worker->generation, now_s() - start_s);
+  latency_add(&worker->generation, clock_now_s() - start_s);
   return status;
 }
 
 Status
 worker_prime(Worker* worker, Error* error)
 {
-  const double start_s = now_s();
+  const double start_s = clock_now_s();
   double       music_s = 0;
   while (worker->primed_count < WORKER_PRIMED_MAX && music_s < PRIMED_MUSIC_S &&
-         now_s() - start_s < PRIMING_TIME_S) {
+         clock_now_s() - start_s < PRIMING_TIME_S) {
     NoteEvent* const window = worker->primed[worker->primed_count];
     const Status     status = generate(worker, window, error);
     if (status) {
@@ -152,8 +145,7 @@ worker_thread(void* context)
     }
     // Process wakes nobody: looking every few ms is cheap against seconds of
     // look-ahead.
-    clock_nanosleep(
-      CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = POLL_NS }, NULL);
+    clock_sleep_ns(POLL_NS);
   }
   return NULL;
 }

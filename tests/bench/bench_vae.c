@@ -4,6 +4,7 @@
 // and training against OpenBLAS's rate on a large product.
 //
 // usage: bench_vae MODEL.safetensors
+#include "clock.h"
 #include "model.h"
 #include "vae_checkpoint.h"
 
@@ -11,18 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define WINDOWS 4000
 #define BATCH 256u
-
-static double
-now_s(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int
 by_value(const void* a, const void* b)
@@ -47,9 +39,9 @@ read_bandwidth(Device* device, size_t bytes)
   }
   double best = INFINITY;
   for (int i = 0; i < 50; ++i) {
-    const double start = now_s();
+    const double start = clock_now_s();
     op_matmul(device, false, true, 1.0f, x, w, 0.0f, y);
-    best = fmin(best, now_s() - start);
+    best = fmin(best, clock_now_s() - start);
   }
   tensor_free(device, &w);
   tensor_free(device, &x);
@@ -69,9 +61,9 @@ product_rate(Device* device)
   }
   double best = INFINITY;
   for (int i = 0; i < 5; ++i) {
-    const double start = now_s();
+    const double start = clock_now_s();
     op_matmul(device, false, true, 1.0f, a, b, 0.0f, c);
-    best = fmin(best, now_s() - start);
+    best = fmin(best, clock_now_s() - start);
   }
   tensor_free(device, &a);
   tensor_free(device, &b);
@@ -116,9 +108,9 @@ bench_one(Model* model, const char* path, Device* device)
   checkpoint_close(checkpoint);
   for (int i = 0; i < WINDOWS; ++i) {
     model_sample_prior(model, 1, (uint64_t)i, 1, z);
-    const double start = now_s();
+    const double start = clock_now_s();
     model_decode(model, z, 1, 1.0f, 1, (uint64_t)i, events, NULL);
-    seconds[i] = now_s() - start;
+    seconds[i] = clock_now_s() - start;
   }
   qsort(seconds, WINDOWS, sizeof *seconds, by_value);
   const size_t bytes     = window_bytes(table);
@@ -141,13 +133,13 @@ bench_many(Model* model)
   enum { MANY = 10000 };
   static float     z[BATCH * MODEL_LATENT_MAX];
   static NoteEvent events[BATCH * WINDOW_NOTES];
-  const double     start = now_s();
+  const double     start = clock_now_s();
   for (uint32_t first = 0; first < MANY; first += BATCH) {
     const uint32_t count = MANY - first < BATCH ? MANY - first : BATCH;
     model_sample_prior(model, 1, first, count, z);
     model_decode(model, z, count, 1.0f, 1, first, events, NULL);
   }
-  const double seconds = now_s() - start;
+  const double seconds = clock_now_s() - start;
   printf("ten_thousand_windows_s=%.3f\nsample_windows_per_s=%.0f\n",
          seconds,
          MANY / seconds);
@@ -203,9 +195,9 @@ bench_training(Device* device, const char* path)
   double         best  = INFINITY;
   for (int i = 0; i < STEPS_TIMED; ++i) {
     VaeLoss      loss  = { 0 };
-    const double start = now_s();
+    const double start = clock_now_s();
     vae_train_step(vae, &batch, &loss);
-    best = fmin(best, now_s() - start);
+    best = fmin(best, clock_now_s() - start);
   }
   const double rate = 3.0 * forward_flop(&sizes) * BATCH / best;
   const double most = product_rate(device);

@@ -1,6 +1,7 @@
 // Reads every file of the real data on one thread: none may fail, the totals
 // must be the known ones, and it may take 5 seconds. The data lies at
 // $MEANDER_DATA_DIR or at the path given; without it the test is skipped.
+#include "clock.h"
 #include "music/condense.h"
 #include "music/smf.h"
 
@@ -8,7 +9,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define EXIT_SKIPPED 77
 #define SECONDS_MAX 5.0
@@ -24,14 +24,6 @@ static const Folder folders[] = {
   { "piano-midi-de", 337, 794411 },
   { "pop909", 909, 1533438 },
 };
-
-static double
-now_s(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 // Adds to `total`; returns the condensed events, or -1 after an error line.
 static long
@@ -101,12 +93,12 @@ main(int argc, char** argv)
     return EXIT_SKIPPED;
   }
   fclose(list);
-  const double start_s = now_s();
+  const double start_s = clock_now_s();
   bool         ok      = true;
   for (size_t i = 0; i < sizeof folders / sizeof *folders; ++i) {
     ok = read_folder(data, &folders[i]) && ok;
   }
-  const double seconds = now_s() - start_s;
+  const double seconds = clock_now_s() - start_s;
   printf("%.2f s\n", seconds);
   if (seconds > SECONDS_MAX) {
     printf("longer than %.0f s\n", SECONDS_MAX);

@@ -127,7 +127,7 @@ expect 0 "$program" prepare --help
 says out 'usage: meander-train prepare'
 expect 2 "$program" prepare
 expect 2 "$program" prepare data
-says err '-o FILE is missing'
+says err '--output is missing'
 expect 2 "$program" prepare -o x.data
 says err 'no directory is given'
 for wrong in '--seed=x' '--seed=-1' '--window=7' '--window=1e9' '--bogus'; do

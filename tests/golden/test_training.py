@@ -7,6 +7,7 @@ they promise; bad input is one clear error.
 usage: test_training.py MEANDER_TRAIN
 """
 import csv
+import json
 import os
 import random
 import shutil
@@ -76,6 +77,13 @@ def rows_of(directory):
         return list(csv.DictReader(file))
 
 
+def step_of(directory, name):
+    """The step in a checkpoint's metadata."""
+    data = bytes_of(directory, name)
+    length = int.from_bytes(data[:8], "little")
+    return int(json.loads(data[8:8 + length])["__metadata__"]["step"])
+
+
 def killed_run(data, recipe, out):
     """Kills the run at growing delays until one part reaches the end."""
     kills = 0
@@ -93,6 +101,9 @@ def killed_run(data, recipe, out):
             process.wait()
             kills += 1
             delay_s *= 1.3
+            # A state ahead of its checkpoint would never make it again.
+            if os.path.exists(os.path.join(out, "state.safetensors")):
+                assert step_of(out, "checkpoint.safetensors") >= step_of(out, "state.safetensors")
 
 
 def test_runs(work, data, recipe):
