@@ -1,6 +1,6 @@
 // Marks for real-time code. A function marked REALTIME may run in the process
 // thread: it does not allocate, lock, log, wait or call the system, and all its
-// loops are bounded by a cap of limits.h or by its arguments.
+// loops are bounded by a cap of caps.h or by its arguments.
 //
 // The mark is checked at run time: rt_enter()/rt_leave() bracket the process
 // callback, and a test preloads tests/rt's guard library, which aborts with a

@@ -8,7 +8,7 @@ typedef enum {
   STATUS_BAD_FILE,     // a file's content breaks its format
   STATUS_IO,           // the system refused to read or write
   STATUS_NO_MEMORY,    // an allocation failed
-  STATUS_LIMIT,        // a cap of core/limits.h was reached
+  STATUS_LIMIT,        // a cap of core/caps.h was reached
   STATUS_NOT_FOUND,    // a file, port or server is not there
   STATUS_UNSUPPORTED,  // valid, but not something this build can do
   STATUS_UNAVAILABLE,  // a device or server is there but will not serve us

@@ -10,7 +10,7 @@
 // checkpoints by renaming, as checkpoint_write() does.
 #pragma once
 
-#include "limits.h"
+#include "caps.h"
 #include "status.h"
 
 #include <stddef.h>
@@ -34,7 +34,7 @@ typedef struct Checkpoint Checkpoint;
 // model expects. *out is NULL unless STATUS_OK. Errors name file, tensor and
 // reason: STATUS_NOT_FOUND, STATUS_IO, STATUS_BAD_FILE (the format is broken),
 // STATUS_UNSUPPORTED (valid safetensors that we do not take, say a dtype other
-// than F32), STATUS_LIMIT (a CHECKPOINT_ cap of limits.h), STATUS_NO_MEMORY.
+// than F32), STATUS_LIMIT (a CHECKPOINT_ cap of caps.h), STATUS_NO_MEMORY.
 Status checkpoint_open(const char* path, Checkpoint** out, Error* error);
 // NULL is allowed. Ends the life of all its texts and tensor data.
 void checkpoint_close(Checkpoint* checkpoint);

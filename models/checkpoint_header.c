@@ -56,8 +56,8 @@ checkpoint_frame_check(const char* path,
       STATUS_LIMIT,
       path,
       NULL,
-      "the header's length is %" PRIu64
-      " bytes, %u at most are taken (is it a safetensors file?)",
+      "this does not look like a safetensors file: it asks for a header of "
+      "%" PRIu64 " bytes, %u at most are taken",
       header_bytes,
       CHECKPOINT_HEADER_BYTES_MAX);
   }

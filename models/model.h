@@ -3,7 +3,7 @@
 // time (the worker, once play has started) and takes all its memory at load.
 #pragma once
 
-#include "limits.h"
+#include "caps.h"
 #include "music/note.h"
 #include "status.h"
 

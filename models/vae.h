@@ -9,7 +9,7 @@
 
 #include "encoding.h"
 #include "kernels.h"
-#include "limits.h"
+#include "caps.h"
 
 #include <stddef.h>
 

@@ -1,5 +1,6 @@
 # What ./start and ./check share: the packages and how they get installed. To be
-# sourced by a POSIX shell with the source tree as the current directory.
+# sourced by a POSIX shell; configure() wants the source tree as the current
+# directory.
 
 packages_build='build-essential meson ninja-build pkg-config libjack-jackd2-dev
 libasound2-dev libconfig-dev libopenblas-pthread-dev libcjson-dev'
@@ -60,9 +61,9 @@ configure() {
   again=
   [ ! -f "$directory/build.ninja" ] || again=--reconfigure
   # shellcheck disable=SC2086
-  meson setup $again "$directory" "$@" >"$directory.log" 2>&1 || {
-    cat "$directory.log" >&2
+  mkdir -p "$directory"
+  meson setup $again "$directory" "$@" >"$directory/setup.log" 2>&1 || {
+    cat "$directory/setup.log" >&2
     stop "meson could not set up $directory; if it is from another time, remove it and try again"
   }
-  rm -f "$directory.log"
 }

@@ -239,9 +239,10 @@ draw(App* app)
   const ProcessCounters* const  counters = &app->process.counters;
   const LatencyHistogram* const latency  = &app->worker.generation;
   const ViewStatus              status   = {
-                   .backend          = app->backend ? app->backend->name : "lost",
-                   .connection_count = app->status.connection_count,
-                   .buffered_s       = buffered_s(app),
+                   .seed              = app->options->seed,
+                   .backend           = app->backend ? app->backend->name : NULL,
+                   .connection_count  = app->status.connection_count,
+                   .buffered_s        = buffered_s(app),
                    .generation_p50_ms = 1e3 * latency_percentile_s(latency, 0.50),
                    .generation_p99_ms = 1e3 * latency_percentile_s(latency, 0.99),
                    .notes             = atomic_load(&counters->notes),
@@ -427,27 +428,46 @@ finish_files(App* app, Error* error)
                                           text,
                                           error);
     status               = written ? written : status;
+    if (!written) {
+      view_log(&app->view, "recorded in %s", app->options->record_path);
+    }
   }
   return status;
 }
 
+// The summary names only what went wrong.
 static void
 tell_end(App* app)
 {
   const ProcessCounters* const counters = &app->process.counters;
-  view_log(&app->view,
-           "played %" PRIu64 " notes: %" PRIu64 " late, %" PRIu64
-           " dropped, %" PRIu64 " cut by the same key, %" PRIu64
-           " offs retried, %" PRIu64 " spans starved, %" PRIu64
-           " reports lost, %u xruns",
-           atomic_load(&counters->notes),
-           atomic_load(&counters->late),
-           dropped_count(app),
-           atomic_load(&counters->retriggered),
-           atomic_load(&counters->offs_retried),
-           atomic_load(&counters->spans_starved),
-           atomic_load(&counters->reports_lost),
-           app->status.xrun_count);
+  const struct {
+    uint64_t    count;
+    const char* what;
+  } faults[] = {
+    { atomic_load(&counters->late), "late" },
+    { dropped_count(app), "dropped" },
+    { atomic_load(&counters->offs_retried), "note-offs written late" },
+    { atomic_load(&counters->spans_starved), "periods without a plan" },
+    { atomic_load(&counters->reports_lost), "missing in view and recording" },
+    { app->status.xrun_count, "xruns" },
+  };
+  char         text[320];
+  size_t       used   = (size_t)snprintf(text,
+                                 sizeof text,
+                                 "played %" PRIu64 " notes",
+                                 atomic_load(&counters->notes));
+  const size_t before = used;
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; ++i) {
+    if (faults[i].count) {
+      used += (size_t)snprintf(text + used,
+                               sizeof text - used,
+                               "%s %" PRIu64 " %s",
+                               used == before ? ":" : ",",
+                               faults[i].count,
+                               faults[i].what);
+    }
+  }
+  view_log(&app->view, "%s%s", text, used == before ? ", all on time" : "");
 }
 
 static Status

@@ -19,6 +19,13 @@ open_one(Choice               choice,
   }
 }
 
+// What is simply not there needs no advice; anything else is told in full.
+static const char*
+short_reason(const Error* error, const char* absent)
+{
+  return error->status == STATUS_NOT_FOUND ? absent : error->text;
+}
+
 Status
 backend_open_choice(Choice*              choice,
                     const BackendConfig* config,
@@ -45,10 +52,14 @@ backend_open_choice(Choice*              choice,
   }
   *choice = BACKEND_ALSA;
   if (!open_one(BACKEND_ALSA, config, out, &alsa)) {
-    snprintf(why, why_bytes, "%s", jack.text);
+    snprintf(why, why_bytes, "%s", short_reason(&jack, "no JACK server runs"));
     return STATUS_OK;
   }
   *choice = BACKEND_NULL;
-  snprintf(why, why_bytes, "%.200s; %.200s", jack.text, alsa.text);
+  snprintf(why,
+           why_bytes,
+           "%.200s; %.200s",
+           short_reason(&jack, "no JACK server runs"),
+           short_reason(&alsa, "no ALSA sequencer, /dev/snd/seq"));
   return open_one(BACKEND_NULL, config, out, error);
 }

@@ -6,24 +6,29 @@
 #include "model.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void
 print_model(const char* path, const char* name)
 {
   (void)name;
-  Model* model = NULL;
-  Error  error;
+  Model*            model = NULL;
+  Error             error;
+  char* const       resolved = realpath(path, NULL);
+  const char* const shown    = resolved ? resolved : path;
   if (model_load(path, 1, &model, &error)) {
-    printf("%s: cannot be used: %s\n", path, error.text);
+    printf("%s: cannot be used: %s\n", shown, error.text);
+    free(resolved);
     return;
   }
   printf("%s: %s %s, latent of %u\n",
-         path,
+         shown,
          model_kind(model),
          model_digest(model),
          model_latent_size(model));
   model_free(model);
+  free(resolved);
 }
 
 static void

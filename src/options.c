@@ -4,7 +4,7 @@
 
 #include "control/preset.h"
 #include "data_path.h"
-#include "limits.h"
+#include "caps.h"
 
 #include <getopt.h>
 #include <math.h>

@@ -244,6 +244,12 @@ prepare(char* const*   directories,
     return status;
   }
   status = find_midi(directories, directory_count, &files, &unreadable, error);
+  if (!status && !files.count) {
+    status = error_set(error,
+                       STATUS_NOT_FOUND,
+                       "%s: no .mid or .midi file in it",
+                       directories[0]);
+  }
   if (!status) {
     status = write_pieces(&files, options, &split, &report, error);
   }

@@ -73,7 +73,7 @@ run_log_close(RunLog* log)
 static void
 print_progress(RunLog* log, const RunReport* r)
 {
-  enum { WIDTH = 20 };
+  enum { WIDTH = 8 };
   char           bar[WIDTH + 1];
   const uint32_t filled = (uint32_t)((uint64_t)r->step * WIDTH / r->step_count);
   for (uint32_t i = 0; i < WIDTH; ++i) {
@@ -84,8 +84,8 @@ print_progress(RunLog* log, const RunReport* r)
   const double   left_s = steps_s > 0 ? (r->step_count - r->step) / steps_s : 0;
   const unsigned minutes = (unsigned)(left_s / 60.0);
   fprintf(stderr,
-          "%s[%s] %u/%u  pitch %.3f  vel %.3f  step %.3f  dur %.3f  KL %.1f  "
-          "%.0f windows/s  %u:%02u left%s",
+          "%s[%s] %u/%u pitch %.2f vel %.2f step %.2f dur %.2f KL %.1f "
+          "%.0f windows/s %u:%02u%s",
           log->terminal ? "\r\033[K" : "",
           bar,
           r->step,

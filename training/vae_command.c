@@ -134,11 +134,12 @@ make_report(const Trainer*  t,
 static Status
 train(Trainer* t, const char* directory, RunLog* log, Error* error)
 {
-  Status   status  = STATUS_OK;
   VaeLoss  loss    = { 0 };
   uint32_t counted = 0;
   double   since_s = clock_now_s();
   bool     last    = t->step >= t->recipe.steps;
+  // A finished run is only saved again: its checkpoint may be gone.
+  Status status = last ? trainer_save(t, directory, error) : STATUS_OK;
   while (status == STATUS_OK && !last) {
     const Schedule schedule = trainer_schedule(t);
     float          norm;

@@ -2,7 +2,7 @@
 // Pure data; any thread.
 #pragma once
 
-#include "limits.h"
+#include "caps.h"
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 // Reading standard MIDI files. Owns nothing between calls; any thread except
-// process. Time and memory are bounded by the file's size and by limits.h.
+// process. Time and memory are bounded by the file's size and by caps.h.
 //
 // Where files in the wild and the specification differ, we take what a musician
 // would still call the same piece, and refuse what would silently lose music:

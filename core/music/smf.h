@@ -26,7 +26,7 @@ typedef struct {
 } SmfNotes;
 
 // Errors: STATUS_BAD_FILE names the byte offset and the broken rule;
-// STATUS_LIMIT names the cap (limits.h). On error nothing is left allocated.
+// STATUS_LIMIT names the cap (caps.h). On error nothing is left allocated.
 Status smf_read_bytes(const uint8_t* data,
                       size_t         size_bytes,
                       SmfNotes*      out,

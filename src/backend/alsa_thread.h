@@ -8,7 +8,7 @@
 #pragma once
 
 #include "backend/backend.h"
-#include "limits.h"
+#include "caps.h"
 
 #include <alsa/asoundlib.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
 // time. One thread calls process, paced by CLOCK_MONOTONIC.
 #include "backend/backend.h"
 #include "clock.h"
-#include "limits.h"
+#include "caps.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

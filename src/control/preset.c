@@ -124,7 +124,7 @@ parse(const char* text, Preset* preset, Error* error)
   } else {
     status = error_set(error,
                        STATUS_BAD_FILE,
-                       "%s:%d: %s",
+                       "%s:%d: %s: not a preset file",
                        preset->path,
                        config_error_line(&config),
                        config_error_text(&config));

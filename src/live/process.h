@@ -11,7 +11,7 @@
 #pragma once
 
 #include "backend/backend.h"
-#include "limits.h"
+#include "caps.h"
 #include "ring.h"
 
 #include <stdalign.h>

@@ -18,6 +18,7 @@
 #define PITCH_LEFT 24
 
 #define CLEAR_LINE "\r\x1b[K"
+#define LINE_UP "\x1b[1A"
 #define HIDE_CURSOR "\x1b[?25l"
 #define SHOW_CURSOR "\x1b[?25h"
 #define NO_WRAP "\x1b[?7l"
@@ -45,11 +46,23 @@ view_open(View* view)
   }
 }
 
+// The two lines below the roll, the cursor at the end of the second.
+static void
+clear_footer(View* view)
+{
+  if (view->footer) {
+    fputs(CLEAR_LINE LINE_UP, stdout);
+    view->footer = false;
+  }
+  fputs(CLEAR_LINE, stdout);
+}
+
 void
 view_close(View* view)
 {
   if (view->terminal) {
-    fputs(CLEAR_LINE PLAIN WRAP SHOW_CURSOR, stdout);
+    clear_footer(view);
+    fputs(PLAIN WRAP SHOW_CURSOR, stdout);
     view->terminal = false;
   }
   fflush(stdout);
@@ -59,7 +72,8 @@ void
 view_log(View* view, const char* format, ...)
 {
   if (view->terminal) {
-    fputs(CLEAR_LINE WRAP, stdout); // a long line is for reading to its end
+    clear_footer(view);
+    fputs(WRAP, stdout); // a long line is for reading to its end
   }
   fputs("meander: ", stdout);
   va_list args;
@@ -109,7 +123,6 @@ draw_press(const View* view, uint8_t velocity)
 static void
 draw_row(View* view)
 {
-  fputs(CLEAR_LINE, stdout);
   for (int column = 0; column < view->columns; ++column) {
     if (view->pressed[column]) {
       draw_press(view, view->pressed[column]);
@@ -125,21 +138,38 @@ draw_row(View* view)
   memset(view->pressed, 0, sizeof view->pressed);
 }
 
+// Names the octave marks of the roll.
+static void
+draw_labels(const View* view)
+{
+  fputs(DIM, stdout);
+  for (int column = 0; column + 2 < view->columns; column += 12) {
+    printf("C%-11d", (column + PITCH_LEFT) / 12 - 1);
+  }
+  fputs(PLAIN "\n", stdout);
+}
+
 static void
 draw_status(const ViewStatus* status)
 {
-  printf("%s>%u buffer %.1f s, gen %.1f/%.1f ms, notes %llu, late %llu, "
-         "drop %llu, starved %llu, xrun %llu",
-         status->backend,
-         status->connection_count,
+  printf("seed %llu ", (unsigned long long)status->seed);
+  if (status->backend) {
+    printf("%s>%u ", status->backend, status->connection_count);
+  } else {
+    fputs("server gone, waiting ", stdout);
+  }
+  printf("buffer %.1f s gen %.1f/%.1f ms notes %llu late %llu drop %llu xrun "
+         "%llu",
          status->buffered_s,
          status->generation_p50_ms,
          status->generation_p99_ms,
          (unsigned long long)status->notes,
          (unsigned long long)status->late,
          (unsigned long long)status->dropped,
-         (unsigned long long)status->starved,
          (unsigned long long)status->xruns);
+  if (status->starved) {
+    printf(" starved %llu", (unsigned long long)status->starved);
+  }
 }
 
 void
@@ -154,8 +184,11 @@ view_draw(View* view, double now_s, const ViewStatus* status)
   }
   view->next_s = now_s + interval_s;
   if (view->terminal) {
+    clear_footer(view);
     draw_row(view);
+    draw_labels(view);
     draw_status(status);
+    view->footer = true;
   } else {
     fputs("meander: ", stdout);
     draw_status(status);

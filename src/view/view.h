@@ -8,7 +8,8 @@
 #define VIEW_COLUMNS 80
 
 typedef struct {
-  const char* backend; // name, or "lost"
+  uint64_t    seed;
+  const char* backend; // name; NULL: the server is gone
   uint32_t    connection_count;
   double      buffered_s;
   double      generation_p50_ms;
@@ -24,6 +25,7 @@ typedef struct {
   bool    terminal;
   bool    unicode;
   int     columns;
+  bool    footer;                 // the labels and the status line are shown
   double  next_s;                 // when the next row or line is due
   uint8_t pressed[VIEW_COLUMNS];  // velocity of the newest key press, or 0
   uint8_t sounding[VIEW_COLUMNS]; // keys held in that column

@@ -147,7 +147,7 @@ says err 'data: cannot write: Is a directory'
 mkdir empty
 cp set.data kept.data
 expect 1 "$program" prepare empty -o kept.data
-says err 'no piece is left to train on'
+says err 'empty: no .mid or .midi file in it'
 cmp set.data kept.data || fail 'a failure changed the old file'
 
 # A disk that takes no more: a limit on file size stands in for it.

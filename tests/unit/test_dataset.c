@@ -5,6 +5,7 @@
 #include "dataset_format.h"
 #include "dataset_write.h"
 #include "rng.h"
+#include "split.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -332,6 +333,30 @@ test_hostile_fields(void** state)
   assert_field_refused(table + 4 * 24 + 20, 4, UINT32_MAX, name);
 }
 
+// A tenth is held out, another one for another seed.
+static void
+test_split_by_seed(void** state)
+{
+  (void)state;
+  Split one, two;
+  assert_int_equal(split_open(&one, NULL, 1, NULL), STATUS_OK);
+  assert_int_equal(split_open(&two, NULL, 2, NULL), STATUS_OK);
+  int count  = 0;
+  int shared = 0;
+  for (int i = 0; i < 1000; ++i) {
+    char name[32];
+    snprintf(name, sizeof name, "giantmidi/%d.mid", i);
+    const bool is_test = split_is_test(&one, name);
+    count += is_test;
+    shared += is_test && split_is_test(&two, name);
+    assert_int_equal(split_is_test(&one, name), is_test);
+  }
+  assert_in_range(count, 70, 130);
+  assert_in_range(shared, 0, 40);
+  split_close(&one);
+  split_close(&two);
+}
+
 static int
 set_up(void** state)
 {
@@ -362,6 +387,7 @@ main(void)
     cmocka_unit_test(test_nothing_to_train_on_leaves_the_old_file),
     cmocka_unit_test(test_every_changed_byte_is_found),
     cmocka_unit_test(test_hostile_fields),
+    cmocka_unit_test(test_split_by_seed),
   };
   return cmocka_run_group_tests_name("dataset", all, set_up, tear_down);
 }

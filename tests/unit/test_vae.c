@@ -113,7 +113,7 @@ test_gradient(void** state)
       const double numeric = (above - below) / (2.0 * (double)step);
       const double ours    = (double)gradient[at];
       moved += fabs(ours) > 1e-3;
-      if (fabs(numeric - ours) > 4e-3 + 0.01 * fabs(numeric)) {
+      if (fabs(numeric - ours) > 5e-4 + 0.01 * fabs(numeric)) {
         print_error("%s[%zu]: %g, by differences %g\n",
                     table[p].name,
                     at - table[p].offset,

@@ -1,0 +1,278 @@
+// A training step on a made-up data set of a few windows: what of the recipe
+// reaches the network, in which units, and what differs from step to step.
+#include "trainer_state.h"
+
+#include "dataset_write.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define WINDOWS 16u
+#define WEIGHTS_MAX 4096u
+
+static char     directory[] = "/tmp/meander-trainer-XXXXXX";
+static char     path[64];
+static Dataset* one_window;
+static Dataset* windows;
+
+// No augmentation and no learning: what differs is what a test sets.
+static VaeRecipe
+plain_recipe(void)
+{
+  VaeRecipe recipe = recipe_default();
+  recipe.sizes     = (VaeSizes){
+        .pitch_embedding = 3, .encoder_hidden = 4, .latent = 3, .decoder_hidden = 5
+  };
+  recipe.batch           = 1;
+  recipe.lanes           = 1;
+  recipe.learning_rate   = 0.0f;
+  recipe.warmup_steps    = 0;
+  recipe.beta            = 0.0f;
+  recipe.beta_steps      = 0;
+  recipe.free_bits       = 0.0f;
+  recipe.forcing_start   = 1.0f;
+  recipe.forcing_end     = 1.0f;
+  recipe.transpose       = 0;
+  recipe.tempo_spread    = 0.0f;
+  recipe.velocity_spread = 0.0f;
+  return recipe;
+}
+
+static Trainer*
+open_trainer(const VaeRecipe* recipe, const Dataset* dataset)
+{
+  static Trainer trainer; // large
+  Error          error;
+  assert_int_equal(trainer_open(&trainer, recipe, dataset, 1, &error),
+                   STATUS_OK);
+  assert_in_range(trainer.average.columns, 1, WEIGHTS_MAX);
+  return &trainer;
+}
+
+static VaeLoss
+take_step(Trainer* trainer)
+{
+  VaeLoss loss = { 0 };
+  float   norm;
+  Error   error;
+  assert_int_equal(trainer_step(trainer, &loss, &norm, &error), STATUS_OK);
+  return loss;
+}
+
+typedef struct {
+  VaeLoss  loss;
+  float    gradient[WEIGHTS_MAX];
+  uint32_t count;
+} FirstStep;
+
+// The first step of a run on one window.
+static FirstStep
+first_step(const VaeRecipe* recipe)
+{
+  FirstStep      step    = { 0 };
+  Trainer* const trainer = open_trainer(recipe, one_window);
+  step.loss              = take_step(trainer);
+  step.count             = trainer->average.columns;
+  tensor_read(trainer->lanes[0].device,
+              vae_gradients(trainer->lanes[0].vae),
+              step.gradient);
+  trainer_close(trainer);
+  return step;
+}
+
+static double
+distance(const float* left, const float* right, uint32_t count)
+{
+  double sum = 0.0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const double difference = (double)(left[i] - right[i]);
+    sum += difference * difference;
+  }
+  return sqrt(sum);
+}
+
+static void
+test_each_epoch_has_its_order(void** state)
+{
+  (void)state;
+  VaeRecipe recipe       = plain_recipe();
+  recipe.batch           = 8;
+  Trainer* const trainer = open_trainer(&recipe, windows);
+  assert_int_equal(trainer->steps_per_epoch, 2);
+  uint32_t orders[4][WINDOWS];
+  float    pitches[4][WINDOW_NOTES * 8];
+  for (int step = 0; step < 4; ++step) {
+    take_step(trainer);
+    memcpy(orders[step], trainer->shuffle.order, sizeof orders[step]);
+    memcpy(pitches[step], trainer->lanes[0].pitch, sizeof pitches[step]);
+  }
+  assert_memory_equal(orders[0], orders[1], sizeof orders[0]);
+  assert_memory_equal(orders[2], orders[3], sizeof orders[0]);
+  assert_memory_not_equal(orders[1], orders[2], sizeof orders[0]);
+  // Window w has the pitch 1 + w throughout: an epoch visits each once.
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    int visits[WINDOWS] = { 0 };
+    for (uint32_t i = 0; i < WINDOWS; ++i) {
+      ++visits[(int)pitches[2 * epoch + i / 8][i % 8] - 1];
+    }
+    for (uint32_t w = 0; w < WINDOWS; ++w) {
+      assert_int_equal(visits[w], 1);
+    }
+  }
+  trainer_close(trainer);
+}
+
+static void
+test_each_step_and_window_has_its_noise(void** state)
+{
+  (void)state;
+  VaeRecipe recipe  = plain_recipe();
+  recipe.batch      = 2;
+  recipe.lanes      = 2;
+  Trainer*      t   = open_trainer(&recipe, one_window);
+  const VaeLoss one = take_step(t);
+  assert_true(t->lanes[0].loss.pitch_nats != t->lanes[1].loss.pitch_nats);
+  const VaeLoss two = take_step(t);
+  assert_true(one.pitch_nats != two.pitch_nats);
+  // The same window and the same weights, all the same.
+  assert_true(fabs(one.kl_nats - two.kl_nats) < 1e-6);
+  trainer_close(t);
+}
+
+static void
+test_beta_and_channel_weight_scale_their_terms(void** state)
+{
+  (void)state;
+  for (int which = 0; which < 2; ++which) {
+    FirstStep steps[3];
+    for (int i = 0; i < 3; ++i) {
+      VaeRecipe recipe                                 = plain_recipe();
+      recipe.channel_weight                            = 1.0f;
+      *(which ? &recipe.beta : &recipe.channel_weight) = (float)i;
+      steps[i]                                         = first_step(&recipe);
+    }
+    const uint32_t count = steps[0].count;
+    const double whole = distance(steps[0].gradient, steps[2].gradient, count);
+    const double half  = distance(steps[0].gradient, steps[1].gradient, count);
+    assert_true(half > 1e-3);
+    assert_true(fabs(whole - 2.0 * half) < 1e-3 * whole);
+  }
+}
+
+// Free bits are bits, and what is below them costs nothing.
+static void
+test_free_bits(void** state)
+{
+  (void)state;
+  VaeRecipe       recipe  = plain_recipe();
+  const FirstStep without = first_step(&recipe);
+  recipe.beta             = 1.0f;
+  const double kl_bits    = without.loss.kl_nats / 0.69314718;
+  assert_true(kl_bits > 1e-3);
+  recipe.free_bits        = (float)(kl_bits * 1.05);
+  const FirstStep beneath = first_step(&recipe);
+  recipe.free_bits        = (float)(kl_bits * 0.95);
+  const FirstStep costs   = first_step(&recipe);
+  assert_true(distance(without.gradient, beneath.gradient, without.count) ==
+              0.0);
+  assert_true(distance(without.gradient, costs.gradient, without.count) > 1e-3);
+}
+
+static void
+test_teacher_forcing(void** state)
+{
+  (void)state;
+  VaeRecipe recipe     = plain_recipe();
+  recipe.batch         = 32;
+  recipe.forcing_end   = 0.0f;
+  recipe.forcing_steps = 4;
+  Trainer* const t     = open_trainer(&recipe, windows);
+  VaeLoss        losses[5];
+  for (int step = 0; step < 5; ++step) {
+    losses[step] = take_step(t);
+    double share = 0.0;
+    for (uint32_t i = 0; i < WINDOW_NOTES * recipe.batch; ++i) {
+      share += (double)t->lanes[0].force[i] / (WINDOW_NOTES * recipe.batch);
+    }
+    const double wanted = 1.0 - step / 4.0;
+    // Drawn 256 times: three standard deviations, none at the ends.
+    assert_true(fabs(share - wanted) <=
+                1e-9 + 3.0 * sqrt(wanted * (1.0 - wanted) / 256.0));
+  }
+  trainer_close(t);
+  // The network hears of it.
+  recipe.batch           = 1;
+  const FirstStep forced = first_step(&recipe);
+  recipe.forcing_start   = 0.0f;
+  const FirstStep own    = first_step(&recipe);
+  assert_true(forced.loss.pitch_nats != own.loss.pitch_nats);
+}
+
+// `count` pieces of one window; piece p has the pitch 1 + p.
+static Dataset*
+make_set(const char* name, unsigned count)
+{
+  DatasetWriter writer;
+  Dataset*      set = NULL;
+  Error         error;
+  snprintf(path, sizeof path, "%s/%s", directory, name);
+  bool ok = !dataset_writer_open(&writer, path, &error);
+  for (unsigned p = 0; p < count && ok; ++p) {
+    NoteEvent events[WINDOW_NOTES];
+    char      piece[16];
+    for (int i = 0; i < WINDOW_NOTES; ++i) {
+      events[i] = (NoteEvent){ (uint8_t)(1 + p),
+                               velocity_from_midi((uint8_t)(40 + 9 * i)),
+                               0.1f + 0.05f * (float)i,
+                               0.2f + 0.03f * (float)(i * i) };
+    }
+    snprintf(piece, sizeof piece, "a/%02u.mid", p);
+    ok =
+      !dataset_writer_add(&writer, piece, false, events, WINDOW_NOTES, &error);
+  }
+  ok = ok && !dataset_writer_commit(&writer, &error) &&
+       !dataset_open(path, &set, &error);
+  unlink(path);
+  return ok ? set : NULL;
+}
+
+static int
+set_up(void** state)
+{
+  (void)state;
+  if (!mkdtemp(directory)) {
+    return 1;
+  }
+  one_window = make_set("one", 1);
+  windows    = make_set("more", WINDOWS);
+  return !one_window || !windows;
+}
+
+static int
+tear_down(void** state)
+{
+  (void)state;
+  dataset_close(one_window);
+  dataset_close(windows);
+  return rmdir(directory);
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest all[] = {
+    cmocka_unit_test(test_each_epoch_has_its_order),
+    cmocka_unit_test(test_each_step_and_window_has_its_noise),
+    cmocka_unit_test(test_beta_and_channel_weight_scale_their_terms),
+    cmocka_unit_test(test_free_bits),
+    cmocka_unit_test(test_teacher_forcing),
+  };
+  return cmocka_run_group_tests_name("trainer", all, set_up, tear_down);
+}
