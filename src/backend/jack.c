@@ -7,6 +7,7 @@
 // thread's, save that a dead server's client is closed in a thread of its own,
 // which is left behind when libjack does not return.
 #include "backend/backend.h"
+#include "backend/frame_clock.h"
 #include "clock.h"
 #include "ring.h"
 
@@ -37,11 +38,7 @@ typedef struct {
   uint32_t       sample_rate_hz;
   bool           active;
 
-  // on_process's own.
-  uint64_t       frame; // last_frame extended to 64 bits
-  jack_nframes_t last_frame;
-  jack_nframes_t last_count;
-  bool           has_frame;
+  FrameClock clock; // on_process's own
 
   // From callbacks.
   Ring             new_ports; // jack_port_id_t
@@ -71,27 +68,6 @@ write_message(void*         handle,
   return true;
 }
 
-// JACK counts frames in 32 bits. False: no time has passed since the last call.
-// (An overrun server wakes its clients once for each cycle they missed, all of
-// them at the frame where it is now.) A clock that was set back goes on from
-// the end of the span before.
-static bool
-next_frame(JackBackend* jack, jack_nframes_t now) REALTIME
-{
-  const int32_t passed = (int32_t)(now - jack->last_frame);
-  if (jack->has_frame && passed == 0) {
-    return false;
-  }
-  if (!jack->has_frame) {
-    jack->has_frame = true;
-    jack->frame     = now;
-  } else {
-    jack->frame += passed > 0 ? (uint64_t)passed : jack->last_count;
-  }
-  jack->last_frame = now;
-  return true;
-}
-
 static int
 on_process(jack_nframes_t frame_count, void* context) REALTIME
 {
@@ -102,16 +78,16 @@ on_process(jack_nframes_t frame_count, void* context) REALTIME
   jack_midi_clear_buffer(buffer);
   atomic_store_explicit(
     &jack->period_frames, frame_count, memory_order_relaxed);
-  if (next_frame(jack, jack_last_frame_time(jack->client)) &&
+  if (frame_clock_next(
+        &jack->clock, jack_last_frame_time(jack->client), frame_count) &&
       atomic_load(&jack->running)) {
     const MidiSink sink = { .write = write_message, .handle = buffer };
     jack->process(jack->process_context,
-                  jack->frame,
+                  jack->clock.frame,
                   frame_count,
                   atomic_load(&jack->freewheeling),
                   &sink);
   }
-  jack->last_count = frame_count;
   rt_leave();
   atomic_store(&jack->in_process, false);
   return 0;

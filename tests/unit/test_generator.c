@@ -182,6 +182,24 @@ test_determinism(void** state)
   }
 }
 
+// A walk of step 1 forgets where it began: what is left is its steps' draws.
+static void
+test_steps_depend_on_the_seed(void** state)
+{
+  (void)state;
+  Model     model = { 0 };
+  Generator one   = make(&model, GENERATOR_WALK, 1, 21);
+  Generator other = make(&model, GENERATOR_WALK, 1, 22);
+  float     before[LATENT];
+  for (int window = 0; window < 20; ++window) {
+    memcpy(before, one.z, sizeof before);
+    generator_step(&one);
+    generator_step(&other);
+    assert_true(distance(one.z, other.z) > 0.3);
+    assert_true(!window || distance(one.z, before) > 0.3);
+  }
+}
+
 int
 main(void)
 {
@@ -190,6 +208,7 @@ main(void)
     cmocka_unit_test(test_interpolation_meets_its_ends),
     cmocka_unit_test(test_slerp),
     cmocka_unit_test(test_determinism),
+    cmocka_unit_test(test_steps_depend_on_the_seed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 // when the off never came; nothing that was there is lost.
 #include "record.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,6 +56,26 @@ test_round_trip(void** state)
   assert_near(notes.notes[1].onset_s, 0.25);
   assert_near(notes.notes[1].duration_s, 0.75);
   assert_int_equal(notes.notes[1].channel, 3);
+  smf_notes_free(&notes);
+  recorder_free(&recorder);
+}
+
+// A frame goes to the nearest tick: 192.6 to 193, 384.4 to 384.
+static void
+test_nearest_tick(void** state)
+{
+  (void)state;
+  const double tick_s = 1.0 / SMF_WRITE_TICKS_PER_SECOND;
+  Recorder     recorder;
+  recorder_init(&recorder);
+  recorder_add(&recorder, 4815, on_60);
+  recorder_add(&recorder, 9610, off_60);
+  recorder_finish(&recorder, 48000);
+  SmfNotes notes = write_and_read(&recorder, 48000);
+  assert_int_equal(notes.count, 1);
+  assert_true(fabs(notes.notes[0].onset_s - 193 * tick_s) < 0.01 * tick_s);
+  assert_true(fabs(notes.notes[0].duration_s - (384 - 193) * tick_s) <
+              0.01 * tick_s);
   smf_notes_free(&notes);
   recorder_free(&recorder);
 }
@@ -139,9 +160,9 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_round_trip), cmocka_unit_test(test_lost_off),
-    cmocka_unit_test(test_long),       cmocka_unit_test(test_targets),
-    cmocka_unit_test(test_rescue),
+    cmocka_unit_test(test_round_trip), cmocka_unit_test(test_nearest_tick),
+    cmocka_unit_test(test_lost_off),   cmocka_unit_test(test_long),
+    cmocka_unit_test(test_targets),    cmocka_unit_test(test_rescue),
   };
   const int file = mkstemp(path);
   if (file < 0) {

@@ -5,6 +5,8 @@
 #include "live/worker.h"
 
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,7 +63,9 @@ model_decode(Model*       model,
   while (atomic_load(&model->stalled)) {
     usleep(1000);
   }
-  usleep(model->slow_us);
+  if (model->slow_us) {
+    usleep(model->slow_us);
+  }
   for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
     out[i] = (NoteEvent){ .pitch      = (uint8_t)(30 + first_window % 60),
                           .velocity   = 0.1f + 0.8f * fabsf(z[0]),
@@ -168,6 +172,49 @@ test_full_ring_waits(void** state)
   free_world(world);
 }
 
+#define PROMISED_UNTIL (1ull << 31)
+
+static void*
+plan_on(void* context)
+{
+  World* const world = context;
+  Error        error;
+  while (world->worker.scheduler.planned_until < PROMISED_UNTIL) {
+    if (worker_run_until(&world->worker, PROMISED_UNTIL, &error)) {
+      break;
+    }
+    sched_yield(); // the ring is full
+  }
+  return NULL;
+}
+
+// Beside a reader that runs at the same time: who sees the plan reach a frame
+// sees all notes before it.
+static void
+test_plan_is_kept(void** state)
+{
+  (void)state;
+  World* const   world   = make_world(0.013f, -1);
+  Process* const process = &world->process;
+  uint64_t       read    = 0; // all notes before it were read
+  uint64_t       planned = 0;
+  pthread_t      thread;
+  worker_place(&world->worker, 48000, 1000);
+  assert_int_equal(pthread_create(&thread, NULL, plan_on, world), 0);
+  while (planned < PROMISED_UNTIL) {
+    planned =
+      atomic_load_explicit(&process->planned_until, memory_order_acquire);
+    const StampedNote* note;
+    while ((note = ring_peek(&process->notes))) {
+      read = note->on_frame + 1;
+      ring_pop(&process->notes);
+    }
+    assert_true(planned <= 1000 || planned <= read);
+  }
+  pthread_join(thread, NULL);
+  free_world(world);
+}
+
 static bool
 take(void* handle, uint32_t offset, const uint8_t message[3])
 {
@@ -260,6 +307,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_strides_do_not_matter),
     cmocka_unit_test(test_full_ring_waits),
+    cmocka_unit_test(test_plan_is_kept),
     cmocka_unit_test(test_thread_stays_ahead),
     cmocka_unit_test(test_freewheel_waits),
     cmocka_unit_test(test_failure_is_told),
