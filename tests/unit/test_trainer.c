@@ -143,6 +143,14 @@ test_each_step_and_window_has_its_noise(void** state)
   assert_true(one.pitch_nats != two.pitch_nats);
   // The same window and the same weights, all the same.
   assert_true(fabs(one.kl_nats - two.kl_nats) < 1e-6);
+  // Another seed's noise on the same weights.
+  static float weights[WEIGHTS_MAX];
+  tensor_read(t->lanes[0].device, vae_weights(t->lanes[0].vae), weights);
+  trainer_close(t);
+  ++recipe.seed;
+  t = open_trainer(&recipe, one_window);
+  tensor_write(t->lanes[0].device, vae_weights(t->lanes[0].vae), weights);
+  assert_true(take_step(t).pitch_nats != one.pitch_nats);
   trainer_close(t);
 }
 
