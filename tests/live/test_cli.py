@@ -76,7 +76,7 @@ def test_first_note_soon():
 
 
 def test_signals():
-    for signals in ([signal.SIGINT], [signal.SIGTERM],
+    for signals in ([signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP],
                     [signal.SIGTERM, signal.SIGINT]):
         recording, trace = WORK.path("signal.mid"), WORK.path("trace")
         process = start_meander(WORK, "--backend", "null", "--record",
@@ -220,6 +220,8 @@ def test_no_server():
         code, out, _ = run_meander(WORK, "--seconds", 1, env=NO_SERVER)
         expect(code == 0 and "backend null" in out and "no JACK server" in out
                and "/dev/snd/seq" in out, f"auto does not say why: {out}")
+        return None
+    return "not tried: --backend alsa without a sequencer: this machine has one"
 
 
 def test_bad_targets():

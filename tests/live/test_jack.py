@@ -3,13 +3,15 @@
 each message at the frame it arrives, and that must be the frame it was stamped
 with. MEANDER_PLAY_SECONDS (60): how long to play at each period."""
 import os
+import re
 import shutil
 import signal
 import time
 
 from live import (SKIP, Capture, Failure, Jackd, Workplace, check_invariants,
-                  check_recording, expect, finish, read_bytes, read_events,
-                  read_recording, render, run_tests, start_meander)
+                  check_recording, expect, finish, finish_playing, read_bytes,
+                  read_events, read_recording, render, run_tests,
+                  start_meander)
 
 PLAY_S = float(os.environ.get("MEANDER_PLAY_SECONDS", "60"))
 SEED = 11
@@ -18,20 +20,24 @@ SEED = 11
 class Session:
     """jackd, capture and meander, one of each."""
 
-    def __init__(self, period, seconds, slot=0):
+    def __init__(self, period, seconds, slot=0, find_server=False):
+        """find_server: --backend auto, the server named by the environment."""
         self.server = Jackd(period, slot)
         self.seconds = seconds
         self.capture = Capture(self.server, WORK.path(f"capture{period}"))
         self.trace = WORK.path(f"trace{period}")
         self.recording = WORK.path(f"recording{period}.mid")
+        backend = (["--backend", "auto"] if find_server else
+                   ["--backend", "jack", "--jack-server", self.server.name])
         self.player = start_meander(
-            WORK, "--backend", "jack", "--jack-server", self.server.name,
-            "--connect", "^capture:in$", "--seconds", seconds, "--seed", SEED,
-            "--record", self.recording, "--trace", self.trace)
+            WORK, *backend, "--connect", "^capture(-[0-9]+)?:in$", "--seconds",
+            seconds, "--seed", SEED, "--record", self.recording, "--trace",
+            self.trace,
+            env={**os.environ, "JACK_DEFAULT_SERVER": self.server.name})
 
     def end(self):
         """(events heard, events stamped, log); everything is over."""
-        code, out, err = finish(self.player, self.seconds + 30)
+        code, out, err = finish_playing(self.player, self.seconds, self.trace)
         heard = self.capture.finish()
         self.server.stop()
         expect(code == 0, f"exit code {code}: {out}{err}")
@@ -56,9 +62,37 @@ def compare(heard, stamped, what):
 
 
 def counter(log, name):
-    """The number before `name` in meander's last line."""
-    words = log[log.rindex("played "):].replace(",", "").split()
-    return int(words[words.index(name) - 1])
+    """The number before `name` in what meander says at its end; those that are
+    0 it leaves out."""
+    found = re.search(rf"(\d+) {name}", log[log.rindex("played "):])
+    return int(found[1]) if found else 0
+
+
+def rendered(seconds):
+    """(the file that render makes of the same music, its notes)"""
+    if seconds not in RENDERED:
+        data = render(WORK, SEED, seconds, "rendered.mid")
+        RENDERED[seconds] = data, check_recording(WORK.path("rendered.mid"))
+    return RENDERED[seconds]
+
+
+def check_complete(session, notes, log, what):
+    """Every note that render makes was played, or counted. Only what an overrun
+    server left out of its clock may be late: on a machine that is too busy.
+    Returns what to say of it."""
+    file, all_notes = rendered(session.seconds)
+    late, dropped, xruns = (counter(log, name)
+                            for name in ("late", "dropped", "xrun"))
+    told = f"{what}: {notes} notes, {late} late, {dropped} dropped, {xruns} xruns"
+    expect(counter(log, "notes") == notes, f"{told}: not what it says: {log}")
+    expect(notes + late + dropped == all_notes, f"{told}: of {all_notes}")
+    if not xruns:
+        expect(late == dropped == 0, told)
+        expect(read_bytes(session.recording) == file,
+               f"{what}: the recording is not what render makes")
+    elif late or dropped:
+        told += " (ALLOWED: the server could not keep up with its clock)"
+    return told
 
 
 def play_at(periods, seconds):
@@ -71,9 +105,8 @@ def play_at(periods, seconds):
             expect(len(heard) > seconds, f"period {period}: hardly any notes")
             count = compare(heard, stamped, f"period {period}")
             check_recording(session.recording)
-            notes.append(f"period {period}: {count} notes, 0 mismatches, "
-                         f"{counter(log, 'late')} late, "
-                         f"{counter(log, 'xruns')} xruns")
+            notes.append(check_complete(session, count, log,
+                                        f"period {period}"))
         return "; ".join(notes)
     finally:
         for session in sessions:
@@ -96,11 +129,15 @@ def test_buffer_size_changes():
             session.server.tool("jack_bufsize", str(period))
         heard, stamped, log = session.end()
         # A restart of the driver takes time out of the clock; what falls in it
-        # is late and dropped whole.
+        # is late and left out whole.
         notes = compare(heard, stamped, "buffer size changes")
         check_recording(session.recording)
-        expect(notes > 8, "hardly any notes")
-        return f"{notes} notes, {counter(log, 'late')} late"
+        _, all_notes = rendered(session.seconds)
+        late, dropped = counter(log, "late"), counter(log, "dropped")
+        told = f"{notes} of {all_notes} notes, {late} late, {dropped} dropped"
+        expect(notes >= 0.85 * all_notes and late <= 10, told)
+        expect(late == all_notes - notes - dropped, told)
+        return told
     finally:
         session.clean_up()
 
@@ -172,6 +209,48 @@ def test_server_killed_then_signal():
         session.clean_up()
 
 
+def test_server_restarted_at_another_rate():
+    session = Session(128, 5)
+    try:
+        time.sleep(1.5)
+        session.server.kill()
+        session.server.rate = 44100
+        session.server.start()
+        code, out, err = finish(session.player, 30)
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        expect(out.count("the server is back at 44100 Hz") == 1,
+               f"not told once: {out}")
+        expect("playing again" not in out, f"played at the wrong rate: {out}")
+        return f"{check_recording(session.recording)} notes kept"
+    finally:
+        session.clean_up()
+
+
+def test_auto_and_later_ports():
+    """--backend auto finds the server; who comes later is connected too."""
+    session = Session(256, 6, find_server=True)
+    later = None
+    try:
+        time.sleep(2)
+        later = Capture(session.server, WORK.path("later"))
+        heard, stamped, log = session.end()
+        heard_later = later.finish()
+        expect("backend jack" in log, f"auto did not choose JACK: {log}")
+        compare(heard, stamped, "auto")
+        count = len(heard_later)
+        expect(0 < count < len(stamped) and heard_later == stamped[-count:],
+               f"the {count} messages heard are not the end of those played")
+        # It came after 2 of 6 s, and is looked for every 0.1 s.
+        missed = (heard_later[0][0] - stamped[0][0]) / 48000
+        expect(1 < missed < 4, f"the later port missed {missed:.1f} s")
+        return f"{count} of {len(stamped)} messages heard by the later port"
+    finally:
+        session.clean_up()
+        if later and later.process.poll() is None:
+            later.process.kill()
+            later.process.wait()
+
+
 def test_freewheel():
     session = Session(256, 60)
     began = time.monotonic()
@@ -182,20 +261,10 @@ def test_freewheel():
         took = time.monotonic() - began
         expect(took < 30, f"60 s of music took {took:.0f} s: no freewheel")
         compare(heard, stamped, "freewheel")
-        expect(read_bytes(session.recording) == render(WORK, SEED, 60, "f.mid"),
+        expect(read_bytes(session.recording) == rendered(60)[0],
                "the recording is not what render makes")
-        expect(counter(log, "spans") == 0, "the plan ran dry")
+        expect(counter(log, "periods without a plan") == 0, "the plan ran dry")
         return f"60 s in {took:.1f} s, equal to render"
-    finally:
-        session.clean_up()
-
-
-def test_real_time_equals_render():
-    session = Session(512, 6)
-    try:
-        session.end()
-        expect(read_bytes(session.recording) == render(WORK, SEED, 6, "r.mid"),
-               "the recording is not what render makes")
     finally:
         session.clean_up()
 
@@ -215,6 +284,7 @@ if not shutil.which("jackd"):
     print("jackd is not installed: skipped")
     raise SystemExit(SKIP)
 WORK = Workplace()
+RENDERED = {}
 run_tests([
     ("exact_frames", test_exact_frames),
     ("extreme_periods", test_extreme_periods),
@@ -222,7 +292,9 @@ run_tests([
     ("server_killed", test_server_killed),
     ("server_restarted", test_server_restarted),
     ("server_killed_then_signal", test_server_killed_then_signal),
+    ("server_restarted_at_another_rate",
+     test_server_restarted_at_another_rate),
+    ("auto_and_later_ports", test_auto_and_later_ports),
     ("freewheel", test_freewheel),
-    ("real_time_equals_render", test_real_time_equals_render),
     ("signal_ends_notes", test_signal_ends_notes),
 ])

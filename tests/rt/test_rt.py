@@ -51,7 +51,7 @@ def test_null():
 
 def test_jack():
     if not shutil.which("jackd"):
-        return "jackd is not installed: not tried"
+        return "not tried: jackd is not installed"
     server = Jackd(256)
     capture = Capture(server, WORK.path("capture"))
     try:
