@@ -12,7 +12,8 @@ and the libraries that they link. Nothing needs root. The guest script finds
     run_vm.py --cache DIR --script FILE [--file HOST=GUEST ...] PROGRAM...
 
 prints the guest's console and exits with the script's status, or with 77 when
-QEMU or the kernel package cannot be had here.
+QEMU is not installed or apt cannot get the kernel package. Anything else that
+is missing is a failure.
 """
 
 import argparse
@@ -67,16 +68,21 @@ class Skip(Exception):
     """What is missing on this machine, for the notice."""
 
 
-def run_tool(command, **options):
+class Broken(Exception):
+    """What else keeps the machine from starting: a failure."""
+
+
+def run_tool(command, problem, **options):
+    """Its output. Raises `problem` (Skip or Broken) when it fails."""
     try:
         return subprocess.run(
             command, check=True, capture_output=True, text=True, **options
         ).stdout
     except FileNotFoundError as error:
-        raise Skip(f"{command[0]} is not installed") from error
+        raise problem(f"{command[0]} is not installed") from error
     except subprocess.CalledProcessError as error:
         reason = error.stderr.strip().splitlines()
-        raise Skip(
+        raise problem(
             f"{' '.join(command)}: {reason[-1] if reason else error}"
         ) from error
 
@@ -86,14 +92,14 @@ def fetch_kernel(cache):
     done = os.path.join(cache, "kernel")
     if not os.path.isdir(done):
         os.makedirs(cache, exist_ok=True)
-        depends = run_tool(["apt-cache", "depends", "linux-image-amd64"])
+        depends = run_tool(["apt-cache", "depends", "linux-image-amd64"], Skip)
         package = re.search(r"Depends: (linux-image-\S+)", depends)
         if not package:
             raise Skip("apt knows no linux-image-amd64 (a Debian package)")
         partial = done + ".partial"  # of a run that was killed
         shutil.rmtree(partial, ignore_errors=True)
         os.makedirs(partial)
-        run_tool(["apt-get", "download", package.group(1)], cwd=partial)
+        run_tool(["apt-get", "download", package.group(1)], Skip, cwd=partial)
         package_file = os.path.join(partial, os.listdir(partial)[0])
         unpack = subprocess.Popen(
             ["dpkg-deb", "--fsys-tarfile", package_file],
@@ -102,10 +108,11 @@ def fetch_kernel(cache):
         wanted = ["./boot/vmlinuz-*", "*/kernel/sound/*"]
         run_tool(
             ["tar", "x", "-C", partial, "--wildcards"] + wanted,
+            Broken,
             stdin=unpack.stdout,
         )
         if unpack.wait() != 0:
-            raise Skip(f"{package_file} does not unpack")
+            raise Broken(f"{package_file} does not unpack")
         os.remove(package_file)
         os.rename(partial, done)
     image = None
@@ -118,6 +125,8 @@ def fetch_kernel(cache):
             match = re.fullmatch(r"(.*)\.ko(\.xz)?", name)
             if match:
                 modules[match.group(1)] = path
+    if not image or not modules:
+        raise Broken(f"{done} holds no kernel or no modules: remove it")
     return image, modules
 
 
@@ -185,14 +194,14 @@ def libraries_of(program):
             ["ldd", program], capture_output=True, text=True, check=False
         ).stdout
     except FileNotFoundError as error:
-        raise Skip("ldd is not installed") from error
+        raise Broken("ldd is not installed") from error
     return re.findall(r"(/\S+) \(0x", text)
 
 
-def find_program(name):
+def find_program(name, problem=Broken):
     path = name if os.path.exists(name) else shutil.which(name)
     if not path:
-        raise Skip(f"{name} is not installed")
+        raise problem(f"{name} is not installed")
     return path
 
 
@@ -241,9 +250,9 @@ def read_results(path):
 def run_vm(cache, script, programs, files=(), memory_mb=768, timeout_s=240):
     """Returns (exit status, console text, {name: bytes} of the guest's /out).
 
-    Exit status None: the guest did not end by itself. Raises Skip.
+    Exit status None: the guest did not end by itself. Raises Skip, Broken.
     """
-    qemu = find_program("qemu-system-x86_64")
+    qemu = find_program("qemu-system-x86_64", Skip)
     image, modules = fetch_kernel(cache)
     work = os.path.join(cache, f"run-{os.getpid()}")
     os.makedirs(work, exist_ok=True)
@@ -308,6 +317,9 @@ def main():
     except Skip as reason:
         print(f"SKIP: no virtual machine: {reason}")
         return SKIP
+    except Broken as reason:
+        print(f"FAIL: no virtual machine: {reason}")
+        return 1
     print(console, end="")
     print(f"host: {time.monotonic() - start:.1f} s in all")
     if options.out:

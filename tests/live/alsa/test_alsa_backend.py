@@ -7,6 +7,7 @@ Known notes go out; every one must reach two receivers once, in order, each on
 with its off, although a third receiver is stuck. Prints the timing error.
 """
 
+import re
 import sys
 
 import alsa_events
@@ -14,7 +15,9 @@ import run_vm
 from alsa_events import Failure
 
 SECONDS = 3
-LATE_NS_MAX = 500e6  # sanity only: this machine is emulated and shared
+# The guest's clock counts its instructions: a busy host does not make it late.
+# Its worst is near 1 ms.
+LATE_NS_MAX = 5e6
 EARLY_NS_MAX = 2e6
 
 GUEST = """
@@ -59,6 +62,8 @@ def check_mode(timing, results):
         raise Failure(f"{timing}: the status text names another mode")
     if "connections=3" not in text("log"):
         raise Failure(f"{timing}: not connected to all three receivers")
+    if not re.search(r"dropped=[1-9]", text("log")):
+        raise Failure(f"{timing}: what the stuck receiver missed is not counted")
     sent = alsa_events.read_sent(text("sent"))
     captured = alsa_events.read_captured(text("capture"))
     dumped = alsa_events.read_aseqdump(text("aseqdump"))
@@ -96,6 +101,9 @@ def main():
     except run_vm.Skip as reason:
         print(f"SKIP: no virtual machine: {reason}")
         return run_vm.SKIP
+    except run_vm.Broken as reason:
+        print(f"FAIL: no virtual machine: {reason}")
+        return 1
     try:
         if status != 0:
             raise Failure(f"the guest ended with {status}")
