@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 MEANDER = os.environ.get("MEANDER", "meander")
 MAKE_MODEL = os.environ.get("MAKE_MODEL", "make_model")
@@ -244,4 +245,7 @@ def run_tests(tests):
         except Failure as failure:
             failed += 1
             print(f"FAIL {name}: {failure}", flush=True)
+        except Exception:  # the others are still tried
+            failed += 1
+            print(f"FAIL {name}: {traceback.format_exc()}", flush=True)
     sys.exit(1 if failed else 0)
