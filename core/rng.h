@@ -20,6 +20,7 @@ typedef enum {
   RNG_USE_BATCH,       // which windows, augmentation, teacher forcing
   RNG_USE_LATENT,      // reparameterisation, prior and walk
   RNG_USE_TOKENS,      // pitch sampling
+  RNG_USE_PRIOR,       // which windows a latent prior is fitted to
   RNG_USE_TEST,
 } RngUse;
 

@@ -11,8 +11,10 @@ struct Model {
   Vae*          vae;
   VaeSizes      sizes;
   EncodingStats stats;
+  LatentPrior   prior;
   uint32_t      batch_max;
   char          digest[24];
+  float*        z;        // [batch_max][latent]
   float*        pitch;    // [WINDOW_NOTES][batch_max]
   float*        channels; // [WINDOW_NOTES][batch_max][CHANNEL_COUNT]
 };
@@ -35,8 +37,22 @@ load_network(Model* model, const Checkpoint* checkpoint, Error* error)
                         error);
   }
   if (status == STATUS_OK) {
-    status = vae_checkpoint_weights(
-      checkpoint, &model->sizes, model->device, model->vae, error);
+    status = latent_prior_create(&model->prior, model->sizes.latent, error);
+  }
+  if (status == STATUS_OK) {
+    status = vae_checkpoint_load(checkpoint,
+                                 &model->sizes,
+                                 model->device,
+                                 model->vae,
+                                 &model->prior,
+                                 error);
+  }
+  if (status == STATUS_OK) {
+    model->z =
+      malloc((size_t)model->batch_max * model->sizes.latent * sizeof(float));
+    status = model->z
+               ? STATUS_OK
+               : error_set(error, STATUS_NO_MEMORY, "no memory for a model");
   }
   return status;
 }
@@ -98,6 +114,8 @@ model_free(Model* model)
   if (model) {
     vae_free(model->vae);
     device_close(model->device);
+    latent_prior_free(&model->prior);
+    free(model->z);
     free(model->pitch);
     free(model->channels);
     free(model);
@@ -115,6 +133,12 @@ uint32_t
 model_latent_size(const Model* model)
 {
   return model->sizes.latent;
+}
+
+uint32_t
+model_active_latents(const Model* model)
+{
+  return latent_prior_active(&model->prior);
 }
 
 const char*
@@ -162,9 +186,14 @@ model_decode(Model*       model,
   if (status != STATUS_OK) {
     return status;
   }
+  const uint32_t latent = model->sizes.latent;
+  for (uint32_t i = 0; i < count; ++i) {
+    latent_prior_to_latent(
+      &model->prior, z + (size_t)i * latent, model->z + (size_t)i * latent);
+  }
   vae_decode(model->vae,
              count,
-             z,
+             model->z,
              temperature,
              seed,
              first_window,
@@ -208,6 +237,10 @@ model_encode(Model*           model,
     }
   }
   vae_encode(model->vae, count, model->pitch, model->channels, z, NULL);
+  for (uint32_t i = 0; i < count; ++i) {
+    float* const row = z + (size_t)i * model->sizes.latent;
+    latent_prior_from_latent(&model->prior, row, row);
+  }
   status = device_status(model->device, error);
   device_clear(model->device);
   return status;

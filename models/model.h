@@ -28,10 +28,14 @@ uint32_t    model_latent_size(const Model* model);
 // Short hex digest of the file's bytes, for provenance.
 const char* model_digest(const Model* model);
 
-// Draws `count` latents z from the model's prior: standard normal, or the
-// mixture that was fitted to encoded training windows where the checkpoint has
-// one. z[count][latent_size]. Window i uses rng stream (seed, first_window +
-// i).
+// Latents, here and in what uses a Model, are in the space in which the prior
+// is standard normal (latent_prior.h maps it to the network's own).
+
+// Dimensions in which the network's prior moves, of model_latent_size().
+uint32_t model_active_latents(const Model* model);
+
+// Draws `count` latents z[count][latent_size] from the prior. Window i uses rng
+// stream (seed, first_window + i).
 void model_sample_prior(const Model* model,
                         uint64_t     seed,
                         uint64_t     first_window,

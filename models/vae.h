@@ -7,9 +7,9 @@
 // Ops report through device_status().
 #pragma once
 
+#include "caps.h"
 #include "encoding.h"
 #include "kernels.h"
-#include "caps.h"
 
 #include <stddef.h>
 

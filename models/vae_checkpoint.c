@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define TEXT_BYTES 32u
+#define MEAN_NAME "latent.mean"
+#define FACTOR_NAME "latent.factor"
 
 // The metadata's numbers: what name, where it is kept.
 typedef struct {
@@ -84,15 +86,59 @@ load_parameters(const Checkpoint*   checkpoint,
            source,
            (size_t)dims[0] * dims[1] * sizeof(float));
   }
-  return checkpoint_expect_no_others(checkpoint, error);
+  return STATUS_OK;
+}
+
+static bool
+is_lower_triangular(const float* factor, uint32_t size)
+{
+  for (uint32_t i = 0; i < size; ++i) {
+    for (uint32_t j = i; j < size; ++j) {
+      const float value = factor[(size_t)i * size + j];
+      if (i == j ? !(value > 0.0f) : value != 0.0f) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+static Status
+load_prior(const Checkpoint* checkpoint, LatentPrior* prior, Error* error)
+{
+  const uint32_t size          = prior->size;
+  const uint32_t mean_dims[]   = { 1, size };
+  const uint32_t factor_dims[] = { size, size };
+  const float*   mean;
+  const float*   factor;
+  Status         status =
+    checkpoint_tensor(checkpoint, MEAN_NAME, mean_dims, 2, &mean, error);
+  if (status == STATUS_OK) {
+    status = checkpoint_tensor(
+      checkpoint, FACTOR_NAME, factor_dims, 2, &factor, error);
+  }
+  if (status != STATUS_OK) {
+    return status;
+  }
+  if (!is_lower_triangular(factor, size)) {
+    return error_set(error,
+                     STATUS_BAD_FILE,
+                     "%s: tensor '" FACTOR_NAME
+                     "': not lower triangular with a diagonal above 0",
+                     checkpoint_path(checkpoint));
+  }
+  memcpy(prior->mean, mean, size * sizeof(float));
+  memcpy(prior->factor, factor, (size_t)size * size * sizeof(float));
+  return STATUS_OK;
 }
 
 Status
-vae_checkpoint_weights(const Checkpoint* checkpoint,
-                       const VaeSizes*   sizes,
-                       Device*           device,
-                       Vae*              vae,
-                       Error*            error)
+vae_checkpoint_load(const Checkpoint* checkpoint,
+                    const VaeSizes*   sizes,
+                    Device*           device,
+                    Vae*              vae,
+                    LatentPrior*      prior,
+                    Error*            error)
 {
   VaeParameter table[VAE_PARAMETER_COUNT];
   const size_t count = vae_parameters(sizes, table);
@@ -103,6 +149,12 @@ vae_checkpoint_weights(const Checkpoint* checkpoint,
   }
   Status status = load_parameters(checkpoint, table, data, error);
   if (status == STATUS_OK) {
+    status = load_prior(checkpoint, prior, error);
+  }
+  if (status == STATUS_OK) {
+    status = checkpoint_expect_no_others(checkpoint, error);
+  }
+  if (status == STATUS_OK) {
     tensor_write(device, vae_weights(vae), data);
     status = device_status(device, error);
   }
@@ -110,11 +162,25 @@ vae_checkpoint_weights(const Checkpoint* checkpoint,
   return status;
 }
 
+static CheckpointTensor
+tensor_of(const char* name, uint32_t rows, uint32_t columns, const float* data)
+{
+  CheckpointTensor tensor = {
+    .dims          = { rows, columns },
+    .dim_count     = 2,
+    .data          = data,
+    .element_count = (size_t)rows * columns,
+  };
+  snprintf(tensor.name, sizeof tensor.name, "%s", name);
+  return tensor;
+}
+
 Status
 vae_checkpoint_write(const char*           path,
                      const VaeSizes*       sizes,
                      const EncodingStats*  stats,
                      const float*          weights,
+                     const LatentPrior*    prior,
                      const CheckpointText* provenance,
                      size_t                provenance_count,
                      Error*                error)
@@ -146,18 +212,19 @@ vae_checkpoint_write(const char*           path,
 
   VaeParameter table[VAE_PARAMETER_COUNT];
   vae_parameters(sizes, table);
-  CheckpointTensor tensors[VAE_PARAMETER_COUNT];
+  const uint32_t   z = sizes->latent;
+  CheckpointTensor tensors[VAE_PARAMETER_COUNT + 2];
   for (int i = 0; i < VAE_PARAMETER_COUNT; ++i) {
-    tensors[i] = (CheckpointTensor){
-      .dims          = { table[i].rows, table[i].columns },
-      .dim_count     = 2,
-      .data          = weights + table[i].offset,
-      .element_count = (size_t)table[i].rows * table[i].columns,
-    };
-    snprintf(tensors[i].name, sizeof tensors[i].name, "%s", table[i].name);
+    tensors[i] = tensor_of(table[i].name,
+                           table[i].rows,
+                           table[i].columns,
+                           weights + table[i].offset);
   }
+  tensors[VAE_PARAMETER_COUNT] = tensor_of(MEAN_NAME, 1, z, prior->mean);
+  tensors[VAE_PARAMETER_COUNT + 1] =
+    tensor_of(FACTOR_NAME, z, z, prior->factor);
   const Status status = checkpoint_write(
-    path, texts, text_count, tensors, VAE_PARAMETER_COUNT, error);
+    path, texts, text_count, tensors, VAE_PARAMETER_COUNT + 2, error);
   free(texts);
   return status;
 }

@@ -1,9 +1,11 @@
 // A VAE as a checkpoint file: metadata "kind" = "vae", the sizes, the encoding
-// statistics, and one tensor for each entry of vae_parameters(). Any thread
-// except process.
+// statistics, one tensor for each entry of vae_parameters(), then its latent
+// prior as latent.mean [1, Z] and latent.factor [Z, Z]. Any thread except
+// process.
 #pragma once
 
 #include "checkpoint.h"
+#include "latent_prior.h"
 #include "vae.h"
 
 // `weights`: host floats in the order of vae_parameters(). `provenance`:
@@ -12,6 +14,7 @@ Status vae_checkpoint_write(const char*           path,
                             const VaeSizes*       sizes,
                             const EncodingStats*  stats,
                             const float*          weights,
+                            const LatentPrior*    prior,
                             const CheckpointText* provenance,
                             size_t                provenance_count,
                             Error*                error);
@@ -21,9 +24,12 @@ Status vae_checkpoint_sizes(const Checkpoint* checkpoint,
                             VaeSizes*         sizes,
                             EncodingStats*    stats,
                             Error*            error);
-// The weights, into a Vae of those sizes; refuses missing and unexpected ones.
-Status vae_checkpoint_weights(const Checkpoint* checkpoint,
-                              const VaeSizes*   sizes,
-                              Device*           device,
-                              Vae*              vae,
-                              Error*            error);
+// The weights, into a Vae of those sizes, and the prior, into one of its
+// latent's size; refuses missing and unexpected tensors, and a factor that is
+// not lower triangular with a diagonal above 0.
+Status vae_checkpoint_load(const Checkpoint* checkpoint,
+                           const VaeSizes*   sizes,
+                           Device*           device,
+                           Vae*              vae,
+                           LatentPrior*      prior,
+                           Error*            error);

@@ -2,9 +2,9 @@
 // parameter table.
 #include "options.h"
 
+#include "caps.h"
 #include "control/preset.h"
 #include "data_path.h"
-#include "caps.h"
 
 #include <getopt.h>
 #include <math.h>

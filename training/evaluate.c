@@ -52,38 +52,12 @@ typedef struct {
   float*         z;     // [MODEL_BATCH_MAX][latent]
   NoteEvent*     truth; // [MODEL_BATCH_MAX][WINDOW_NOTES]
   NoteEvent*     ours;
-  double*        z_sum; // [latent]: of posterior means
-  double*        z_square;
   Reconstruction reconstruction;
   Spread         real;
   Spread         prior;
   double         real_scale; // scale consistency, summed over windows
   double         prior_scale;
 } Evaluation;
-
-static void
-add_latents(Evaluation* e, uint32_t count)
-{
-  const uint32_t latent = model_latent_size(e->model);
-  for (uint32_t i = 0; i < count * latent; ++i) {
-    const double value = (double)e->z[i];
-    e->z_sum[i % latent] += value;
-    e->z_square[i % latent] += value * value;
-  }
-}
-
-// A latent dimension is active where the posterior mean moves: Var(mu) > 0.01
-// (Burda et al. 2016).
-static uint32_t
-active_units(const Evaluation* e, uint64_t windows)
-{
-  uint32_t active = 0;
-  for (uint32_t i = 0; i < model_latent_size(e->model); ++i) {
-    const double mean = e->z_sum[i] / (double)windows;
-    active += e->z_square[i] / (double)windows - mean * mean > 0.01;
-  }
-  return active;
-}
 
 static Status
 evaluate_batch(Evaluation*    e,
@@ -99,7 +73,6 @@ evaluate_batch(Evaluation*    e,
   }
   Status status = model_encode(e->model, e->truth, count, e->z, error);
   if (status == STATUS_OK) {
-    add_latents(e, count);
     status =
       model_decode(e->model, e->z, count, 0.0f, o->seed, first, e->ours, error);
   }
@@ -133,7 +106,7 @@ print_report(const Evaluation* e, uint64_t windows)
   printf("pitch_accuracy=%.4f\n", reconstruction_accuracy(&e->reconstruction));
   printf("iou=%.4f\n", reconstruction_iou(&e->reconstruction));
   printf("latent_active=%u\nlatent_size=%u\n",
-         active_units(e, windows),
+         model_active_latents(e->model),
          model_latent_size(e->model));
   printf("real_scale_consistency=%.4f\nprior_scale_consistency=%.4f\n",
          e->real_scale / (double)windows,
@@ -170,11 +143,9 @@ evaluate(const Options* o, const Dataset* data, Model* model, Error* error)
              .z     = malloc((size_t)MODEL_BATCH_MAX * latent * sizeof(float)),
              .truth = malloc((size_t)MODEL_BATCH_MAX * WINDOW_NOTES * sizeof(NoteEvent)),
              .ours = malloc((size_t)MODEL_BATCH_MAX * WINDOW_NOTES * sizeof(NoteEvent)),
-             .z_sum    = calloc(latent, sizeof(double)),
-             .z_square = calloc(latent, sizeof(double)),
   };
   Status status = STATUS_OK;
-  if (!e.z || !e.truth || !e.ours || !e.z_sum || !e.z_square) {
+  if (!e.z || !e.truth || !e.ours) {
     status = error_set(error, STATUS_NO_MEMORY, "no memory to evaluate");
   }
   for (uint64_t first = 0; first < windows && status == STATUS_OK;
@@ -194,8 +165,6 @@ evaluate(const Options* o, const Dataset* data, Model* model, Error* error)
   free(e.z);
   free(e.truth);
   free(e.ours);
-  free(e.z_sum);
-  free(e.z_square);
   return status;
 }
 

@@ -27,6 +27,11 @@ typedef struct {
   float    forcing_end;    // and from forcing_steps on
   uint32_t forcing_steps;
 
+  // Of the prior that is fitted to encoded training windows and saved with the
+  // weights: its standard deviation over the fitted one
+  // (models/latent_prior.h).
+  float prior_spread;
+
   uint32_t transpose;       // +- semitones, drawn for each window
   float    tempo_spread;    // +- share, of steps and durations
   float    velocity_spread; // +- share

@@ -1,6 +1,8 @@
 // Saving and loading the state of a training run.
 #include "trainer_state.h"
 
+#include "encoding.h"
+#include "rng.h"
 #include "vae_checkpoint.h"
 
 #include <stdio.h>
@@ -9,6 +11,8 @@
 
 #define PATH_BYTES 1024u
 #define STATE_TENSORS 4
+// Enough for a covariance of a few hundred dimensions.
+#define PRIOR_WINDOWS 4096u
 
 static void
 path_in(const char* directory, const char* name, char path[PATH_BYTES])
@@ -58,9 +62,65 @@ write_state(const Trainer*        t,
     path, texts, text_count, entries, STATE_TENSORS, error);
 }
 
+// Means of PRIOR_WINDOWS training windows, drawn anew for each step,
+// unaugmented, encoded with the averaged weights. means[PRIOR_WINDOWS][Z].
+static void
+encode_windows(Trainer* t, float* means)
+{
+  Lane* const    lane  = &t->lanes[0];
+  const uint32_t total = (uint32_t)t->shuffle.window_count;
+  Rng            rng   = rng_make(t->recipe.seed, RNG_USE_PRIOR, t->step);
+  op_copy(lane->device, t->average, vae_weights(t->judge));
+  for (uint32_t first = 0; first < PRIOR_WINDOWS; first += lane->chunk) {
+    const uint32_t left  = PRIOR_WINDOWS - first;
+    const uint32_t count = left < lane->chunk ? left : lane->chunk;
+    for (uint32_t b = 0; b < count; ++b) {
+      NoteEvent      window[WINDOW_NOTES];
+      const uint32_t index = rng_below(&rng, total);
+      const uint32_t shift = rng_below(&rng, WINDOW_NOTES);
+      dataset_window(t->dataset, false, index, shift, window);
+      for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
+        const size_t row = (size_t)i * count + b;
+        encode_event(dataset_stats(t->dataset),
+                     window[i],
+                     &lane->pitch[row],
+                     lane->channels + row * CHANNEL_COUNT);
+      }
+    }
+    vae_encode(t->judge,
+               count,
+               lane->pitch,
+               lane->channels,
+               means + (size_t)first * t->prior.size,
+               NULL);
+  }
+}
+
+static Status
+fit_prior(Trainer* t, Error* error)
+{
+  float* const means =
+    malloc((size_t)PRIOR_WINDOWS * t->prior.size * sizeof *means);
+  if (!means) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory to fit the prior");
+  }
+  encode_windows(t, means);
+  Status status = device_status(t->lanes[0].device, error);
+  if (status == STATUS_OK) {
+    status = latent_prior_fit(
+      &t->prior, means, PRIOR_WINDOWS, t->recipe.prior_spread, error);
+  }
+  free(means);
+  return status;
+}
+
 Status
 trainer_save(Trainer* t, const char* directory, Error* error)
 {
+  Status status = fit_prior(t, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
   const size_t total = t->average.columns;
   float* const host  = malloc(total * STATE_TENSORS * sizeof *host);
   if (!host) {
@@ -83,13 +143,14 @@ trainer_save(Trainer* t, const char* directory, Error* error)
   char path[PATH_BYTES];
   path_in(directory, "checkpoint.safetensors", path);
   tensor_read(t->lanes[0].device, t->average, host);
-  Status status = vae_checkpoint_write(path,
-                                       &t->recipe.sizes,
-                                       dataset_stats(t->dataset),
-                                       host,
-                                       texts,
-                                       text_count,
-                                       error);
+  status = vae_checkpoint_write(path,
+                                &t->recipe.sizes,
+                                dataset_stats(t->dataset),
+                                host,
+                                &t->prior,
+                                texts,
+                                text_count,
+                                error);
   if (status == STATUS_OK) {
     status = write_state(t, directory, host, texts, text_count, error);
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "batch.h"
+#include "latent_prior.h"
 #include "pool.h"
 #include "recipe.h"
 
@@ -25,6 +26,8 @@ typedef struct {
   Lane           lanes[RECIPE_LANES_MAX];
   VaeParameter   table[VAE_PARAMETER_COUNT];
   Tensor         average; // flat [1, N], as the weights
+  Vae*           judge;   // holds the averaged weights while a prior is fitted
+  LatentPrior    prior;   // the last one fitted
   Tensor         moment1;
   Tensor         moment2;
   Tensor         square_sums; // [1, 1 + lanes]: whole, then each slice

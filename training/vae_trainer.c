@@ -83,6 +83,13 @@ trainer_open(Trainer*         t,
       tensor_allocate(device, 1, 1 + recipe->lanes, &t->square_sums, error);
   }
   if (status == STATUS_OK) {
+    status = latent_prior_create(&t->prior, recipe->sizes.latent, error);
+  }
+  if (status == STATUS_OK) {
+    status = vae_create(
+      device, &recipe->sizes, t->lanes[0].chunk, false, NULL, &t->judge, error);
+  }
+  if (status == STATUS_OK) {
     op_copy(device, vae_weights(t->lanes[0].vae), t->average);
     t->steps_per_epoch = (uint32_t)(t->shuffle.window_count / recipe->batch);
     t->steps_per_epoch = t->steps_per_epoch ? t->steps_per_epoch : 1;
@@ -95,6 +102,8 @@ trainer_close(Trainer* t)
 {
   pool_free(t->pool);
   shuffle_free(&t->shuffle);
+  latent_prior_free(&t->prior);
+  vae_free(t->judge);
   if (t->lanes[0].device) {
     Device* const device = t->lanes[0].device;
     tensor_free(device, &t->average);

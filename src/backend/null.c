@@ -1,8 +1,8 @@
 // The wall clock as a backend, for a machine without MIDI: notes go nowhere, on
 // time. One thread calls process, paced by CLOCK_MONOTONIC.
 #include "backend/backend.h"
-#include "clock.h"
 #include "caps.h"
+#include "clock.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -10,7 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/tree" "$work/elsewhere"
 # What git knows, as it stands here; without git, all but build folders.
-(cd "$1" && { git ls-files 2>/dev/null || find . -path './build*' -prune -o -path ./.git -prune -o -type f -print; } |
+(cd "$1" && { git ls-files -co --exclude-standard 2>/dev/null || find . -path './build*' -prune -o -path ./.git -prune -o -type f -print; } |
   tar -cf - -T -) | tar -xf - -C "$work/tree"
 cd "$work/elsewhere"
 export MEANDER_SYNTH=none TERM=dumb

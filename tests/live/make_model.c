@@ -39,7 +39,13 @@ write_model(const char* path, Error* error)
   for (size_t i = 0; i < count; ++i) {
     weights[i] *= WEIGHT_SCALE;
   }
-  status = vae_checkpoint_write(path, &sizes, &stats, weights, NULL, 0, error);
+  LatentPrior prior;
+  status = latent_prior_create(&prior, sizes.latent, error);
+  if (!status) {
+    status = vae_checkpoint_write(
+      path, &sizes, &stats, weights, &prior, NULL, 0, error);
+    latent_prior_free(&prior);
+  }
   free(weights);
   vae_free(vae);
   device_close(device);
