@@ -106,7 +106,8 @@ def play_at(periods, seconds):
             count = compare(heard, stamped, f"period {period}")
             check_recording(session.recording)
             notes.append(check_complete(session, count, log,
-                                        f"period {period}"))
+                                        f"period {period}")
+                         + ", 0 mismatches")
         return "; ".join(notes)
     finally:
         for session in sessions:
