@@ -236,7 +236,7 @@ model_encode(Model*           model,
                    model->channels + row * CHANNEL_COUNT);
     }
   }
-  vae_encode(model->vae, count, model->pitch, model->channels, z, NULL);
+  vae_encode(model->vae, count, model->pitch, model->channels, z);
   for (uint32_t i = 0; i < count; ++i) {
     float* const row = z + (size_t)i * model->sizes.latent;
     latent_prior_from_latent(&model->prior, row, row);

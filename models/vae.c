@@ -329,8 +329,7 @@ vae_encode(Vae*         vae,
            uint32_t     count,
            const float* pitch,
            const float* channels,
-           float*       mean,
-           float*       log_variance)
+           float*       mean)
 {
   Device* const  device = vae->device;
   const uint32_t z      = vae->sizes.latent;
@@ -339,9 +338,6 @@ vae_encode(Vae*         vae,
   tensor_write(device, vae->channels, channels);
   vae_encoder_forward(vae);
   tensor_read(device, tensor_columns(vae->stats, 0, z), mean);
-  if (log_variance) {
-    tensor_read(device, tensor_columns(vae->stats, z, z), log_variance);
-  }
 }
 
 static Tensor

@@ -60,13 +60,12 @@ Status vae_initialise(Vae* vae, uint64_t seed, Error* error);
 // Host arrays are time-major: pitch[WINDOW_NOTES][count], channels
 // [WINDOW_NOTES][count][CHANNEL_COUNT].
 
-// mean[count][latent], and log_variance[count][latent] unless NULL.
+// mean[count][latent] of the posterior.
 void vae_encode(Vae*         vae,
                 uint32_t     count,
                 const float* pitch,
                 const float* channels,
-                float*       mean,
-                float*       log_variance);
+                float*       mean);
 
 // Free running from latents z[count][latent]: each step is fed what the last
 // one chose. Row r draws its pitches from rng stream (seed, RNG_USE_TOKENS,

@@ -22,20 +22,10 @@ typedef struct {
   Model*   model;
 } Render;
 
-static bool
-take(void* handle, uint32_t offset_frames, const uint8_t message[3])
-{
-  (void)handle;
-  (void)offset_frames;
-  (void)message;
-  return true; // process reports what it wrote
-}
-
 static Status
 play_through(Render* render, double seconds, Error* error)
 {
-  const MidiSink sink = { .write = take };
-  const uint64_t end  = (uint64_t)llround(seconds * RENDER_RATE_HZ);
+  const uint64_t end = (uint64_t)llround(seconds * RENDER_RATE_HZ);
   worker_place(&render->worker, RENDER_RATE_HZ, 0);
   for (uint64_t frame = 0; frame <= end; frame += RENDER_SPAN_FRAMES) {
     const Status status =
@@ -43,7 +33,8 @@ play_through(Render* render, double seconds, Error* error)
     if (status) {
       return status;
     }
-    process_span(&render->process, frame, RENDER_SPAN_FRAMES, false, &sink);
+    process_span(
+      &render->process, frame, RENDER_SPAN_FRAMES, false, &midi_sink_nowhere);
     PlayedEvent event;
     while (process_read_played(&render->process, &event)) {
       recorder_add(&render->recorder, event.frame, event.message);

@@ -2,7 +2,7 @@
 #include "evaluate.h"
 #include "prepare.h"
 #include "sample.h"
-#include "vae_trainer.h"
+#include "vae_command.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,7 @@ static const struct {
   const char* help;
 } commands[] = {
   { "prepare", prepare_main, "MIDI files to one data set file" },
-  { "vae", vae_trainer_main, "train a VAE" },
+  { "vae", vae_command_main, "train a VAE" },
   { "sample", sample_main, "windows from a model's prior, as CSV" },
   { "evaluate", evaluate_main, "a model against held-out pieces" },
 };

@@ -91,8 +91,7 @@ encode_windows(Trainer* t, float* means)
                count,
                lane->pitch,
                lane->channels,
-               means + (size_t)first * t->prior.size,
-               NULL);
+               means + (size_t)first * t->prior.size);
   }
 }
 

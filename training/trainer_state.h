@@ -58,7 +58,7 @@ Status trainer_step(Trainer* trainer,
                     float*   gradient_norm,
                     Error*   error);
 
-// The run directory's two files (vae_trainer.h).
+// The run directory's two files (vae_command.h).
 Status trainer_save(Trainer* trainer, const char* directory, Error* error);
 // Reads the recipe of DIRECTORY/state.safetensors, then (into an open Trainer
 // of that recipe) its tensors and step. Refuses another data set.

@@ -1,6 +1,6 @@
 // `meander-train vae`: the command line, the loop, signals and the run
 // directory.
-#include "vae_trainer.h"
+#include "vae_command.h"
 
 #include "clock.h"
 #include "command.h"
@@ -206,7 +206,7 @@ run(const Options* o, const Dataset* dataset, Trainer* trainer, Error* error)
 }
 
 int
-vae_trainer_main(int argc, char** argv)
+vae_command_main(int argc, char** argv)
 {
   Options options = { 0 };
   int     exit_code;

@@ -1,7 +1,5 @@
 // Training of the VAE: the state of a run and one step of it. The command line
 // and the run directory are in vae_command.c.
-#include "vae_trainer.h"
-
 #include "trainer_state.h"
 
 #include <math.h>

@@ -22,6 +22,9 @@ typedef struct {
   void* handle;
 } MidiSink;
 
+// Takes everything and sends it nowhere.
+extern const MidiSink midi_sink_nowhere;
+
 // Called in the process thread for each span. `freewheeling` is true when the
 // server runs faster than real time: only then may the callee wait.
 typedef void (*BackendProcess)(void*           context,

@@ -32,13 +32,14 @@ write_nowhere(void* handle, uint32_t offset_frames, const uint8_t message[3])
   return true;
 }
 
+const MidiSink midi_sink_nowhere = { .write = write_nowhere };
+
 static void*
 null_thread(void* context)
 {
   NullBackend* const null   = context;
   const int64_t      rate   = null->config.sample_rate_hz;
   const uint32_t     period = null->config.period_frames;
-  const MidiSink     sink   = { .write = write_nowhere };
   const int64_t      start  = clock_now_ns();
   uint64_t           frame  = 0;
   while (!atomic_load(&null->stopping)) {
@@ -54,7 +55,7 @@ null_thread(void* context)
     }
     rt_enter();
     null->config.process(
-      null->config.process_context, frame, period, false, &sink);
+      null->config.process_context, frame, period, false, &midi_sink_nowhere);
     rt_leave();
     frame += period;
     clock_sleep_until_ns(due);

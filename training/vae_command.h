@@ -11,4 +11,4 @@
 
 // argv[0] is "vae". Exit codes: 0 done or stopped by a signal with all saved, 1
 // failure, 2 usage.
-int vae_trainer_main(int argc, char** argv);
+int vae_command_main(int argc, char** argv);
