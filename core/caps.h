@@ -9,6 +9,10 @@
 #define NOTE_DURATION_MIN_S 0.001f
 #define NOTE_DURATION_MAX_S 2.0f
 #define WINDOW_NOTES 8
+// The longest sequence that a diffusion model sees at once: what it generates
+// and the clean notes around it. A longer context is refused.
+#define SEQUENCE_NOTES 32
+#define CONTEXT_NOTES_MAX (SEQUENCE_NOTES - WINDOW_NOTES)
 
 // Standard MIDI files: beyond a cap the file is refused, never cut short.
 #define SMF_BYTES_MAX (64u << 20)

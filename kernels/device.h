@@ -93,7 +93,7 @@ typedef struct {
                    Tensor   out);
   void (*square_sum)(Device*, Tensor x, float beta, Tensor out);
   void (*lamb)(Device*,
-               const LambStep* step,
+               const OptimiserStep* step,
                Tensor          square_sum,
                Tensor          gradient,
                Tensor          moment1,

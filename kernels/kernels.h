@@ -145,6 +145,114 @@ void op_overwrite_backward(Device* device,
                            Tensor  dkeep,
                            Tensor  dadd);
 
+// --- Transformer -----------------------------------------------------------
+
+// y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) (GELU, Hendrycks and Gimpel
+// 2016, tanh form). y may be x where no backward pass follows. Backward: dx =
+// dy
+// * dy/dx at x; dx may be dy.
+void op_gelu(Device* device, Tensor x, Tensor y);
+void op_gelu_backward(Device* device, Tensor x, Tensor dy, Tensor dx);
+
+// Layer norm without weights of its own, then shift and scale from outside
+// (adaLN, Peebles and Xie 2023). x, y, normal[R, D]; inverse[R, 1];
+// modulation[M, 2D] = shift, scale; index[R, 1]: each row's row of modulation.
+// normal = (x - mean) * inverse, inverse = 1 / sqrt(variance + 1e-5);
+// y = normal * (1 + scale) + shift. y may be x.
+void op_modulated_norm(Device* device,
+                       Tensor  x,
+                       Tensor  index,
+                       Tensor  modulation,
+                       Tensor  normal,
+                       Tensor  inverse,
+                       Tensor  y);
+// dx += (the gradient adds to the residual path's); dmodulation += over rows.
+void op_modulated_norm_backward(Device* device,
+                                Tensor  index,
+                                Tensor  modulation,
+                                Tensor  normal,
+                                Tensor  inverse,
+                                Tensor  dy,
+                                Tensor  dx,
+                                Tensor  dmodulation);
+
+// x += gate[index] * branch; x, branch[R, D]; gate[M, D].
+void op_gated_add(Device* device,
+                  Tensor  branch,
+                  Tensor  index,
+                  Tensor  gate,
+                  Tensor  x);
+// dbranch = gate[index] * dx; dgate[index] += branch * dx.
+void op_gated_add_backward(Device* device,
+                           Tensor  branch,
+                           Tensor  index,
+                           Tensor  gate,
+                           Tensor  dx,
+                           Tensor  dbranch,
+                           Tensor  dgate);
+
+// Scaled dot-product attention of S sequences with H heads (Vaswani et al.
+// 2017). Rows are sequence-major: q, out[S * Lq, D], k, v[S * Lk, D], head h in
+// columns [h D/H, (h+1) D/H). allowed[S * Lq, Lk]: 0 hides a key from a query;
+// an empty tensor ({0}) allows all; every query must see a key.
+// probabilities[S * H * Lq, Lk]: out, kept for the backward pass.
+void op_attention(Device*  device,
+                  uint32_t sequences,
+                  uint32_t heads,
+                  Tensor   q,
+                  Tensor   k,
+                  Tensor   v,
+                  Tensor   allowed,
+                  Tensor   probabilities,
+                  Tensor   out);
+void op_attention_backward(Device*  device,
+                           uint32_t sequences,
+                           uint32_t heads,
+                           Tensor   q,
+                           Tensor   k,
+                           Tensor   v,
+                           Tensor   probabilities,
+                           Tensor   dout,
+                           Tensor   dq,
+                           Tensor   dk,
+                           Tensor   dv);
+
+// --- Diffusion ---------------------------------------------------------------
+
+// out = a x + b y. out may be x or y.
+void op_combine(Device* device,
+                float   a,
+                Tensor  x,
+                float   b,
+                Tensor  y,
+                Tensor  out);
+// The same with factors of each row: out[r] = a[r] x[r] + b[r] y[r].
+void op_combine_rows(Device* device,
+                     Tensor  a,
+                     Tensor  x,
+                     Tensor  b,
+                     Tensor  y,
+                     Tensor  out);
+// x[r, :] *= factor[r]
+void op_scale_rows(Device* device, Tensor factor, Tensor x);
+
+// probabilities = softmax(logits / temperature) by rows; they may be the same.
+// temperature 0: 1 at the largest.
+void op_softmax(Device* device,
+                Tensor  logits,
+                float   temperature,
+                Tensor  probabilities);
+// loss[r] = -weight[r] sum_v target[r, v] ln softmax(logits[r])[v]; dlogits =
+// weight[r] * scale * (softmax - target). target rows sum to 1; where weight[r]
+// is 0 loss and gradient are 0.
+void op_soft_cross_entropy(Device* device,
+                           Tensor  logits,
+                           Tensor  target,
+                           Tensor  weight,
+                           float   scale,
+                           Tensor  loss,
+                           Tensor  dlogits);
+
 // --- Tokens --------------------------------------------------------------
 
 // out[r, :] = table[index[r], :]
@@ -232,19 +340,29 @@ typedef struct {
   float    weight_decay;
   float    clip_norm; // of the whole gradient; 0: no clipping
   uint32_t step;      // from 1
-} LambStep;
+} OptimiserStep;
 
 // LAMB (You et al. 2020, algorithm 2) on one tensor: Adam's bias-corrected
 // update plus decay, scaled by ||weight|| / ||update||. The gradient is first
 // scaled by clip_norm / sqrt(square_sum) where that is below 1; square_sum[1,
 // 1] is of the whole gradient.
-void op_lamb(Device*         device,
-             const LambStep* step,
-             Tensor          square_sum,
-             Tensor          gradient,
-             Tensor          moment1,
-             Tensor          moment2,
-             Tensor          weight);
+void op_lamb(Device*              device,
+             const OptimiserStep* step,
+             Tensor               square_sum,
+             Tensor               gradient,
+             Tensor               moment1,
+             Tensor               moment2,
+             Tensor               weight);
+
+// AdamW (Loshchilov and Hutter 2019): as op_lamb without the trust ratio;
+// weight -= learning_rate * (update + weight_decay * weight).
+void op_adamw(Device*              device,
+              const OptimiserStep* step,
+              Tensor               square_sum,
+              Tensor               gradient,
+              Tensor               moment1,
+              Tensor               moment2,
+              Tensor               weight);
 
 // average = decay * average + (1 - decay) * weight
 void op_moving_average(Device* device,

@@ -453,7 +453,7 @@ op_square_sum(Device* device, Tensor x, float beta, Tensor out)
 
 void
 op_lamb(Device*         device,
-        const LambStep* step,
+        const OptimiserStep* step,
         Tensor          square_sum,
         Tensor          gradient,
         Tensor          moment1,

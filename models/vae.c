@@ -33,13 +33,13 @@ vae_check_sizes(const VaeSizes* sizes, Error* error)
 }
 
 size_t
-vae_parameters(const VaeSizes* sizes, VaeParameter* parameters)
+vae_parameters(const VaeSizes* sizes, Parameter* parameters)
 {
   const uint32_t     in     = sizes->pitch_embedding + CHANNEL_COUNT;
   const uint32_t     he     = sizes->encoder_hidden;
   const uint32_t     h      = sizes->decoder_hidden;
   const uint32_t     z      = sizes->latent;
-  const VaeParameter list[] = {
+  const Parameter list[] = {
     [PITCH_EMBEDDING]    = { "pitch_embedding",
                              ENCODING_PITCHES,
                              sizes->pitch_embedding,
@@ -74,7 +74,7 @@ vae_parameters(const VaeSizes* sizes, VaeParameter* parameters)
 }
 
 static void
-view_parameters(const VaeParameter* table, Tensor flat, Tensor* views)
+view_parameters(const Parameter* table, Tensor flat, Tensor* views)
 {
   for (int i = 0; i < PARAMETER_END; ++i) {
     views[i] =
@@ -102,7 +102,7 @@ vae_initialise(Vae* vae, uint64_t seed, Error* error)
   const uint32_t he = vae->sizes.encoder_hidden;
   const uint32_t h  = vae->sizes.decoder_hidden;
   for (int i = 0; i < PARAMETER_END; ++i) {
-    const VaeParameter* const entry = &vae->table[i];
+    const Parameter* const entry = &vae->table[i];
     float* const              to    = data + entry->offset;
     const size_t              count = (size_t)entry->rows * entry->columns;
     const float               bound = entry->rows == 1 ? 0.0f

@@ -9,7 +9,7 @@
 
 #include "caps.h"
 #include "encoding.h"
-#include "kernels.h"
+#include "parameter.h"
 
 #include <stddef.h>
 
@@ -22,21 +22,13 @@ typedef struct {
 
 #define VAE_SIZE_MAX 1024u // of any of the sizes
 
-// One named weight. All are views of one flat tensor, in this order.
-typedef struct {
-  const char* name;
-  uint32_t    rows;
-  uint32_t    columns;
-  size_t      offset; // floats from the start of the flat tensor
-} VaeParameter;
-
 #define VAE_PARAMETER_COUNT 20
 
 typedef struct Vae Vae;
 
 Status vae_check_sizes(const VaeSizes* sizes, Error* error);
 // Fills parameters[VAE_PARAMETER_COUNT]; returns the number of floats in all.
-size_t vae_parameters(const VaeSizes* sizes, VaeParameter* parameters);
+size_t vae_parameters(const VaeSizes* sizes, Parameter* parameters);
 
 // `batch_max`: windows of one call at most. `training` adds gradients and what
 // the backward pass keeps. `owner`: whose weights are used (read only, so that

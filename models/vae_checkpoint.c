@@ -70,7 +70,7 @@ vae_checkpoint_sizes(const Checkpoint* checkpoint,
 
 static Status
 load_parameters(const Checkpoint*   checkpoint,
-                const VaeParameter* table,
+                const Parameter* table,
                 float*              data,
                 Error*              error)
 {
@@ -140,7 +140,7 @@ vae_checkpoint_load(const Checkpoint* checkpoint,
                     LatentPrior*      prior,
                     Error*            error)
 {
-  VaeParameter table[VAE_PARAMETER_COUNT];
+  Parameter table[VAE_PARAMETER_COUNT];
   const size_t count = vae_parameters(sizes, table);
   float* const data  = malloc(count * sizeof *data);
   if (!data) {
@@ -171,7 +171,7 @@ tensor_of(const char* name, uint32_t rows, uint32_t columns, const float* data)
     .data          = data,
     .element_count = (size_t)rows * columns,
   };
-  snprintf(tensor.name, sizeof tensor.name, "%s", name);
+  snprintf(tensor.name, sizeof tensor.name, "%.39s", name);
   return tensor;
 }
 
@@ -210,7 +210,7 @@ vae_checkpoint_write(const char*           path,
     texts[1 + FIELD_COUNT + i] = provenance[i];
   }
 
-  VaeParameter table[VAE_PARAMETER_COUNT];
+  Parameter table[VAE_PARAMETER_COUNT];
   vae_parameters(sizes, table);
   const uint32_t   z = sizes->latent;
   CheckpointTensor tensors[VAE_PARAMETER_COUNT + 2];

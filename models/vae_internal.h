@@ -48,11 +48,11 @@ struct Vae {
   bool     training;
   bool     owns_weights;
 
-  Tensor       weights;   // [1, N]
-  Tensor       gradients; // [1, N]
-  Tensor       p[VAE_PARAMETER_COUNT];
-  Tensor       g[VAE_PARAMETER_COUNT];
-  VaeParameter table[VAE_PARAMETER_COUNT];
+  Tensor    weights;   // [1, N]
+  Tensor    gradients; // [1, N]
+  Tensor    p[VAE_PARAMETER_COUNT];
+  Tensor    g[VAE_PARAMETER_COUNT];
+  Parameter table[VAE_PARAMETER_COUNT];
 
   Tensor memory; // [1, ...]: every tensor below
 

@@ -24,7 +24,7 @@ typedef struct {
   Shuffle        shuffle;
   Pool*          pool;
   Lane           lanes[RECIPE_LANES_MAX];
-  VaeParameter   table[VAE_PARAMETER_COUNT];
+  Parameter   table[VAE_PARAMETER_COUNT];
   Tensor         average; // flat [1, N], as the weights
   Vae*           judge;   // holds the averaged weights while a prior is fitted
   LatentPrior    prior;   // the last one fitted

@@ -244,7 +244,7 @@ lane_update(void* context, uint32_t i)
   const float    decay =
     fminf(t->recipe.average_decay, (1.0f + count) / (10.0f + count));
   for (uint32_t p = i; p < VAE_PARAMETER_COUNT; p += t->recipe.lanes) {
-    const LambStep step = {
+    const OptimiserStep step = {
       .learning_rate = trainer_schedule(t).learning_rate,
       .beta1         = 0.9f,
       .beta2         = 0.999f,

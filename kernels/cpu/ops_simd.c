@@ -527,7 +527,7 @@ square_sum(Device* device, Tensor x, float beta, Tensor out)
 }
 
 static float
-clip_factor(const LambStep* step, Tensor square_sum_tensor)
+clip_factor(const OptimiserStep* step, Tensor square_sum_tensor)
 {
   const float norm = sqrtf(square_sum_tensor.data[0]);
   return step->clip_norm > 0.0f && norm > step->clip_norm
@@ -537,7 +537,7 @@ clip_factor(const LambStep* step, Tensor square_sum_tensor)
 
 // Adam's update with decay, written over the gradient (which is spent).
 static void
-lamb_update(const LambStep* step,
+lamb_update(const OptimiserStep* step,
             float           clip,
             Tensor          gradient,
             Tensor          moment1,
@@ -566,7 +566,7 @@ lamb_update(const LambStep* step,
 
 static void
 lamb(Device*         device,
-     const LambStep* step,
+     const OptimiserStep* step,
      Tensor          square_sum_tensor,
      Tensor          gradient,
      Tensor          moment1,

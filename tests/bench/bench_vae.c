@@ -73,7 +73,7 @@ product_rate(Device* device)
 
 // Weights read for one window: those of the steps once a step, the rest once.
 static size_t
-window_bytes(const VaeParameter* table)
+window_bytes(const Parameter* table)
 {
   size_t floats = 0;
   for (int i = 0; i < VAE_PARAMETER_COUNT; ++i) {
@@ -99,7 +99,7 @@ bench_one(Model* model, const char* path, Device* device)
   Checkpoint*      checkpoint;
   VaeSizes         sizes;
   EncodingStats    stats;
-  VaeParameter     table[VAE_PARAMETER_COUNT];
+  Parameter     table[VAE_PARAMETER_COUNT];
   if (checkpoint_open(path, &checkpoint, NULL) ||
       vae_checkpoint_sizes(checkpoint, &sizes, &stats, NULL)) {
     return;

@@ -29,7 +29,7 @@ write_model(const char* path, Error* error)
       (status = vae_initialise(vae, 1, error))) {
     return status;
   }
-  VaeParameter table[VAE_PARAMETER_COUNT];
+  Parameter table[VAE_PARAMETER_COUNT];
   const size_t count   = vae_parameters(&sizes, table);
   float* const weights = malloc(count * sizeof *weights);
   if (!weights) {

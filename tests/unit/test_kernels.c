@@ -597,7 +597,7 @@ test_lamb_and_average(void** state)
   const Tensor   moment1  = make(ROWS, COLUMNS, 4);
   const Tensor   moment2  = make(ROWS, COLUMNS, 5);
   const Tensor   sum      = poisoned(1, 1);
-  const LambStep step     = { .learning_rate = 0.01f,
+  const OptimiserStep step     = { .learning_rate = 0.01f,
                               .beta1         = 0.9f,
                               .beta2         = 0.99f,
                               .epsilon       = 1e-6f,

@@ -85,7 +85,7 @@ test_gradient(void** state)
   (void)state;
   Fixture f;
   open_fixture(&f, NULL);
-  VaeParameter table[VAE_PARAMETER_COUNT];
+  Parameter table[VAE_PARAMETER_COUNT];
   const size_t total    = vae_parameters(&sizes, table);
   float* const weights  = malloc(total * sizeof(float));
   float* const gradient = malloc(total * sizeof(float));
@@ -194,7 +194,7 @@ test_learns_windows_by_heart(void** state)
     op_fill(f.device, vae_gradients(f.vae), 0.0f);
     vae_train_step(f.vae, &batch, &loss);
     op_square_sum(f.device, vae_gradients(f.vae), 0.0f, square_sum);
-    const LambStep lamb = { 0.02f, 0.9f, 0.999f, 1e-6f, 0.0f, 1.0f, step };
+    const OptimiserStep lamb = { 0.02f, 0.9f, 0.999f, 1e-6f, 0.0f, 1.0f, step };
     op_lamb(f.device,
             &lamb,
             square_sum,

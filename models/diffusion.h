@@ -1,0 +1,126 @@
+// The diffusion model over sequences of note events: how notes become vectors
+// (a pitch code and three channels), what the network predicts, training's
+// forward process and loss, and sampling with clean notes around. The network
+// is behind denoiser.h, the way back from noise in sampler.h. The thread of the
+// Device; all memory is taken at creation; ops report through device_status().
+#pragma once
+
+#include "denoiser.h"
+#include "encoding.h"
+#include "noise_schedule.h"
+#include "sampler.h"
+
+typedef enum {
+  PITCH_SCALAR,    // 1 column: the key number, standardised (the reference's)
+  PITCH_BITS,      // 7 columns: analog bits (Chen et al. 2022, 2208.04202)
+  PITCH_EMBEDDING, // 16 columns of one length: circles of pitch class and
+                   // height
+} PitchCode;
+extern const char* const pitch_code_names[]; // "scalar", "bits", "embedding"
+#define PITCH_CODE_COLUMNS_MAX 16u
+
+typedef enum {
+  PREDICT_NOISE, // epsilon, squared error (Ho et al. 2020)
+  PREDICT_V,     // v = alpha epsilon - sigma x_0 (Salimans and Ho 2022)
+  PREDICT_DATA,  // x_0: pitch as logits by cross-entropy, whose expectation is
+                 // the estimate of the code (CDCD, 2211.15089); channels by
+                 // squared error
+} Prediction;
+extern const char* const prediction_names[]; // "noise", "v", "data", NULL
+extern const char* const noise_kind_names[]; // "linear", "cosine", NULL
+
+typedef struct {
+  DenoiserSizes net; // input and output follow from the rest
+  PitchCode     pitch_code;
+  Prediction    prediction;
+  NoiseKind     noise;
+  uint32_t      noise_steps;    // T
+  uint32_t      self_condition; // 0 or 1 (2208.04202)
+  uint32_t      student_steps;  // 0: not distilled; else made for so many steps
+} DiffusionSettings;
+
+typedef struct Diffusion Diffusion;
+
+// Columns of a note's vector: code and channels.
+uint32_t diffusion_columns(const DiffusionSettings* settings);
+// Checks, and sets net.input and net.output.
+Status diffusion_check_settings(DiffusionSettings* settings, Error* error);
+
+// `sequences_max` of SEQUENCE_NOTES notes (or more that are shorter, of as many
+// rows in all, training only). `owner` as in denoiser_create().
+Status diffusion_create(Device*                  device,
+                        const DiffusionSettings* settings,
+                        uint32_t                 sequences_max,
+                        bool                     training,
+                        const Diffusion*         owner,
+                        Diffusion**              out,
+                        Error*                   error);
+void   diffusion_free(Diffusion* diffusion);
+
+Denoiser*                diffusion_net(const Diffusion* diffusion);
+const NoiseSchedule*     diffusion_schedule(const Diffusion* diffusion);
+const DiffusionSettings* diffusion_settings(const Diffusion* diffusion);
+
+// --- Training ----------------------------------------------------------------
+
+// Host arrays, sequence-major, R = sequences * notes rows.
+typedef struct {
+  uint32_t        sequences;
+  uint32_t        notes;
+  const float*    pitch;    // [R]
+  const float*    channels; // [R][CHANNEL_COUNT]
+  const float*    clean;   // [R]: 1 where a note is given, 0 where it is noised
+  const uint32_t* t;       // [sequences], 1 .. T
+  bool     self_condition; // a first pass without gradient feeds a second
+  uint64_t seed;           // noise: sequence s, note i has stream
+  uint64_t first_sequence; // (first_sequence + s) * SEQUENCE_NOTES + i
+  float    gradient_scale; // 1 / notes of the whole batch
+  float    channel_weight; // of squared errors against cross-entropy
+  float    snr_low;        // the weight of squared errors in x_0 is the signal
+  float    snr_high;       // to noise ratio within these (min-SNR: 0, 5;
+                           // 2303.09556); of epsilon and v, as it follows
+} DiffusionBatch;
+
+typedef struct {
+  uint64_t notes;                        // that were noised
+  double   pitch_nats;                   // of PREDICT_DATA, summed over them
+  double   squared_error[CHANNEL_COUNT]; // of x_0, standardised, unweighted
+  double   code_error;                   // of x_0's pitch code, unweighted
+} DiffusionLoss;
+
+// Adds to the gradients and to `loss`.
+void diffusion_train_step(Diffusion*            diffusion,
+                          const DiffusionBatch* batch,
+                          DiffusionLoss*        loss);
+
+// --- Sampling
+// ------------------------------------------------------------------
+
+typedef struct {
+  uint32_t     count;          // sequences
+  uint32_t     notes;          // to make in each, 1 .. SEQUENCE_NOTES - context
+  uint32_t     before;         // given notes before them
+  uint32_t     after;          // and after them
+  const float* given_pitch;    // [count][before + after]
+  const float* given_channels; // [count][before + after][CHANNEL_COUNT]
+  const float* x; // [count][notes][columns]: at plan.start; at T, the noise
+  SamplerPlan  plan;
+  float        temperature; // of pitch logits, > 0
+  const float* pitch_bias;  // [ENCODING_PITCHES], added to pitch logits (0 or
+                            // a large negative number), or NULL
+  uint64_t seed;            // noise of the steps: rows as in training
+  uint64_t first_sequence;
+} DiffusionRequest;
+
+// pitch[count][notes], channels[count][notes][CHANNEL_COUNT].
+void diffusion_sample(Diffusion*              diffusion,
+                      const DiffusionRequest* request,
+                      float*                  pitch,
+                      float*                  channels);
+
+// x_0 of notes as vectors: x[rows][columns] (for noising a phrase).
+void diffusion_encode(const Diffusion* diffusion,
+                      uint32_t         rows,
+                      const float*     pitch,
+                      const float*     channels,
+                      float*           x);
