@@ -12,7 +12,7 @@
 
 typedef enum {
   // beta from 1e-4 to 0.02 over T = 1000 (Ho et al. 2020); for other T both
-  // ends are scaled by 1000 / T.
+  // ends are scaled by 1000 / T, and each beta is at most 0.999.
   NOISE_LINEAR,
   // alpha_bar = cos^2((t/T + 0.008) / 1.008 * pi/2) over its value at 0, each
   // beta at most 0.999 (Nichol and Dhariwal 2021, eq. 17).
