@@ -50,6 +50,67 @@ typedef struct {
                              Tensor dstate,
                              Tensor dkeep,
                              Tensor dadd);
+  void (*gelu)(Device*, Tensor x, Tensor y);
+  void (*gelu_backward)(Device*, Tensor x, Tensor dy, Tensor dx);
+  void (*modulated_norm)(Device*,
+                         Tensor x,
+                         Tensor index,
+                         Tensor modulation,
+                         Tensor normal,
+                         Tensor inverse,
+                         Tensor y);
+  void (*modulated_norm_backward)(Device*,
+                                  Tensor index,
+                                  Tensor modulation,
+                                  Tensor normal,
+                                  Tensor inverse,
+                                  Tensor dy,
+                                  Tensor dx,
+                                  Tensor dmodulation);
+  void (
+    *gated_add)(Device*, Tensor branch, Tensor index, Tensor gate, Tensor x);
+  void (*gated_add_backward)(Device*,
+                             Tensor branch,
+                             Tensor index,
+                             Tensor gate,
+                             Tensor dx,
+                             Tensor dbranch,
+                             Tensor dgate);
+  void (*attention)(Device*,
+                    uint32_t sequences,
+                    uint32_t heads,
+                    Tensor   q,
+                    Tensor   k,
+                    Tensor   v,
+                    Tensor   allowed,
+                    Tensor   probabilities,
+                    Tensor   out);
+  void (*attention_backward)(Device*,
+                             uint32_t sequences,
+                             uint32_t heads,
+                             Tensor   q,
+                             Tensor   k,
+                             Tensor   v,
+                             Tensor   probabilities,
+                             Tensor   dout,
+                             Tensor   dq,
+                             Tensor   dk,
+                             Tensor   dv);
+  void (*combine)(Device*, float a, Tensor x, float b, Tensor y, Tensor out);
+  void (
+    *combine_rows)(Device*, Tensor a, Tensor x, Tensor b, Tensor y, Tensor out);
+  void (*scale_rows)(Device*, Tensor factor, Tensor x);
+  void (*softmax)(Device*,
+                  Tensor logits,
+                  float  temperature,
+                  Tensor probabilities);
+  void (*soft_cross_entropy)(Device*,
+                             Tensor logits,
+                             Tensor target,
+                             Tensor weight,
+                             float  scale,
+                             Tensor loss,
+                             Tensor dlogits);
   void (*gather)(Device*, Tensor table, Tensor index, Tensor out);
   void (*scatter_add)(Device*, Tensor index, Tensor dout, Tensor dtable);
   void (*sample)(Device*,
@@ -94,11 +155,18 @@ typedef struct {
   void (*square_sum)(Device*, Tensor x, float beta, Tensor out);
   void (*lamb)(Device*,
                const OptimiserStep* step,
-               Tensor          square_sum,
-               Tensor          gradient,
-               Tensor          moment1,
-               Tensor          moment2,
-               Tensor          weight);
+               Tensor               square_sum,
+               Tensor               gradient,
+               Tensor               moment1,
+               Tensor               moment2,
+               Tensor               weight);
+  void (*adamw)(Device*,
+                const OptimiserStep* step,
+                Tensor               square_sum,
+                Tensor               gradient,
+                Tensor               moment1,
+                Tensor               moment2,
+                Tensor               weight);
   void (*moving_average)(Device*, float decay, Tensor weight, Tensor average);
 } DeviceOps;
 

@@ -195,7 +195,9 @@ void op_gated_add_backward(Device* device,
 // 2017). Rows are sequence-major: q, out[S * Lq, D], k, v[S * Lk, D], head h in
 // columns [h D/H, (h+1) D/H). allowed[S * Lq, Lk]: 0 hides a key from a query;
 // an empty tensor ({0}) allows all; every query must see a key.
-// probabilities[S * H * Lq, Lk]: out, kept for the backward pass.
+// probabilities[S * H * Lq, Lk]: out, kept for the backward pass. Lk <=
+// ATTENTION_KEYS_MAX. dq, dk and dv are overwritten.
+#define ATTENTION_KEYS_MAX 64u
 void op_attention(Device*  device,
                   uint32_t sequences,
                   uint32_t heads,

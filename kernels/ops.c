@@ -1,5 +1,5 @@
 // Devices, views, and the shape check of every op before it reaches a device.
-#include "device.h"
+#include "check.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -98,46 +98,6 @@ tensor_reshape(Tensor flat, size_t offset, uint32_t rows, uint32_t columns)
   }
   return (Tensor){ flat.data + offset, rows, columns, columns };
 }
-
-// --- Checks --------------------------------------------------------------
-
-// Records the first fault; `condition` is the shape rule in words.
-static bool
-check(Device* device, bool fits, const char* op, const char* rule)
-{
-  if (device->error.status != STATUS_OK) {
-    return false;
-  }
-  if (!fits) {
-    error_set(&device->error,
-              STATUS_BAD_ARGUMENT,
-              "%s: shapes do not fit: %s",
-              op,
-              rule);
-  }
-  return fits;
-}
-
-static bool
-is(Tensor x, uint32_t rows, uint32_t columns)
-{
-  return x.data && rows && columns && x.rows == rows && x.columns == columns &&
-         x.stride >= columns;
-}
-
-static bool
-same(Tensor x, Tensor y)
-{
-  return is(x, x.rows, x.columns) && is(y, x.rows, x.columns);
-}
-
-// Runs the device's op when the rule holds; the rule's text is the message.
-#define RUN(op, rule, ...)                                                     \
-  do {                                                                         \
-    if (check(device, (rule), #op, #rule)) {                                   \
-      device->ops->op(device, __VA_ARGS__);                                    \
-    }                                                                          \
-  } while (0)
 
 // --- Ops -----------------------------------------------------------------
 
@@ -452,15 +412,35 @@ op_square_sum(Device* device, Tensor x, float beta, Tensor out)
 }
 
 void
-op_lamb(Device*         device,
+op_lamb(Device*              device,
         const OptimiserStep* step,
-        Tensor          square_sum,
-        Tensor          gradient,
-        Tensor          moment1,
-        Tensor          moment2,
-        Tensor          weight)
+        Tensor               square_sum,
+        Tensor               gradient,
+        Tensor               moment1,
+        Tensor               moment2,
+        Tensor               weight)
 {
   RUN(lamb,
+      is(square_sum, 1, 1) && same(weight, gradient) && same(weight, moment1) &&
+        same(weight, moment2) && step->step > 0,
+      step,
+      square_sum,
+      gradient,
+      moment1,
+      moment2,
+      weight);
+}
+
+void
+op_adamw(Device*              device,
+         const OptimiserStep* step,
+         Tensor               square_sum,
+         Tensor               gradient,
+         Tensor               moment1,
+         Tensor               moment2,
+         Tensor               weight)
+{
+  RUN(adamw,
       is(square_sum, 1, 1) && same(weight, gradient) && same(weight, moment1) &&
         same(weight, moment2) && step->step > 0,
       step,

@@ -2,68 +2,11 @@
 // file is compiled once for each instruction set (CPU_VARIANT names the table);
 // the portable build is the specification. Long because what is
 // compiled for each instruction set stays one translation unit.
-#include "cpu/cpu.h"
+#include "cpu/simd.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
-
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
-#define TEXT_(a) #a
-#define TEXT(a) TEXT_(a)
-
-// exp to about 2 ulp, branch-free so that loops vectorise: x = n ln2 + r, and a
-// degree-6 polynomial for e^r (the coefficients of Cephes expf).
-static inline float
-fast_exp(float x)
-{
-  x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-  // Adding 1.5 * 2^23 rounds to the nearest whole number.
-  const float n = (x * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  const float p =
-    ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r +
-      4.1665795894e-2f) *
-       r +
-     1.6666665459e-1f) *
-      r +
-    5.0000001201e-1f;
-  const union {
-    int32_t bits;
-    float   value;
-  } scale = { .bits = ((int32_t)n + 127) * (1 << 23) };
-  return (p * r * r + r + 1.0f) * scale.value;
-}
-
-static inline float
-sigmoid(float x)
-{
-  return 1.0f / (1.0f + fast_exp(-x));
-}
-
-static inline float
-fast_tanh(float x)
-{
-  return 1.0f - 2.0f / (fast_exp(2.0f * x) + 1.0f);
-}
-
-static inline float*
-row(Tensor x, uint32_t r)
-{
-  return x.data + (size_t)r * x.stride;
-}
-
-// Sum in eight lanes, so that the order of additions (and so the rounding) is
-// the same in every variant.
-#define LANES 8
-
-static inline float
-lanes_total(const float lane[LANES])
-{
-  return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
-         ((lane[2] + lane[6]) + (lane[3] + lane[7]));
-}
 
 static void
 fill(Device* device, Tensor x, float value)
@@ -296,18 +239,6 @@ overwrite_backward(Device* device,
   }
 }
 
-// A whole-number index from a float tensor, kept inside the table.
-static uint32_t
-index_at(Tensor index, uint32_t r, uint32_t end)
-{
-  const float value = *row(index, r);
-  if (!(value >= 0.0f)) {
-    return 0;
-  }
-  const uint32_t i = value < (float)end ? (uint32_t)value : end - 1;
-  return i;
-}
-
 static void
 gather(Device* device, Tensor table, Tensor index, Tensor out)
 {
@@ -330,16 +261,6 @@ scatter_add(Device* device, Tensor index, Tensor dout, Tensor dtable)
       t[i] += d[i];
     }
   }
-}
-
-static float
-row_max(const float* x, uint32_t count)
-{
-  float best = x[0];
-  for (uint32_t i = 1; i < count; ++i) {
-    best = x[i] > best ? x[i] : best;
-  }
-  return best;
 }
 
 static uint32_t
@@ -537,12 +458,12 @@ clip_factor(const OptimiserStep* step, Tensor square_sum_tensor)
 
 // Adam's update with decay, written over the gradient (which is spent).
 static void
-lamb_update(const OptimiserStep* step,
-            float           clip,
-            Tensor          gradient,
-            Tensor          moment1,
-            Tensor          moment2,
-            Tensor          weight)
+adam_update(const OptimiserStep* step,
+            float                clip,
+            Tensor               gradient,
+            Tensor               moment1,
+            Tensor               moment2,
+            Tensor               weight)
 {
   const float b1 = step->beta1;
   const float b2 = step->beta2;
@@ -564,17 +485,31 @@ lamb_update(const OptimiserStep* step,
   }
 }
 
+// weight -= rate * update
 static void
-lamb(Device*         device,
+descend(float rate, Tensor update, Tensor weight)
+{
+  for (uint32_t r = 0; r < weight.rows; ++r) {
+    const float* const u = row(update, r);
+    float* const       w = row(weight, r);
+#pragma GCC ivdep
+    for (uint32_t i = 0; i < weight.columns; ++i) {
+      w[i] -= rate * u[i];
+    }
+  }
+}
+
+static void
+lamb(Device*              device,
      const OptimiserStep* step,
-     Tensor          square_sum_tensor,
-     Tensor          gradient,
-     Tensor          moment1,
-     Tensor          moment2,
-     Tensor          weight)
+     Tensor               square_sum_tensor,
+     Tensor               gradient,
+     Tensor               moment1,
+     Tensor               moment2,
+     Tensor               weight)
 {
   (void)device;
-  lamb_update(step,
+  adam_update(step,
               clip_factor(step, square_sum_tensor),
               gradient,
               moment1,
@@ -586,15 +521,26 @@ lamb(Device*         device,
   const float trust = weight_norm > 0.0 && update_norm > 0.0
                         ? (float)(weight_norm / update_norm)
                         : 1.0f;
-  const float rate  = step->learning_rate * trust;
-  for (uint32_t r = 0; r < weight.rows; ++r) {
-    const float* const g = row(gradient, r);
-    float* const       w = row(weight, r);
-#pragma GCC ivdep
-    for (uint32_t i = 0; i < weight.columns; ++i) {
-      w[i] -= rate * g[i];
-    }
-  }
+  descend(step->learning_rate * trust, gradient, weight);
+}
+
+static void
+adamw(Device*              device,
+      const OptimiserStep* step,
+      Tensor               square_sum_tensor,
+      Tensor               gradient,
+      Tensor               moment1,
+      Tensor               moment2,
+      Tensor               weight)
+{
+  (void)device;
+  adam_update(step,
+              clip_factor(step, square_sum_tensor),
+              gradient,
+              moment1,
+              moment2,
+              weight);
+  descend(step->learning_rate, gradient, weight);
 }
 
 static void
@@ -644,5 +590,19 @@ const DeviceOps JOIN(cpu_ops_, CPU_VARIANT) = {
   .uniforms                 = cpu_uniforms,
   .square_sum               = square_sum,
   .lamb                     = lamb,
+  .adamw                    = adamw,
+  .gelu                     = VARIANT(gelu),
+  .gelu_backward            = VARIANT(gelu_backward),
+  .modulated_norm           = VARIANT(modulated_norm),
+  .modulated_norm_backward  = VARIANT(modulated_norm_backward),
+  .gated_add                = VARIANT(gated_add),
+  .gated_add_backward       = VARIANT(gated_add_backward),
+  .attention                = VARIANT(attention),
+  .attention_backward       = VARIANT(attention_backward),
+  .combine                  = VARIANT(combine),
+  .combine_rows             = VARIANT(combine_rows),
+  .scale_rows               = VARIANT(scale_rows),
+  .softmax                  = VARIANT(softmax),
+  .soft_cross_entropy       = VARIANT(soft_cross_entropy),
   .moving_average           = moving_average,
 };
