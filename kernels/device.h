@@ -99,6 +99,7 @@ typedef struct {
   void (*combine)(Device*, float a, Tensor x, float b, Tensor y, Tensor out);
   void (
     *combine_rows)(Device*, Tensor a, Tensor x, Tensor b, Tensor y, Tensor out);
+  void (*clamp)(Device*, float low, float high, Tensor x);
   void (*scale_rows)(Device*, Tensor factor, Tensor x);
   void (*softmax)(Device*,
                   Tensor logits,

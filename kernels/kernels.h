@@ -235,6 +235,8 @@ void op_combine_rows(Device* device,
                      Tensor  b,
                      Tensor  y,
                      Tensor  out);
+// x = x within [low, high]; NaN becomes low.
+void op_clamp(Device* device, float low, float high, Tensor x);
 // x[r, :] *= factor[r]
 void op_scale_rows(Device* device, Tensor factor, Tensor x);
 

@@ -185,6 +185,12 @@ op_combine_rows(Device* device,
 }
 
 void
+op_clamp(Device* device, float low, float high, Tensor x)
+{
+  RUN(clamp, same(x, x) && low <= high, low, high, x);
+}
+
+void
 op_scale_rows(Device* device, Tensor factor, Tensor x)
 {
   RUN(scale_rows, same(x, x) && is(factor, x.rows, 1), factor, x);

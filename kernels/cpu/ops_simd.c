@@ -601,6 +601,7 @@ const DeviceOps JOIN(cpu_ops_, CPU_VARIANT) = {
   .attention_backward       = VARIANT(attention_backward),
   .combine                  = VARIANT(combine),
   .combine_rows             = VARIANT(combine_rows),
+  .clamp                    = VARIANT(clamp),
   .scale_rows               = VARIANT(scale_rows),
   .softmax                  = VARIANT(softmax),
   .soft_cross_entropy       = VARIANT(soft_cross_entropy),

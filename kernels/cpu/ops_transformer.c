@@ -242,6 +242,19 @@ VARIANT(combine_rows)(Device* device,
 }
 
 void
+VARIANT(clamp)(Device* device, float low, float high, Tensor x)
+{
+  (void)device;
+  for (uint32_t r = 0; r < x.rows; ++r) {
+    float* const xr = row(x, r);
+    for (uint32_t i = 0; i < x.columns; ++i) {
+      const float at_least = xr[i] > low ? xr[i] : low;
+      xr[i]                = at_least < high ? at_least : high;
+    }
+  }
+}
+
+void
 VARIANT(scale_rows)(Device* device, Tensor factor, Tensor x)
 {
   (void)device;
