@@ -1,0 +1,108 @@
+// Runs a sampler on data whose denoiser is exact, so that whatever is wrong is
+// the sampler's. Any thread.
+#pragma once
+
+#include "sampler.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define VALUES_MAX 20000u
+
+typedef struct Truth {
+  // E[x_0 | x_t] of one row.
+  void (*estimate)(const struct Truth*,
+                   const float* x,
+                   uint32_t     columns,
+                   uint32_t     t,
+                   float*       x0);
+  const NoiseSchedule* schedule;
+  Device*              device; // set by sample()
+  uint32_t             calls;
+  uint32_t             last_next;
+} Truth;
+
+static inline void
+predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
+{
+  static float in[VALUES_MAX];
+  static float out[VALUES_MAX];
+  Truth* const truth = context;
+  assert_true(x.rows * x.columns <= VALUES_MAX);
+  assert_true(next < t);
+  assert_true(!truth->calls || t == truth->last_next);
+  truth->last_next = next;
+  ++truth->calls;
+  tensor_read(truth->device, x, in);
+  for (uint32_t r = 0; r < x.rows; ++r) {
+    const size_t at = (size_t)r * x.columns;
+    truth->estimate(truth, in + at, x.columns, t, out + at);
+  }
+  tensor_write(truth->device, x0, out);
+}
+
+typedef struct {
+  const char* variant; // of the CPU
+  uint32_t    rows;
+  uint32_t    columns;
+  uint64_t    seed;
+  uint64_t    first_row;
+  void (*estimate)(const Truth*, const float*, uint32_t, uint32_t, float*);
+  const NoiseSchedule* schedule;
+  const NoiseSchedule* told; // to the sampler; NULL: the same
+  const float*         x;    // in
+} Job;
+
+static inline void
+sample(const Job* job, const SamplerPlan* plan, float* out)
+{
+  Truth      truth = { .estimate = job->estimate, .schedule = job->schedule };
+  SamplerRun run   = {
+      .schedule  = job->told ? job->told : job->schedule,
+      .predict   = predict,
+      .context   = &truth,
+      .seed      = job->seed,
+      .first_row = job->first_row,
+  };
+  Error error;
+  assert_int_equal(sampler_check(job->schedule, plan, NULL), STATUS_OK);
+  assert_int_equal(device_open_cpu(job->variant, &run.device, &error), 0);
+  truth.device             = run.device;
+  Tensor* const tensors[4] = { &run.x, &run.x0, &run.previous, &run.noise };
+  static float  rubbish[VALUES_MAX];
+  memset(rubbish, 0x7f, sizeof rubbish); // 3e38: scratch is not read
+  for (int i = 0; i < 4; ++i) {
+    assert_int_equal(
+      tensor_allocate(run.device, job->rows, job->columns, tensors[i], &error),
+      0);
+    tensor_write(run.device, *tensors[i], i ? rubbish : job->x);
+  }
+  sampler_run(&run, plan);
+  assert_int_equal(truth.calls, plan->steps);
+  assert_int_equal(truth.last_next, 0);
+  static float estimate[VALUES_MAX];
+  tensor_read(run.device, run.x, out);
+  tensor_read(run.device, run.x0, estimate);
+  assert_int_equal(device_status(run.device, &error), STATUS_OK);
+  for (uint32_t i = 0; i < job->rows * job->columns; ++i) {
+    assert_true(out[i] == estimate[i]); // no noise in the last step
+  }
+  for (int i = 0; i < 4; ++i) {
+    tensor_free(run.device, tensors[i]);
+  }
+  device_close(run.device);
+}
+
+// As the caller of a sampler makes it.
+static inline void
+starting_noise(uint64_t seed, uint32_t rows, uint32_t columns, float* x)
+{
+  for (uint32_t r = 0; r < rows; ++r) {
+    Rng rng = rng_make(seed, RNG_USE_NOISE, r);
+    rng_normals(&rng, x + (size_t)r * columns, columns);
+  }
+}
