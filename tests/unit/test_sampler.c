@@ -412,8 +412,9 @@ test_deterministic(void** state)
     starting_noise(2, FEW_ROWS, FEW_COLUMNS, other);
     job = few(other);
     sample(&job, &plan, b);
-    for (uint32_t i = 0; i < FEW; ++i) {
-      assert_true(a[i] != b[i]);
+    assert_memory_not_equal(a, b, sizeof a);
+    for (uint32_t i = 0; kind != SAMPLER_DDPM && i < FEW; ++i) {
+      assert_true(a[i] != b[i]); // every value has its own noise
     }
   }
 }
