@@ -46,8 +46,8 @@ uint32_t diffusion_columns(const DiffusionSettings* settings);
 // Checks, and sets net.input and net.output.
 Status diffusion_check_settings(DiffusionSettings* settings, Error* error);
 
-// `sequences_max` of SEQUENCE_NOTES notes (or more that are shorter, of as many
-// rows in all, training only). `owner` as in denoiser_create().
+// `sequences_max` of SEQUENCE_NOTES notes; in training up to four times as many
+// that are shorter, of as many rows in all. `owner` as in denoiser_create().
 Status diffusion_create(Device*                  device,
                         const DiffusionSettings* settings,
                         uint32_t                 sequences_max,
@@ -93,6 +93,11 @@ void diffusion_train_step(Diffusion*            diffusion,
                           const DiffusionBatch* batch,
                           DiffusionLoss*        loss);
 
+// The loss alone, for held-out notes.
+void diffusion_judge(Diffusion*            diffusion,
+                     const DiffusionBatch* batch,
+                     DiffusionLoss*        loss);
+
 // --- Sampling
 // ------------------------------------------------------------------
 
@@ -105,7 +110,7 @@ typedef struct {
   const float* given_channels; // [count][before + after][CHANNEL_COUNT]
   const float* x; // [count][notes][columns]: at plan.start; at T, the noise
   SamplerPlan  plan;
-  float        temperature; // of pitch logits, > 0
+  float        temperature; // of pitch logits; 0: the likeliest
   const float* pitch_bias;  // [ENCODING_PITCHES], added to pitch logits (0 or
                             // a large negative number), or NULL
   uint64_t seed;            // noise of the steps: rows as in training
@@ -119,8 +124,8 @@ void diffusion_sample(Diffusion*              diffusion,
                       float*                  channels);
 
 // x_0 of notes as vectors: x[rows][columns] (for noising a phrase).
-void diffusion_encode(const Diffusion* diffusion,
-                      uint32_t         rows,
-                      const float*     pitch,
-                      const float*     channels,
-                      float*           x);
+void diffusion_encode(Diffusion*   diffusion,
+                      uint32_t     rows,
+                      const float* pitch,
+                      const float* channels,
+                      float*       x);

@@ -1,71 +1,41 @@
-// One face for every kind of model; for now there is one kind, the VAE.
-#include "model.h"
-
-#include "vae_checkpoint.h"
+// One face for every kind of model: loading by kind, what all kinds share, and
+// the checks of a request.
+#include "model_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-struct Model {
-  Device*       device;
-  Vae*          vae;
-  VaeSizes      sizes;
-  EncodingStats stats;
-  LatentPrior   prior;
-  uint32_t      batch_max;
-  char          digest[24];
-  float*        z;        // [batch_max][latent]
-  float*        pitch;    // [WINDOW_NOTES][batch_max]
-  float*        channels; // [WINDOW_NOTES][batch_max][CHANNEL_COUNT]
-};
+#define FORBIDDEN_LOGIT -1e9f
+
+static const ModelClass* const classes[] = { &model_class_vae,
+                                             &model_class_diffusion };
 
 static Status
-load_network(Model* model, const Checkpoint* checkpoint, Error* error)
+find_class(const Checkpoint* checkpoint, const ModelClass** out, Error* error)
 {
-  Status status =
-    vae_checkpoint_sizes(checkpoint, &model->sizes, &model->stats, error);
-  if (status == STATUS_OK) {
-    status = device_open_cpu(NULL, &model->device, error);
+  const char* const kind = checkpoint_text(checkpoint, "kind");
+  for (size_t i = 0; kind && i < sizeof classes / sizeof *classes; ++i) {
+    if (!strcmp(kind, classes[i]->name)) {
+      *out = classes[i];
+      return STATUS_OK;
+    }
   }
-  if (status == STATUS_OK) {
-    status = vae_create(model->device,
-                        &model->sizes,
-                        model->batch_max,
-                        false,
-                        NULL,
-                        &model->vae,
-                        error);
-  }
-  if (status == STATUS_OK) {
-    status = latent_prior_create(&model->prior, model->sizes.latent, error);
-  }
-  if (status == STATUS_OK) {
-    status = vae_checkpoint_load(checkpoint,
-                                 &model->sizes,
-                                 model->device,
-                                 model->vae,
-                                 &model->prior,
-                                 error);
-  }
-  if (status == STATUS_OK) {
-    model->z =
-      malloc((size_t)model->batch_max * model->sizes.latent * sizeof(float));
-    status = model->z
-               ? STATUS_OK
-               : error_set(error, STATUS_NO_MEMORY, "no memory for a model");
-  }
-  return status;
+  return error_set(error,
+                   STATUS_UNSUPPORTED,
+                   "%s: kind '%s' is not a model of meander: vae or diffusion",
+                   checkpoint_path(checkpoint),
+                   kind ? kind : "(none)");
 }
 
 static Status
-allocate_rows(Model* model, Error* error)
+load(Model* model, const Checkpoint* checkpoint, Error* error)
 {
-  const size_t rows = (size_t)WINDOW_NOTES * model->batch_max;
-  model->pitch      = malloc(rows * sizeof(float));
-  model->channels   = malloc(rows * CHANNEL_COUNT * sizeof(float));
-  return model->pitch && model->channels
-           ? STATUS_OK
-           : error_set(error, STATUS_NO_MEMORY, "no memory for a model");
+  snprintf(
+    model->digest, sizeof model->digest, "%s", checkpoint_digest(checkpoint));
+  const Status status = find_class(checkpoint, &model->class, error);
+  return status == STATUS_OK ? model->class->load(model, checkpoint, error)
+                             : status;
 }
 
 Status
@@ -90,12 +60,7 @@ model_load(const char* path,
   Model* const model = calloc(1, sizeof *model);
   if (model) {
     model->batch_max = batch_windows_max;
-    snprintf(
-      model->digest, sizeof model->digest, "%s", checkpoint_digest(checkpoint));
-    status = allocate_rows(model, error);
-    if (status == STATUS_OK) {
-      status = load_network(model, checkpoint, error);
-    }
+    status           = load(model, checkpoint, error);
   } else {
     status = error_set(error, STATUS_NO_MEMORY, "no memory for a model");
   }
@@ -111,34 +76,72 @@ model_load(const char* path,
 void
 model_free(Model* model)
 {
-  if (model) {
-    vae_free(model->vae);
-    device_close(model->device);
-    latent_prior_free(&model->prior);
-    free(model->z);
-    free(model->pitch);
-    free(model->channels);
-    free(model);
+  if (model && model->own) {
+    model->class->release(model);
   }
+  free(model);
+}
+
+Status
+model_require(const Model* model,
+              ModelKind    kind,
+              const char*  purpose,
+              Error*       error)
+{
+  static const char* const names[] = {
+    [MODEL_VAE]       = "vae",
+    [MODEL_DIFFUSION] = "diffusion",
+  };
+  return model->class->kind == kind
+           ? STATUS_OK
+           : error_set(error,
+                       STATUS_UNSUPPORTED,
+                       "%s needs a %s checkpoint; this one is of kind %s",
+                       purpose,
+                       names[kind],
+                       model->class->name);
+}
+
+ModelKind
+model_kind(const Model* model)
+{
+  return model->class->kind;
 }
 
 const char*
-model_kind(const Model* model)
+model_kind_name(const Model* model)
 {
-  (void)model;
-  return "vae";
+  return model->class->name;
 }
 
 uint32_t
 model_latent_size(const Model* model)
 {
-  return model->sizes.latent;
+  return model->latent_size;
 }
 
 uint32_t
 model_active_latents(const Model* model)
 {
-  return latent_prior_active(&model->prior);
+  return model->active_latents;
+}
+
+uint32_t
+model_steps_max(const Model* model)
+{
+  return model->steps_max;
+}
+
+uint32_t
+model_steps_default(const Model* model)
+{
+  return model->steps_default;
+}
+
+uint32_t
+model_context_max(const Model* model)
+{
+  return model->context_max;
 }
 
 const char*
@@ -154,94 +157,83 @@ model_sample_prior(const Model* model,
                    uint32_t     count,
                    float*       z)
 {
+  const uint32_t size = model->latent_size;
   for (uint32_t i = 0; i < count; ++i) {
     Rng rng = rng_make(seed, RNG_USE_LATENT, first_window + i);
-    rng_normals(&rng, z + (size_t)i * model->sizes.latent, model->sizes.latent);
+    rng_normals(&rng, z + (size_t)i * size, size);
+  }
+}
+
+void
+model_pitch_bias(uint16_t forbidden_classes, float* bias)
+{
+  for (uint32_t pitch = 0; pitch < ENCODING_PITCHES; ++pitch) {
+    bias[pitch] =
+      forbidden_classes >> (pitch % 12) & 1 ? FORBIDDEN_LOGIT : 0.0f;
   }
 }
 
 static Status
-check_count(const Model* model, uint32_t count, Error* error)
+check_diffusion(const Model* model, const ModelRequest* request, Error* error)
 {
-  return count >= 1 && count <= model->batch_max
-           ? STATUS_OK
-           : error_set(error,
-                       STATUS_BAD_ARGUMENT,
-                       "%u windows in one call: must be 1 to %u",
-                       count,
-                       model->batch_max);
-}
-
-Status
-model_decode(Model*       model,
-             const float* z,
-             uint32_t     count,
-             float        temperature,
-             uint64_t     seed,
-             uint64_t     first_window,
-             NoteEvent*   out,
-             Error*       error)
-{
-  Status status = check_count(model, count, error);
-  if (status != STATUS_OK) {
-    return status;
+  if (request->steps > model->steps_max) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "%u steps: this model's schedule has 1 to %u",
+                     request->steps,
+                     model->steps_max);
   }
-  const uint32_t latent = model->sizes.latent;
-  for (uint32_t i = 0; i < count; ++i) {
-    latent_prior_to_latent(
-      &model->prior, z + (size_t)i * latent, model->z + (size_t)i * latent);
+  if (!(request->eta >= 0.0f && request->eta <= 1.0f)) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "eta is %g; it must be 0 to 1",
+                     (double)request->eta);
   }
-  vae_decode(model->vae,
-             count,
-             model->z,
-             temperature,
-             seed,
-             first_window,
-             model->pitch,
-             model->channels);
-  status = device_status(model->device, error);
-  if (status != STATUS_OK) {
-    device_clear(model->device);
-    return status;
+  if (request->before > model->context_max ||
+      request->after > model->context_max - request->before) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "a context of %u notes: this model takes at most %u",
+                     request->before + request->after,
+                     model->context_max);
   }
-  for (uint32_t t = 0; t < WINDOW_NOTES; ++t) {
-    for (uint32_t i = 0; i < count; ++i) {
-      const size_t row = (size_t)t * count + i;
-      out[(size_t)i * WINDOW_NOTES + t] =
-        decode_event(&model->stats,
-                     model->pitch[row],
-                     model->channels + row * CHANNEL_COUNT);
-    }
+  if (request->phrase &&
+      !(request->strength > 0.0f && request->strength <= 1.0f)) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "a mutation of strength %g; it must be above 0, up to 1",
+                     (double)request->strength);
   }
   return STATUS_OK;
 }
 
-Status
-model_encode(Model*           model,
-             const NoteEvent* events,
-             uint32_t         count,
-             float*           z,
-             Error*           error)
+static Status
+check_request(const Model* model, const ModelRequest* request, Error* error)
 {
-  Status status = check_count(model, count, error);
-  if (status != STATUS_OK) {
-    return status;
+  if (request->count < 1 || request->count > model->batch_max) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "%u windows in one call: must be 1 to %u",
+                     request->count,
+                     model->batch_max);
   }
-  for (uint32_t t = 0; t < WINDOW_NOTES; ++t) {
-    for (uint32_t i = 0; i < count; ++i) {
-      const size_t row = (size_t)t * count + i;
-      encode_event(&model->stats,
-                   events[(size_t)i * WINDOW_NOTES + t],
-                   &model->pitch[row],
-                   model->channels + row * CHANNEL_COUNT);
-    }
+  if ((request->forbidden_classes & 0xfff) == 0xfff) {
+    return error_set(
+      error, STATUS_BAD_ARGUMENT, "all twelve pitch classes are forbidden");
   }
-  vae_encode(model->vae, count, model->pitch, model->channels, z);
-  for (uint32_t i = 0; i < count; ++i) {
-    float* const row = z + (size_t)i * model->sizes.latent;
-    latent_prior_from_latent(&model->prior, row, row);
-  }
-  status = device_status(model->device, error);
-  device_clear(model->device);
-  return status;
+  return model->class->kind == MODEL_DIFFUSION
+           ? check_diffusion(model, request, error)
+           : STATUS_OK;
+}
+
+Status
+model_generate(Model*              model,
+               const ModelRequest* request,
+               NoteEvent*          out,
+               Error*              error)
+{
+  const Status status = check_request(model, request, error);
+  return status == STATUS_OK
+           ? model->class->generate(model, request, out, error)
+           : status;
 }

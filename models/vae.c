@@ -1,6 +1,8 @@
 // The VAE: its table of weights, its memory, and what callers ask of it.
 #include "vae_internal.h"
 
+#include "arena.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,10 +37,10 @@ vae_check_sizes(const VaeSizes* sizes, Error* error)
 size_t
 vae_parameters(const VaeSizes* sizes, Parameter* parameters)
 {
-  const uint32_t     in     = sizes->pitch_embedding + CHANNEL_COUNT;
-  const uint32_t     he     = sizes->encoder_hidden;
-  const uint32_t     h      = sizes->decoder_hidden;
-  const uint32_t     z      = sizes->latent;
+  const uint32_t  in     = sizes->pitch_embedding + CHANNEL_COUNT;
+  const uint32_t  he     = sizes->encoder_hidden;
+  const uint32_t  h      = sizes->decoder_hidden;
+  const uint32_t  z      = sizes->latent;
   const Parameter list[] = {
     [PITCH_EMBEDDING]    = { "pitch_embedding",
                              ENCODING_PITCHES,
@@ -103,13 +105,13 @@ vae_initialise(Vae* vae, uint64_t seed, Error* error)
   const uint32_t h  = vae->sizes.decoder_hidden;
   for (int i = 0; i < PARAMETER_END; ++i) {
     const Parameter* const entry = &vae->table[i];
-    float* const              to    = data + entry->offset;
-    const size_t              count = (size_t)entry->rows * entry->columns;
-    const float               bound = entry->rows == 1 ? 0.0f
-                                      : i == PITCH_EMBEDDING
-                                        ? 1.0f
-                                        : 1.0f / sqrtf((float)entry->columns);
-    Rng rng = rng_make(seed, RNG_USE_WEIGHTS, (uint64_t)i);
+    float* const           to    = data + entry->offset;
+    const size_t           count = (size_t)entry->rows * entry->columns;
+    const float            bound = entry->rows == 1 ? 0.0f
+                                   : i == PITCH_EMBEDDING
+                                     ? 1.0f
+                                     : 1.0f / sqrtf((float)entry->columns);
+    Rng                    rng   = rng_make(seed, RNG_USE_WEIGHTS, (uint64_t)i);
     for (size_t k = 0; k < count; ++k) {
       to[k] = bound * (2.0f * rng_uniform(&rng) - 1.0f);
     }
@@ -129,50 +131,33 @@ vae_initialise(Vae* vae, uint64_t seed, Error* error)
 // --- Memory
 // --------------------------------------------------------------------
 
-// Cuts tensors one after another out of a flat one, or only counts where that
-// is not there yet.
-typedef struct {
-  Tensor memory;
-  size_t used;
-} Cursor;
-
-static Tensor
-cut(Cursor* cursor, uint32_t rows, uint32_t columns)
-{
-  const size_t offset = cursor->used;
-  cursor->used += ((size_t)rows * columns + 15) / 16 * 16; // 64-byte starts
-  return cursor->memory.data
-           ? tensor_reshape(cursor->memory, offset, rows, columns)
-           : (Tensor){ 0 };
-}
-
 static void
-cut_training(Vae* vae, Cursor* m, uint32_t b)
+cut_training(Vae* vae, Arena* m, uint32_t b)
 {
   const uint32_t r  = STEPS * b;
   const uint32_t he = vae->sizes.encoder_hidden;
   const uint32_t h  = vae->sizes.decoder_hidden;
   const uint32_t z  = vae->sizes.latent;
-  vae->force        = cut(m, r, 1);
-  vae->noise        = cut(m, b, z);
-  vae->loss         = cut(m, r, 1);
-  vae->dhead        = cut(m, r, HEAD_COLUMNS);
-  vae->dhidden_top  = cut(m, r, h);
-  vae->dgates       = cut(m, r, 4 * h);
-  vae->dstate       = cut(m, b, 2 * h);
-  vae->draw         = cut(m, b, 2 * h);
-  vae->dkeep        = cut(m, b, 2 * h);
-  vae->dadd         = cut(m, b, 2 * h);
-  vae->dpre         = cut(m, b, 6 * h);
-  vae->dz           = cut(m, b, z);
-  vae->kl           = cut(m, b, 1);
-  vae->dstats       = cut(m, b, 2 * z);
-  vae->dhidden      = cut(m, r, 2 * he);
-  vae->dh           = cut(m, b, he);
-  vae->dc           = cut(m, b, he);
-  vae->dx           = cut(m, r, vae->sizes.pitch_embedding + CHANNEL_COUNT);
+  vae->force        = arena_cut(m, r, 1);
+  vae->noise        = arena_cut(m, b, z);
+  vae->loss         = arena_cut(m, r, 1);
+  vae->dhead        = arena_cut(m, r, HEAD_COLUMNS);
+  vae->dhidden_top  = arena_cut(m, r, h);
+  vae->dgates       = arena_cut(m, r, 4 * h);
+  vae->dstate       = arena_cut(m, b, 2 * h);
+  vae->draw         = arena_cut(m, b, 2 * h);
+  vae->dkeep        = arena_cut(m, b, 2 * h);
+  vae->dadd         = arena_cut(m, b, 2 * h);
+  vae->dpre         = arena_cut(m, b, 6 * h);
+  vae->dz           = arena_cut(m, b, z);
+  vae->kl           = arena_cut(m, b, 1);
+  vae->dstats       = arena_cut(m, b, 2 * z);
+  vae->dhidden      = arena_cut(m, r, 2 * he);
+  vae->dh           = arena_cut(m, b, he);
+  vae->dc           = arena_cut(m, b, he);
+  vae->dx = arena_cut(m, r, vae->sizes.pitch_embedding + CHANNEL_COUNT);
   for (int i = 0; i < 2; ++i) {
-    vae->direction[i].dgates = cut(m, r, 4 * he);
+    vae->direction[i].dgates = arena_cut(m, r, 4 * he);
   }
 }
 
@@ -185,31 +170,33 @@ lay_out(Vae* vae, uint32_t b)
   const uint32_t he = vae->sizes.encoder_hidden;
   const uint32_t h  = vae->sizes.decoder_hidden;
   const uint32_t z  = vae->sizes.latent;
-  Cursor         m  = { .memory = vae->memory };
+  Arena          m  = { .memory = vae->memory };
   vae->batch        = b;
-  vae->pitch        = cut(&m, r, 1);
-  vae->channels     = cut(&m, r, CHANNEL_COUNT);
-  vae->z            = cut(&m, b, z);
-  vae->x            = cut(&m, r, in);
+  vae->pitch        = arena_cut(&m, r, 1);
+  vae->channels     = arena_cut(&m, r, CHANNEL_COUNT);
+  vae->z            = arena_cut(&m, b, z);
+  vae->x            = arena_cut(&m, r, in);
   for (int i = 0; i < 2; ++i) {
-    vae->direction[i].gates = cut(&m, r, 4 * he);
-    vae->direction[i].c     = cut(&m, r, he);
+    vae->direction[i].gates = arena_cut(&m, r, 4 * he);
+    vae->direction[i].c     = arena_cut(&m, r, he);
   }
-  vae->hidden       = cut(&m, r, 2 * he);
-  vae->stats        = cut(&m, b, 2 * z);
-  vae->latent_gates = cut(&m, b, STEPS * 4 * h);
-  vae->pre          = cut(&m, b, 6 * h);
-  vae->keep         = cut(&m, b, 2 * h);
-  vae->add          = cut(&m, b, 2 * h);
-  vae->state        = cut(&m, r + b, 2 * h);
-  vae->raw          = cut(&m, r, 2 * h);
-  vae->gates        = cut(&m, r, 4 * h);
-  vae->fed_pitch    = cut(&m, r, 1);
-  vae->fed_channels = cut(&m, r, CHANNEL_COUNT);
-  vae->fed          = cut(&m, r, in);
-  vae->head         = cut(&m, r, HEAD_COLUMNS);
-  vae->chosen       = cut(&m, r, 1);
-  vae->uniform      = cut(&m, b, 1);
+  vae->hidden       = arena_cut(&m, r, 2 * he);
+  vae->stats        = arena_cut(&m, b, 2 * z);
+  vae->latent_gates = arena_cut(&m, b, STEPS * 4 * h);
+  vae->pre          = arena_cut(&m, b, 6 * h);
+  vae->keep         = arena_cut(&m, b, 2 * h);
+  vae->add          = arena_cut(&m, b, 2 * h);
+  vae->state        = arena_cut(&m, r + b, 2 * h);
+  vae->raw          = arena_cut(&m, r, 2 * h);
+  vae->gates        = arena_cut(&m, r, 4 * h);
+  vae->fed_pitch    = arena_cut(&m, r, 1);
+  vae->fed_channels = arena_cut(&m, r, CHANNEL_COUNT);
+  vae->fed          = arena_cut(&m, r, in);
+  vae->head         = arena_cut(&m, r, HEAD_COLUMNS);
+  vae->chosen       = arena_cut(&m, r, 1);
+  vae->uniform      = arena_cut(&m, b, 1);
+  vae->ones         = arena_cut(&m, b, 1);
+  vae->pitch_bias   = arena_cut(&m, 1, ENCODING_PITCHES);
   if (vae->training) {
     cut_training(vae, &m, b);
   }
@@ -382,6 +369,7 @@ vae_decode(Vae*         vae,
            uint32_t     count,
            const float* z,
            float        temperature,
+           const float* pitch_bias,
            uint64_t     seed,
            uint64_t     first_window,
            float*       pitch,
@@ -390,10 +378,24 @@ vae_decode(Vae*         vae,
   Device* const device = vae->device;
   set_batch(vae, count);
   tensor_write(device, vae->z, z);
+  if (pitch_bias) {
+    op_fill(device, vae->ones, 1.0f);
+    tensor_write(device, vae->pitch_bias, pitch_bias);
+  }
   vae_decoder_begin(vae);
   feed_start(vae);
   for (uint32_t t = 0; t < STEPS; ++t) {
     vae_decoder_step(vae, t);
+    if (pitch_bias) {
+      op_matmul(device,
+                false,
+                false,
+                1.0f,
+                vae->ones,
+                vae->pitch_bias,
+                1.0f,
+                pitch_logits(vae, t));
+    }
     choose(vae, t, temperature, seed, first_window);
     if (t + 1 < STEPS) {
       op_copy(device,

@@ -61,11 +61,13 @@ void vae_encode(Vae*         vae,
 
 // Free running from latents z[count][latent]: each step is fed what the last
 // one chose. Row r draws its pitches from rng stream (seed, RNG_USE_TOKENS,
-// first_window + r), one block a note.
+// first_window + r), one block a note. pitch_bias[ENCODING_PITCHES] is added to
+// the pitch logits; NULL: none.
 void vae_decode(Vae*         vae,
                 uint32_t     count,
                 const float* z,
                 float        temperature,
+                const float* pitch_bias,
                 uint64_t     seed,
                 uint64_t     first_window,
                 float*       pitch,

@@ -1,40 +1,30 @@
 // A VAE as a checkpoint file.
 #include "vae_checkpoint.h"
 
-#include <stdio.h>
+#include "checkpoint_network.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_BYTES 32u
+#define KIND "vae"
 #define MEAN_NAME "latent.mean"
 #define FACTOR_NAME "latent.factor"
-
-// The metadata's numbers: what name, where it is kept.
-typedef struct {
-  const char* key;
-  uint32_t*   whole;
-  float*      real;
-  float       low;
-} Field;
-
-#define FIELD_COUNT 10
+#define SIZE_FIELDS 4
+#define FIELD_COUNT (SIZE_FIELDS + NETWORK_STATS_FIELDS)
 
 static void
-list_fields(VaeSizes* sizes, EncodingStats* stats, Field fields[FIELD_COUNT])
+list_fields(VaeSizes*      sizes,
+            EncodingStats* stats,
+            NetworkField   fields[FIELD_COUNT])
 {
-  const Field list[FIELD_COUNT] = {
-    { "pitch_embedding", &sizes->pitch_embedding, NULL, 1 },
-    { "encoder_hidden", &sizes->encoder_hidden, NULL, 1 },
-    { "latent", &sizes->latent, NULL, 1 },
-    { "decoder_hidden", &sizes->decoder_hidden, NULL, 1 },
-    { "u_mean", NULL, &stats->u_mean, -100 },
-    { "u_std", NULL, &stats->u_std, ENCODING_STD_MIN },
-    { "w_mean", NULL, &stats->w_mean, -100 },
-    { "w_std", NULL, &stats->w_std, ENCODING_STD_MIN },
-    { "v_mean", NULL, &stats->v_mean, -100 },
-    { "v_std", NULL, &stats->v_std, ENCODING_STD_MIN },
+  const NetworkField list[SIZE_FIELDS] = {
+    { "pitch_embedding", &sizes->pitch_embedding, NULL, NULL, 1, VAE_SIZE_MAX },
+    { "encoder_hidden", &sizes->encoder_hidden, NULL, NULL, 1, VAE_SIZE_MAX },
+    { "latent", &sizes->latent, NULL, NULL, 1, VAE_SIZE_MAX },
+    { "decoder_hidden", &sizes->decoder_hidden, NULL, NULL, 1, VAE_SIZE_MAX },
   };
   memcpy(fields, list, sizeof list);
+  network_stats_fields(stats, fields + SIZE_FIELDS);
 }
 
 Status
@@ -43,50 +33,12 @@ vae_checkpoint_sizes(const Checkpoint* checkpoint,
                      EncodingStats*    stats,
                      Error*            error)
 {
-  const char* const kind = checkpoint_text(checkpoint, "kind");
-  if (!kind || strcmp(kind, "vae") != 0) {
-    return error_set(error,
-                     STATUS_UNSUPPORTED,
-                     "%s: model kind '%s' where 'vae' is needed",
-                     checkpoint_path(checkpoint),
-                     kind ? kind : "(none)");
-  }
-  Field fields[FIELD_COUNT];
+  NetworkField fields[FIELD_COUNT];
   list_fields(sizes, stats, fields);
-  for (int i = 0; i < FIELD_COUNT; ++i) {
-    const Field* const f = &fields[i];
-    const Status       status =
-      f->whole
-              ? checkpoint_get_u32(
-            checkpoint, f->key, (uint32_t)f->low, VAE_SIZE_MAX, f->whole, error)
-              : checkpoint_get_float(
-            checkpoint, f->key, f->low, 100.0f, f->real, error);
-    if (status != STATUS_OK) {
-      return status;
-    }
-  }
-  return STATUS_OK;
-}
-
-static Status
-load_parameters(const Checkpoint*   checkpoint,
-                const Parameter* table,
-                float*              data,
-                Error*              error)
-{
-  for (int i = 0; i < VAE_PARAMETER_COUNT; ++i) {
-    const uint32_t dims[2] = { table[i].rows, table[i].columns };
-    const float*   source;
-    const Status   status =
-      checkpoint_tensor(checkpoint, table[i].name, dims, 2, &source, error);
-    if (status != STATUS_OK) {
-      return status;
-    }
-    memcpy(data + table[i].offset,
-           source,
-           (size_t)dims[0] * dims[1] * sizeof(float));
-  }
-  return STATUS_OK;
+  const Status status = network_check_kind(checkpoint, KIND, error);
+  return status == STATUS_OK
+           ? network_read_fields(checkpoint, fields, FIELD_COUNT, error)
+           : status;
 }
 
 static bool
@@ -140,14 +92,15 @@ vae_checkpoint_load(const Checkpoint* checkpoint,
                     LatentPrior*      prior,
                     Error*            error)
 {
-  Parameter table[VAE_PARAMETER_COUNT];
+  Parameter    table[VAE_PARAMETER_COUNT];
   const size_t count = vae_parameters(sizes, table);
   float* const data  = malloc(count * sizeof *data);
   if (!data) {
     return error_set(
       error, STATUS_NO_MEMORY, "no memory for %zu weights", count);
   }
-  Status status = load_parameters(checkpoint, table, data, error);
+  Status status = network_read_parameters(
+    checkpoint, table, VAE_PARAMETER_COUNT, data, error);
   if (status == STATUS_OK) {
     status = load_prior(checkpoint, prior, error);
   }
@@ -162,19 +115,6 @@ vae_checkpoint_load(const Checkpoint* checkpoint,
   return status;
 }
 
-static CheckpointTensor
-tensor_of(const char* name, uint32_t rows, uint32_t columns, const float* data)
-{
-  CheckpointTensor tensor = {
-    .dims          = { rows, columns },
-    .dim_count     = 2,
-    .data          = data,
-    .element_count = (size_t)rows * columns,
-  };
-  snprintf(tensor.name, sizeof tensor.name, "%.39s", name);
-  return tensor;
-}
-
 Status
 vae_checkpoint_write(const char*           path,
                      const VaeSizes*       sizes,
@@ -187,44 +127,26 @@ vae_checkpoint_write(const char*           path,
 {
   VaeSizes      sizes_copy = *sizes;
   EncodingStats stats_copy = *stats;
-  Field         fields[FIELD_COUNT];
+  NetworkField  fields[FIELD_COUNT];
+  Parameter     table[VAE_PARAMETER_COUNT];
   list_fields(&sizes_copy, &stats_copy, fields);
-
-  const size_t          text_count = 1 + FIELD_COUNT + provenance_count;
-  CheckpointText* const texts      = calloc(text_count, sizeof *texts);
-  if (!texts) {
-    return error_set(
-      error, STATUS_NO_MEMORY, "no memory for a checkpoint's metadata");
-  }
-  char values[FIELD_COUNT][TEXT_BYTES];
-  texts[0] = (CheckpointText){ "kind", "vae" };
-  for (int i = 0; i < FIELD_COUNT; ++i) {
-    if (fields[i].whole) {
-      snprintf(values[i], TEXT_BYTES, "%u", *fields[i].whole);
-    } else {
-      snprintf(values[i], TEXT_BYTES, "%.9g", (double)*fields[i].real);
-    }
-    texts[1 + i] = (CheckpointText){ fields[i].key, values[i] };
-  }
-  for (size_t i = 0; i < provenance_count; ++i) {
-    texts[1 + FIELD_COUNT + i] = provenance[i];
-  }
-
-  Parameter table[VAE_PARAMETER_COUNT];
   vae_parameters(sizes, table);
-  const uint32_t   z = sizes->latent;
-  CheckpointTensor tensors[VAE_PARAMETER_COUNT + 2];
-  for (int i = 0; i < VAE_PARAMETER_COUNT; ++i) {
-    tensors[i] = tensor_of(table[i].name,
-                           table[i].rows,
-                           table[i].columns,
-                           weights + table[i].offset);
-  }
-  tensors[VAE_PARAMETER_COUNT] = tensor_of(MEAN_NAME, 1, z, prior->mean);
-  tensors[VAE_PARAMETER_COUNT + 1] =
-    tensor_of(FACTOR_NAME, z, z, prior->factor);
-  const Status status = checkpoint_write(
-    path, texts, text_count, tensors, VAE_PARAMETER_COUNT + 2, error);
-  free(texts);
-  return status;
+  const uint32_t         z        = sizes->latent;
+  const CheckpointTensor others[] = {
+    network_tensor(MEAN_NAME, 1, z, prior->mean),
+    network_tensor(FACTOR_NAME, z, z, prior->factor),
+  };
+  const NetworkFile file = {
+    .kind             = KIND,
+    .fields           = fields,
+    .field_count      = FIELD_COUNT,
+    .provenance       = provenance,
+    .provenance_count = provenance_count,
+    .table            = table,
+    .parameter_count  = VAE_PARAMETER_COUNT,
+    .weights          = weights,
+    .others           = others,
+    .other_count      = sizeof others / sizeof *others,
+  };
+  return network_write(path, &file, error);
 }

@@ -82,6 +82,8 @@ struct Vae {
   Tensor head;         // [R, 128 + 3]
   Tensor chosen;       // [R, 1] the decoder's own pitches
   Tensor uniform;      // [B, 1]
+  Tensor ones;         // [B, 1]
+  Tensor pitch_bias;   // [1, 128]
 
   // Training.
   Tensor force;       // [R, 1]

@@ -146,12 +146,12 @@ test_free_running_does_not_depend_on_the_batch(void** state)
   float channels[ROWS * CHANNEL_COUNT];
   Rng   rng = rng_make(2, RNG_USE_TEST, 2);
   rng_normals(&rng, z, COUNT * sizes.latent);
-  vae_decode(f.vae, COUNT, z, 1.0f, 9, 40, pitch, channels);
+  vae_decode(f.vae, COUNT, z, 1.0f, NULL, 9, 40, pitch, channels);
   for (uint32_t b = 0; b < COUNT; ++b) {
     float one[WINDOW_NOTES];
     float one_channels[WINDOW_NOTES * CHANNEL_COUNT];
     vae_decode(
-      f.vae, 1, z + b * sizes.latent, 1.0f, 9, 40 + b, one, one_channels);
+      f.vae, 1, z + b * sizes.latent, 1.0f, NULL, 9, 40 + b, one, one_channels);
     for (uint32_t t = 0; t < WINDOW_NOTES; ++t) {
       assert_true(one[t] == pitch[t * COUNT + b]);
       for (uint32_t c = 0; c < CHANNEL_COUNT; ++c) {
@@ -162,7 +162,7 @@ test_free_running_does_not_depend_on_the_batch(void** state)
   }
   // Another window number draws other notes.
   float again[ROWS];
-  vae_decode(f.vae, COUNT, z, 1.0f, 9, 41, again, channels);
+  vae_decode(f.vae, COUNT, z, 1.0f, NULL, 9, 41, again, channels);
   assert_memory_not_equal(again, pitch, sizeof pitch);
   close_fixture(&f);
 }
@@ -207,7 +207,7 @@ test_learns_windows_by_heart(void** state)
   float pitch[ROWS];
   float channels[ROWS * CHANNEL_COUNT];
   vae_encode(f.vae, COUNT, f.pitch, f.channels, mean);
-  vae_decode(f.vae, COUNT, mean, 0.0f, 1, 0, pitch, channels);
+  vae_decode(f.vae, COUNT, mean, 0.0f, NULL, 1, 0, pitch, channels);
   uint32_t hits = 0;
   for (uint32_t i = 0; i < ROWS; ++i) {
     hits += pitch[i] == f.pitch[i];

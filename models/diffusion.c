@@ -1,0 +1,344 @@
+// The diffusion model: settings, pitch codes, memory, and what training and
+// sampling share.
+#include "diffusion_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char* const pitch_code_names[] = { "scalar", "bits", "embedding", NULL };
+const char* const prediction_names[] = { "noise", "v", "data", NULL };
+const char* const noise_kind_names[] = { "linear", "cosine", NULL };
+
+static const uint32_t code_columns[] = {
+  [PITCH_SCALAR]    = 1,
+  [PITCH_BITS]      = 7,
+  [PITCH_EMBEDDING] = PITCH_CODE_COLUMNS_MAX,
+};
+
+// --- Settings ----------------------------------------------------------------
+
+uint32_t
+diffusion_columns(const DiffusionSettings* settings)
+{
+  return code_columns[settings->pitch_code] + CHANNEL_COUNT;
+}
+
+Status
+diffusion_check_settings(DiffusionSettings* settings, Error* error)
+{
+  const uint32_t columns = diffusion_columns(settings);
+  settings->net.input    = columns * (settings->self_condition ? 2 : 1) + 1;
+  settings->net.output   = settings->prediction == PREDICT_DATA
+                             ? ENCODING_PITCHES + CHANNEL_COUNT
+                             : columns;
+  if (settings->noise_steps < 2 || settings->noise_steps > NOISE_STEPS_MAX) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "noise_steps is %u; it must be 2 to %u",
+                     settings->noise_steps,
+                     NOISE_STEPS_MAX);
+  }
+  if (settings->student_steps > settings->noise_steps) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "student_steps is %u; the schedule has %u",
+                     settings->student_steps,
+                     settings->noise_steps);
+  }
+  return denoiser_check_sizes(&settings->net, error);
+}
+
+// --- Pitch codes -------------------------------------------------------------
+
+#define TAU 6.283185307179586
+
+static void
+scalar_code(uint32_t pitch, float* code)
+{
+  // Real music: mean 62, deviation 14 (RESEARCH.md).
+  code[0] = ((float)pitch - 62.0f) / 14.0f;
+}
+
+static void
+bits_code(uint32_t pitch, float* code)
+{
+  for (uint32_t i = 0; i < code_columns[PITCH_BITS]; ++i) {
+    code[i] = pitch >> i & 1 ? 1.0f : -1.0f;
+  }
+}
+
+// Points on circles: the pitch class by steps of 1 to 5 semitones (that of the
+// fifths is 5), the height by circles of 4, 8 and 16 octaves (only nearness
+// counts there). Each column has a mean square of 1, so all codes are equally
+// long.
+static void
+embedding_code(uint32_t pitch, float* code)
+{
+  static const double periods[] = { 12,       12 / 2.0, 12 / 3.0, 12 / 4.0,
+                                    12 / 5.0, 48,       96,       192 };
+  for (uint32_t i = 0; i < sizeof periods / sizeof *periods; ++i) {
+    const double angle = TAU * pitch / periods[i];
+    code[2 * i]        = (float)(sqrt(2.0) * cos(angle));
+    code[2 * i + 1]    = (float)(sqrt(2.0) * sin(angle));
+  }
+}
+
+static Status
+make_codes(Diffusion* d, Error* error)
+{
+  static void (*const makers[])(uint32_t, float*) = {
+    [PITCH_SCALAR]    = scalar_code,
+    [PITCH_BITS]      = bits_code,
+    [PITCH_EMBEDDING] = embedding_code,
+  };
+  float        host[ENCODING_PITCHES * PITCH_CODE_COLUMNS_MAX];
+  const Status status = tensor_allocate(
+    d->device, ENCODING_PITCHES, d->code_columns, &d->codes, error);
+  if (status == STATUS_OK) {
+    for (uint32_t pitch = 0; pitch < ENCODING_PITCHES; ++pitch) {
+      makers[d->settings.pitch_code](pitch, host + pitch * d->code_columns);
+    }
+    tensor_write(d->device, d->codes, host);
+  }
+  return status;
+}
+
+// --- Memory ------------------------------------------------------------------
+
+static void
+cut_training(Diffusion* d, Arena* m, uint32_t rows, uint32_t notes)
+{
+  d->allowed      = arena_cut(m, rows, notes);
+  d->noised       = arena_cut(m, rows, 1);
+  d->alpha        = arena_cut(m, rows, 1);
+  d->sigma        = arena_cut(m, rows, 1);
+  d->error_weight = arena_cut(m, rows, 1);
+  d->a            = arena_cut(m, rows, 1);
+  d->b            = arena_cut(m, rows, 1);
+  d->target       = arena_cut(m, rows, d->columns);
+  d->dhead        = arena_cut(m, rows, d->settings.net.output);
+  d->loss         = arena_cut(m, rows, 1);
+  d->scratch      = arena_cut(m, rows, d->columns);
+}
+
+size_t
+diffusion_lay_out(Diffusion* d, uint32_t rows, uint32_t levels, uint32_t notes)
+{
+  const uint32_t c = d->columns;
+  Arena          m = { .memory = d->memory };
+  d->pitch         = arena_cut(&m, rows, 1);
+  d->x0            = arena_cut(&m, rows, c);
+  d->x             = arena_cut(&m, rows, c);
+  d->estimate      = arena_cut(&m, rows, c);
+  d->noise         = arena_cut(&m, rows, c);
+  d->previous      = arena_cut(&m, rows, c);
+  d->tokens        = arena_cut(&m, rows, d->settings.net.input);
+  d->position      = arena_cut(&m, rows, 1);
+  d->level         = arena_cut(&m, rows, 1);
+  d->time          = arena_cut(&m, levels, DENOISER_TIME_FEATURES);
+  d->head          = arena_cut(&m, rows, d->settings.net.output);
+  d->probabilities = arena_cut(&m, rows, ENCODING_PITCHES);
+  d->pitch_bias    = arena_cut(&m, 1, ENCODING_PITCHES);
+  d->ones          = arena_cut(&m, rows, 1);
+  if (d->training) {
+    cut_training(d, &m, rows, notes);
+  }
+  return m.used;
+}
+
+static Status
+allocate(Diffusion* d, const Diffusion* owner, Error* error)
+{
+  const uint32_t levels =
+    d->training ? d->rows_max / SHORTEST_NOTES : d->sequences_max;
+  Status status = noise_schedule_make(
+    d->settings.noise, d->settings.noise_steps, &d->schedule, error);
+  if (status == STATUS_OK) {
+    status = denoiser_create(d->device,
+                             &d->settings.net,
+                             d->rows_max,
+                             levels,
+                             d->training,
+                             owner ? owner->net : NULL,
+                             &d->net,
+                             error);
+  }
+  if (status == STATUS_OK) {
+    status = make_codes(d, error);
+  }
+  const size_t need =
+    diffusion_lay_out(d, d->rows_max, levels + 1, SEQUENCE_NOTES);
+  if (status == STATUS_OK && need > UINT32_MAX) {
+    status = error_set(
+      error, STATUS_LIMIT, "%u notes in one call are too many", d->rows_max);
+  }
+  if (status == STATUS_OK) {
+    status = tensor_allocate(d->device, 1, (uint32_t)need, &d->memory, error);
+  }
+  d->host =
+    malloc((size_t)d->rows_max * DENOISER_TIME_FEATURES * sizeof(float));
+  return status != STATUS_OK || d->host
+           ? status
+           : error_set(error, STATUS_NO_MEMORY, "no memory for a diffusion");
+}
+
+Status
+diffusion_create(Device*                  device,
+                 const DiffusionSettings* settings,
+                 uint32_t                 sequences_max,
+                 bool                     training,
+                 const Diffusion*         owner,
+                 Diffusion**              out,
+                 Error*                   error)
+{
+  *out                      = NULL;
+  DiffusionSettings checked = *settings;
+  Status            status  = diffusion_check_settings(&checked, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
+  Diffusion* const d = calloc(1, sizeof *d);
+  if (!d) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory for a diffusion");
+  }
+  d->device        = device;
+  d->settings      = checked;
+  d->training      = training;
+  d->sequences_max = sequences_max;
+  d->rows_max      = sequences_max * SEQUENCE_NOTES;
+  d->code_columns  = code_columns[settings->pitch_code];
+  d->columns       = diffusion_columns(settings);
+  status           = allocate(d, owner, error);
+  if (status != STATUS_OK) {
+    diffusion_free(d);
+    return status;
+  }
+  *out = d;
+  return STATUS_OK;
+}
+
+void
+diffusion_free(Diffusion* d)
+{
+  if (d) {
+    denoiser_free(d->net);
+    tensor_free(d->device, &d->codes);
+    tensor_free(d->device, &d->memory);
+    free(d->host);
+    free(d);
+  }
+}
+
+Denoiser*
+diffusion_net(const Diffusion* d)
+{
+  return d->net;
+}
+
+const NoiseSchedule*
+diffusion_schedule(const Diffusion* d)
+{
+  return &d->schedule;
+}
+
+const DiffusionSettings*
+diffusion_settings(const Diffusion* d)
+{
+  return &d->settings;
+}
+
+// --- What training and sampling share ----------------------------------------
+
+void
+diffusion_embed(Diffusion*   d,
+                const float* pitch,
+                const float* channels,
+                Tensor       x)
+{
+  tensor_write(d->device, d->pitch, pitch);
+  op_gather(
+    d->device, d->codes, d->pitch, tensor_columns(x, 0, d->code_columns));
+  tensor_write(
+    d->device, tensor_columns(x, d->code_columns, CHANNEL_COUNT), channels);
+}
+
+void
+diffusion_tokens(Diffusion* d, Tensor x, bool with_estimate)
+{
+  const uint32_t c = d->columns;
+  op_copy(d->device, x, tensor_columns(d->tokens, 0, c));
+  if (!d->settings.self_condition) {
+    return;
+  }
+  const Tensor to = tensor_columns(d->tokens, c, c);
+  if (with_estimate) {
+    op_copy(d->device, d->estimate, to);
+  } else {
+    op_fill(d->device, to, 0.0f);
+  }
+}
+
+Tensor
+diffusion_token_flag(const Diffusion* d)
+{
+  return tensor_columns(d->tokens, d->tokens.columns - 1, 1);
+}
+
+// Sines and cosines of `value` in 0..1000 at falling frequencies (Vaswani et
+// al. 2017, section 3.5).
+static void
+waves(double value, uint32_t count, float* out)
+{
+  for (uint32_t i = 0; i < count / 2; ++i) {
+    const double angle = value * pow(10000.0, -2.0 * i / count);
+    out[2 * i]         = (float)sin(angle);
+    out[2 * i + 1]     = (float)cos(angle);
+  }
+}
+
+void
+diffusion_time_features(const DiffusionSettings* settings,
+                        uint32_t                 t,
+                        uint32_t                 next,
+                        float features[DENOISER_TIME_FEATURES])
+{
+  const uint32_t half  = DENOISER_TIME_FEATURES / 2;
+  const double   scale = 1000.0 / settings->noise_steps;
+  waves(t * scale, half, features);
+  if (settings->student_steps) {
+    waves((t - next) * scale, half, features + half);
+  } else {
+    memset(features + half, 0, half * sizeof *features);
+  }
+}
+
+Tensor
+diffusion_pitch_head(Tensor head)
+{
+  return tensor_columns(head, 0, ENCODING_PITCHES);
+}
+
+Tensor
+diffusion_channel_head(Tensor head)
+{
+  return tensor_columns(head, ENCODING_PITCHES, CHANNEL_COUNT);
+}
+
+void
+diffusion_expect(Diffusion* d, Tensor head, float temperature, Tensor x0)
+{
+  op_softmax(
+    d->device, diffusion_pitch_head(head), temperature, d->probabilities);
+  op_matmul(d->device,
+            false,
+            false,
+            1.0f,
+            d->probabilities,
+            d->codes,
+            0.0f,
+            tensor_columns(x0, 0, d->code_columns));
+  op_copy(d->device,
+          diffusion_channel_head(head),
+          tensor_columns(x0, d->code_columns, CHANNEL_COUNT));
+}

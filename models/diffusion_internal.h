@@ -1,0 +1,81 @@
+// The diffusion model's parts, shared by models/diffusion*.c. R rows of notes,
+// K columns of a pitch code, C = K + CHANNEL_COUNT columns of a note's vector.
+#pragma once
+
+#include "arena.h"
+#include "diffusion.h"
+
+// Estimates of x_0 beyond this are no note (standardised).
+#define ESTIMATE_MAX 6.0f
+#define SHORTEST_NOTES 8u // of training's sequences, for the number of levels
+
+struct Diffusion {
+  Device*           device;
+  DiffusionSettings settings;
+  NoiseSchedule     schedule;
+  Denoiser*         net;
+  bool              training;
+  uint32_t          rows_max;
+  uint32_t          sequences_max;
+  uint32_t          code_columns; // K
+  uint32_t          columns;      // C
+
+  Tensor codes; // [128, K]
+  Tensor memory;
+
+  // Laid out for each call.
+  Tensor pitch;         // [R, 1]
+  Tensor x0;            // [R, C]
+  Tensor x;             // [R, C]
+  Tensor estimate;      // [R, C] of x_0
+  Tensor noise;         // [R, C]
+  Tensor previous;      // [R, C] sampler's
+  Tensor tokens;        // [R, input]
+  Tensor position;      // [R, 1]
+  Tensor level;         // [R, 1]
+  Tensor time;          // [M, DENOISER_TIME_FEATURES]
+  Tensor head;          // [R, output]
+  Tensor probabilities; // [R, 128]
+  Tensor pitch_bias;    // [1, 128]
+  Tensor ones;          // [R, 1]
+
+  // Training.
+  Tensor allowed;      // [R, notes]
+  Tensor noised;       // [R, 1]: 1 where a note is noised
+  Tensor alpha, sigma; // [R, 1]
+  Tensor error_weight; // [R, 1]
+  Tensor a, b;         // [R, 1] factors
+  Tensor target;       // [R, C]
+  Tensor dhead;        // [R, output]
+  Tensor loss;         // [R, 1]
+  Tensor scratch;      // [R, C]
+
+  float* host; // the largest of the host arrays that a call fills
+};
+
+// Lays every tensor out for such a call; returns the floats used.
+size_t diffusion_lay_out(Diffusion* d,
+                         uint32_t   rows,
+                         uint32_t   levels,
+                         uint32_t   notes);
+
+// x[:, :K] = code of pitch; x[:, K:] = channels (host, [rows][CHANNEL_COUNT]).
+void diffusion_embed(Diffusion*   d,
+                     const float* pitch,
+                     const float* channels,
+                     Tensor       x);
+
+// tokens = x | estimate (zero where `with_estimate` is not set) | clean flag.
+void   diffusion_tokens(Diffusion* d, Tensor x, bool with_estimate);
+Tensor diffusion_token_flag(const Diffusion* d); // [R, 1] of the tokens
+
+// The features of time t, for a network that will be asked to go to `next`.
+void diffusion_time_features(const DiffusionSettings* settings,
+                             uint32_t                 t,
+                             uint32_t                 next,
+                             float features[DENOISER_TIME_FEATURES]);
+
+Tensor diffusion_pitch_head(Tensor head);   // PREDICT_DATA
+Tensor diffusion_channel_head(Tensor head); // PREDICT_DATA
+// PREDICT_DATA: probabilities of pitches, and the x_0 that follows from a head.
+void diffusion_expect(Diffusion* d, Tensor head, float temperature, Tensor x0);

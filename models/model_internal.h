@@ -1,0 +1,39 @@
+// What one kind of model must offer behind model.h. Only models/model*.c.
+#pragma once
+
+#include "checkpoint.h"
+#include "encoding.h"
+#include "model.h"
+
+typedef struct {
+  const char* name; // metadata "kind"
+  ModelKind   kind;
+  // Makes model->own from the file and sets the Model's figures below.
+  Status (*load)(Model* model, const Checkpoint* checkpoint, Error* error);
+  void (*release)(Model* model);
+  // The request was checked against the figures.
+  Status (*generate)(Model*              model,
+                     const ModelRequest* request,
+                     NoteEvent*          out,
+                     Error*              error);
+} ModelClass;
+
+struct Model {
+  const ModelClass* class;
+  void*         own; // VaeModel or DiffusionModel
+  EncodingStats stats;
+  uint32_t      batch_max;
+  uint32_t      latent_size;
+  uint32_t      active_latents;
+  uint32_t      steps_max;
+  uint32_t      steps_default;
+  uint32_t      context_max;
+  char          digest[24];
+};
+
+extern const ModelClass model_class_vae;
+extern const ModelClass model_class_diffusion;
+
+// bias[ENCODING_PITCHES]: 0, or a large negative number where the pitch's class
+// may not sound.
+void model_pitch_bias(uint16_t forbidden_classes, float* bias);
