@@ -1,4 +1,5 @@
 // meander-train, the offline program: picks the subcommand.
+#include "diffusion_command.h"
 #include "evaluate.h"
 #include "prepare.h"
 #include "sample.h"
@@ -14,6 +15,7 @@ static const struct {
 } commands[] = {
   { "prepare", prepare_main, "MIDI files to one data set file" },
   { "vae", vae_command_main, "train a VAE" },
+  { "diffusion", diffusion_command_main, "train a diffusion model" },
   { "sample", sample_main, "windows from a model's prior, as CSV" },
   { "evaluate", evaluate_main, "a model against held-out pieces" },
 };

@@ -4,131 +4,106 @@
 #include <libconfig.h>
 
 #include <errno.h>
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct {
-  const char* name;
-  bool        is_real;
-  size_t      offset;
-  double      low;
-  double      high;
-} Key;
+static const char* const optimiser_names[] = { "lamb", "adamw", NULL };
 
-#define WHOLE(name, field, low, high)                                          \
-  {                                                                            \
-    name, false, offsetof(VaeRecipe, field), low, high                         \
-  }
-#define REAL(name, field, low, high)                                           \
-  {                                                                            \
-    name, true, offsetof(VaeRecipe, field), low, high                          \
-  }
-
-static const Key keys[] = {
-  WHOLE("pitch_embedding", sizes.pitch_embedding, 1, VAE_SIZE_MAX),
-  WHOLE("encoder_hidden", sizes.encoder_hidden, 1, VAE_SIZE_MAX),
-  WHOLE("latent", sizes.latent, 1, VAE_SIZE_MAX),
-  WHOLE("decoder_hidden", sizes.decoder_hidden, 1, VAE_SIZE_MAX),
-  WHOLE("seed", seed, 0, INT32_MAX),
-  WHOLE("batch", batch, 1, RECIPE_BATCH_MAX),
-  WHOLE("lanes", lanes, 1, RECIPE_LANES_MAX),
-  WHOLE("steps", steps, 1, 100000000),
-  REAL("learning_rate", learning_rate, 0, 1),
-  WHOLE("warmup_steps", warmup_steps, 0, 100000000),
-  REAL("weight_decay", weight_decay, 0, 1),
-  REAL("clip_norm", clip_norm, 0, 1e6),
-  REAL("average_decay", average_decay, 0, 1),
-  REAL("channel_weight", channel_weight, 0, 1000),
-  REAL("beta", beta, 0, 100),
-  WHOLE("beta_steps", beta_steps, 0, 100000000),
-  REAL("free_bits", free_bits, 0, 10000),
-  REAL("forcing_start", forcing_start, 0, 1),
-  REAL("forcing_end", forcing_end, 0, 1),
-  WHOLE("forcing_steps", forcing_steps, 0, 100000000),
-  REAL("prior_spread", prior_spread, 0.1, 10),
-  WHOLE("transpose", transpose, 0, 24),
-  REAL("tempo_spread", tempo_spread, 0, 0.9),
-  REAL("velocity_spread", velocity_spread, 0, 0.9),
-  WHOLE("save_steps", save_steps, 1, 100000000),
+static const RecipeKey run_keys[] = {
+  RECIPE_KEY_WHOLE("seed", RunRecipe, seed, 0, INT32_MAX),
+  RECIPE_KEY_WHOLE("batch", RunRecipe, batch, 1, RECIPE_BATCH_MAX),
+  RECIPE_KEY_WHOLE("lanes", RunRecipe, lanes, 1, RECIPE_LANES_MAX),
+  RECIPE_KEY_WHOLE("steps", RunRecipe, steps, 1, 100000000),
+  RECIPE_KEY_CHOICE("optimiser", RunRecipe, optimiser, optimiser_names),
+  RECIPE_KEY_REAL("learning_rate", RunRecipe, learning_rate, 0, 1),
+  RECIPE_KEY_WHOLE("warmup_steps", RunRecipe, warmup_steps, 0, 100000000),
+  RECIPE_KEY_REAL("weight_decay", RunRecipe, weight_decay, 0, 1),
+  RECIPE_KEY_REAL("clip_norm", RunRecipe, clip_norm, 0, 1e6),
+  RECIPE_KEY_REAL("average_decay", RunRecipe, average_decay, 0, 1),
+  RECIPE_KEY_WHOLE("transpose", RunRecipe, transpose, 0, 24),
+  RECIPE_KEY_REAL("tempo_spread", RunRecipe, tempo_spread, 0, 0.9),
+  RECIPE_KEY_REAL("velocity_spread", RunRecipe, velocity_spread, 0, 0.9),
+  RECIPE_KEY_WHOLE("save_steps", RunRecipe, save_steps, 1, 100000000),
 };
-#define KEY_COUNT (sizeof keys / sizeof *keys)
+#define RUN_KEY_COUNT (sizeof run_keys / sizeof *run_keys)
 
-VaeRecipe
-recipe_default(void)
+// Key `i` of a format: its own, then those of every run.
+static const RecipeKey*
+key_at(const RecipeFormat* format, size_t i)
 {
-  return (VaeRecipe){
-    .sizes           = { .pitch_embedding = 32,
-                         .encoder_hidden  = 256,
-                         .latent          = 48,
-                         .decoder_hidden  = 384 },
-    .seed            = 1,
-    .batch           = 512,
-    .lanes           = 2,
-    .steps           = 20000,
-    .learning_rate   = 1e-3f,
-    .warmup_steps    = 500,
-    .weight_decay    = 1e-4f,
-    .clip_norm       = 1.0f,
-    .average_decay   = 0.999f,
-    .channel_weight  = 5.0f,
-    .beta            = 0.2f,
-    .beta_steps      = 5000,
-    .free_bits       = 48.0f,
-    .forcing_start   = 1.0f,
-    .forcing_end     = 0.3f,
-    .forcing_steps   = 10000,
-    .prior_spread    = 1.15f,
-    .transpose       = 5,
-    .tempo_spread    = 0.1f,
-    .velocity_spread = 0.1f,
-    .save_steps      = 500,
-  };
+  return i < format->count                   ? &format->keys[i]
+         : i < format->count + RUN_KEY_COUNT ? &run_keys[i - format->count]
+                                             : NULL;
 }
 
-static const Key*
-find_key(const char* name)
+static const RecipeKey*
+find_key(const RecipeFormat* format, const char* name)
 {
-  for (size_t i = 0; name && i < KEY_COUNT; ++i) {
-    if (!strcmp(keys[i].name, name)) {
-      return &keys[i];
+  const RecipeKey* key = NULL;
+  for (size_t i = 0; name && (key = key_at(format, i)) != NULL; ++i) {
+    if (!strcmp(key->name, name)) {
+      break;
     }
   }
-  return NULL;
+  return key;
 }
 
-// One setting of the file into its field.
 static Status
-take(const char*             path,
-     const config_setting_t* setting,
-     VaeRecipe*              recipe,
-     Error*                  error)
+take_choice(const char*             path,
+            const config_setting_t* setting,
+            const RecipeKey*        key,
+            void*                   field,
+            Error*                  error)
 {
-  const char* const name = config_setting_name(setting);
-  const int         line = config_setting_source_line(setting);
-  const Key* const  key  = find_key(name);
-  if (!key) {
-    return error_set(error,
-                     STATUS_BAD_ARGUMENT,
-                     "%s:%d: unknown key '%s'",
-                     path,
-                     line,
-                     name ? name : "");
+  const char* const text = config_setting_type(setting) == CONFIG_TYPE_STRING
+                             ? config_setting_get_string(setting)
+                             : "";
+  char              words[128] = "";
+  for (uint32_t i = 0; key->choices[i]; ++i) {
+    if (!strcmp(key->choices[i], text)) {
+      memcpy(field, &i, sizeof i);
+      return STATUS_OK;
+    }
+    const size_t used = strlen(words);
+    snprintf(words + used,
+             sizeof words - used,
+             "%s\"%s\"",
+             i ? ", " : "",
+             key->choices[i]);
   }
+  return error_set(error,
+                   STATUS_BAD_ARGUMENT,
+                   "%s:%d: %s must be one of %s",
+                   path,
+                   config_setting_source_line(setting),
+                   key->name,
+                   words);
+}
+
+static Status
+take_number(const char*             path,
+            const config_setting_t* setting,
+            const RecipeKey*        key,
+            void*                   field,
+            Error*                  error)
+{
+  const int    line  = config_setting_source_line(setting);
   const int    type  = config_setting_type(setting);
+  const bool   real  = key->kind == RECIPE_REAL;
   const bool   whole = type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
   const double value = whole ? (double)config_setting_get_int64(setting)
                        : type == CONFIG_TYPE_FLOAT
                          ? config_setting_get_float(setting)
                          : 0.0;
-  if (!whole && (!key->is_real || type != CONFIG_TYPE_FLOAT)) {
+  if (!whole && (!real || type != CONFIG_TYPE_FLOAT)) {
     return error_set(error,
                      STATUS_BAD_ARGUMENT,
                      "%s:%d: %s must be a %s",
                      path,
                      line,
                      key->name,
-                     key->is_real ? "number" : "whole number");
+                     real ? "number" : "whole number");
   }
   if (!(value >= key->low && value <= key->high)) {
     return error_set(error,
@@ -141,21 +116,46 @@ take(const char*             path,
                      key->low,
                      key->high);
   }
-  if (key->is_real) {
-    *(float*)(void*)((char*)recipe + key->offset) = (float)value;
+  if (real) {
+    *(float*)field = (float)value;
   } else {
-    *(uint32_t*)(void*)((char*)recipe + key->offset) = (uint32_t)value;
+    *(uint32_t*)field = (uint32_t)value;
   }
   return STATUS_OK;
 }
 
+// One setting of the file into its field.
+static Status
+take(const char*             path,
+     const config_setting_t* setting,
+     const RecipeFormat*     format,
+     void*                   recipe,
+     Error*                  error)
+{
+  const char* const      name = config_setting_name(setting);
+  const RecipeKey* const key  = find_key(format, name);
+  if (!key) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "%s:%d: unknown key '%s'",
+                     path,
+                     config_setting_source_line(setting),
+                     name ? name : "");
+  }
+  void* const field = (char*)recipe + key->offset;
+  return key->kind == RECIPE_CHOICE
+           ? take_choice(path, setting, key, field, error)
+           : take_number(path, setting, key, field, error);
+}
+
 // `stream` NULL: reads `text`.
 static Status
-read_config(const char* name,
-            FILE*       stream,
-            const char* text,
-            VaeRecipe*  recipe,
-            Error*      error)
+read_config(const char*         name,
+            FILE*               stream,
+            const char*         text,
+            const RecipeFormat* format,
+            void*               recipe,
+            Error*              error)
 {
   config_t config;
   config_init(&config);
@@ -173,15 +173,18 @@ read_config(const char* name,
   const config_setting_t* const root = config_root_setting(&config);
   const int count = status == STATUS_OK ? config_setting_length(root) : 0;
   for (int i = 0; i < count && status == STATUS_OK; ++i) {
-    status =
-      take(name, config_setting_get_elem(root, (unsigned)i), recipe, error);
+    status = take(
+      name, config_setting_get_elem(root, (unsigned)i), format, recipe, error);
   }
   config_destroy(&config);
   return status;
 }
 
 Status
-recipe_read(const char* path, VaeRecipe* recipe, Error* error)
+recipe_read(const char*         path,
+            const RecipeFormat* format,
+            void*               recipe,
+            Error*              error)
 {
   FILE* const stream = fopen(path, "re");
   if (!stream) {
@@ -191,40 +194,46 @@ recipe_read(const char* path, VaeRecipe* recipe, Error* error)
                      path,
                      strerror(errno));
   }
-  const Status status = read_config(path, stream, NULL, recipe, error);
+  const Status status = read_config(path, stream, NULL, format, recipe, error);
   fclose(stream);
   return status;
 }
 
 Status
-recipe_read_text(const char* name,
-                 const char* text,
-                 VaeRecipe*  recipe,
-                 Error*      error)
+recipe_read_text(const char*         name,
+                 const char*         text,
+                 const RecipeFormat* format,
+                 void*               recipe,
+                 Error*              error)
 {
-  return read_config(name, NULL, text, recipe, error);
+  return read_config(name, NULL, text, format, recipe, error);
 }
 
 void
-recipe_print(const VaeRecipe* recipe, char* text)
+recipe_print(const RecipeFormat* format, const void* recipe, char* text)
 {
-  size_t used = 0;
-  for (size_t i = 0; i < KEY_COUNT; ++i) {
-    const char* const at = (const char*)recipe + keys[i].offset;
-    if (keys[i].is_real) {
-      const double value = (double)*(const float*)(const void*)at;
-      used += (size_t)snprintf(text + used,
-                               RECIPE_TEXT_BYTES - used,
-                               "%s = %.8e;\n",
-                               keys[i].name,
-                               value);
-    } else {
-      const uint32_t value = *(const uint32_t*)(const void*)at;
-      used += (size_t)snprintf(text + used,
-                               RECIPE_TEXT_BYTES - used,
-                               "%s = %u;\n",
-                               keys[i].name,
-                               value);
+  const RecipeKey* key;
+  size_t           used = 0;
+  for (size_t i = 0; (key = key_at(format, i)) != NULL; ++i) {
+    const void* const at   = (const char*)recipe + key->offset;
+    char* const       to   = text + used;
+    const size_t      room = RECIPE_TEXT_BYTES - used;
+    uint32_t          whole;
+    memcpy(&whole, at, sizeof whole);
+    int length = 0;
+    switch (key->kind) {
+      case RECIPE_WHOLE:
+        length = snprintf(to, room, "%s = %u;\n", key->name, whole);
+        break;
+      case RECIPE_REAL:
+        length = snprintf(
+          to, room, "%s = %.8e;\n", key->name, (double)*(const float*)at);
+        break;
+      case RECIPE_CHOICE:
+        length =
+          snprintf(to, room, "%s = \"%s\";\n", key->name, key->choices[whole]);
+        break;
     }
+    used += (size_t)length;
   }
 }

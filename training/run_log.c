@@ -5,13 +5,10 @@
 #include "file.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const char header[] =
-  "step,epoch,windows,learning_rate,beta,forcing,pitch_nats,velocity_mse,"
-  "step_mse,duration_mse,kl_nats,gradient_norm,windows_per_s\n";
 
 // Copies the lines up to `step` of the log that an earlier part of the run
 // left.
@@ -34,7 +31,12 @@ keep_lines(const char* path, uint32_t step, FILE* to)
 }
 
 Status
-run_log_open(RunLog* log, const char* directory, uint32_t step, Error* error)
+run_log_open(RunLog*          log,
+             const char*      directory,
+             const RunColumn* columns,
+             size_t           column_count,
+             uint32_t         step,
+             Error*           error)
 {
   char path[1024];
   snprintf(path, sizeof path, "%s/log.csv", directory);
@@ -43,7 +45,11 @@ run_log_open(RunLog* log, const char* directory, uint32_t step, Error* error)
   if (status != STATUS_OK) {
     return status;
   }
-  fputs(header, writer.stream);
+  fputs("step", writer.stream);
+  for (size_t i = 0; i < column_count; ++i) {
+    fprintf(writer.stream, ",%s", columns[i].name);
+  }
+  fputc('\n', writer.stream);
   if (step > 0) {
     keep_lines(path, step, writer.stream);
   }
@@ -51,8 +57,10 @@ run_log_open(RunLog* log, const char* directory, uint32_t step, Error* error)
   if (committed != STATUS_OK) {
     return committed;
   }
-  *log =
-    (RunLog){ .csv = fopen(path, "ae"), .terminal = isatty(STDERR_FILENO) };
+  *log = (RunLog){ .csv          = fopen(path, "ae"),
+                   .columns      = columns,
+                   .column_count = column_count,
+                   .terminal     = isatty(STDERR_FILENO) };
   return log->csv
            ? STATUS_OK
            : error_set(
@@ -71,59 +79,64 @@ run_log_close(RunLog* log)
 }
 
 static void
-print_progress(RunLog* log, const RunReport* r)
+print_progress(const RunLog* log,
+               uint32_t      step,
+               uint32_t      step_count,
+               double        steps_per_s,
+               const double* values)
 {
   enum { WIDTH = 8 };
   char           bar[WIDTH + 1];
-  const uint32_t filled = (uint32_t)((uint64_t)r->step * WIDTH / r->step_count);
+  const uint32_t filled = (uint32_t)((uint64_t)step * WIDTH / step_count);
   for (uint32_t i = 0; i < WIDTH; ++i) {
     bar[i] = i < filled ? '#' : '.';
   }
-  bar[WIDTH]             = '\0';
-  const double   steps_s = r->windows_per_s * r->step / (double)r->windows;
-  const double   left_s = steps_s > 0 ? (r->step_count - r->step) / steps_s : 0;
+  bar[WIDTH]          = '\0';
+  const double left_s = steps_per_s > 0 ? (step_count - step) / steps_per_s : 0;
   const unsigned minutes = (unsigned)(left_s / 60.0);
   fprintf(stderr,
-          "%s[%s] %u/%u pitch %.2f vel %.2f step %.2f dur %.2f KL %.1f "
-          "%.0f windows/s %u:%02u%s",
+          "%s[%s] %u/%u",
           log->terminal ? "\r\033[K" : "",
           bar,
-          r->step,
-          r->step_count,
-          r->pitch_nats,
-          r->squared_error[CHANNEL_VELOCITY],
-          r->squared_error[CHANNEL_STEP],
-          r->squared_error[CHANNEL_DURATION],
-          r->kl_nats,
-          r->windows_per_s,
+          step,
+          step_count);
+  for (size_t i = 0; i < log->column_count; ++i) {
+    if (log->columns[i].label && !isnan(values[i])) {
+      fprintf(stderr,
+              " %s %.*f",
+              log->columns[i].label,
+              log->columns[i].decimals,
+              values[i]);
+    }
+  }
+  fprintf(stderr,
+          " %u:%02u%s",
           minutes,
           (unsigned)(left_s - minutes * 60.0),
           log->terminal ? "" : "\n");
 }
 
 void
-run_log_write(RunLog* log, const RunReport* r)
+run_log_write(RunLog*       log,
+              uint32_t      step,
+              uint32_t      step_count,
+              double        steps_per_s,
+              const double* values)
 {
-  fprintf(log->csv,
-          "%u,%.4f,%llu,%.6g,%.6g,%.4f,%.5f,%.5f,%.5f,%.5f,%.4f,%.5g,%.1f\n",
-          r->step,
-          r->epoch,
-          (unsigned long long)r->windows,
-          (double)r->learning_rate,
-          (double)r->beta,
-          (double)r->forcing,
-          r->pitch_nats,
-          r->squared_error[CHANNEL_VELOCITY],
-          r->squared_error[CHANNEL_STEP],
-          r->squared_error[CHANNEL_DURATION],
-          r->kl_nats,
-          (double)r->gradient_norm,
-          r->windows_per_s);
+  fprintf(log->csv, "%u", step);
+  for (size_t i = 0; i < log->column_count; ++i) {
+    if (isnan(values[i])) {
+      fputc(',', log->csv);
+    } else {
+      fprintf(log->csv, ",%.7g", values[i]);
+    }
+  }
+  fputc('\n', log->csv);
   fflush(log->csv);
   // A terminal is redrawn at each report; a file gets a line every 10 s.
   if (log->terminal || clock_now_s() >= log->next_line_s ||
-      r->step == r->step_count) {
-    print_progress(log, r);
+      step == step_count) {
+    print_progress(log, step, step_count, steps_per_s, values);
     log->next_line_s = clock_now_s() + 10.0;
   }
 }

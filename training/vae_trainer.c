@@ -1,67 +1,78 @@
-// Training of the VAE: the state of a run and one step of it. The command line
-// and the run directory are in vae_command.c.
-#include "trainer_state.h"
+// Training of the VAE: the state of a run, one step of it, and what is saved.
+#include "vae_trainer.h"
 
-#include <math.h>
+#include "encoding.h"
+#include "rng.h"
+#include "run_state.h"
+#include "vae_checkpoint.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 // Windows of one forward and backward pass: enough rows for full-speed
 // products, few enough that activations stay near the caches.
 #define CHUNK_WINDOWS 256u
+// Enough for a covariance of a few hundred dimensions.
+#define PRIOR_WINDOWS 4096u
 
 static Status
-open_lane(Lane* lane, const Trainer* t, const Vae* owner, Error* error)
+open_lane(VaeTrainer* t, uint32_t i, Error* error)
 {
-  const uint32_t share =
-    (t->recipe.batch + t->recipe.lanes - 1) / t->recipe.lanes;
-  const uint32_t chunk = share < CHUNK_WINDOWS ? share : CHUNK_WINDOWS;
-  const size_t   rows  = (size_t)WINDOW_NOTES * chunk;
-  lane->chunk          = chunk;
-  lane->pitch          = malloc(rows * sizeof(float));
-  lane->channels       = malloc(rows * CHANNEL_COUNT * sizeof(float));
-  lane->force          = malloc(rows * sizeof(float));
+  VaeLane* const         lane  = &t->lanes[i];
+  const RunRecipe* const run   = &t->recipe.run;
+  const uint32_t         share = (run->batch + run->lanes - 1) / run->lanes;
+  const uint32_t         chunk = share < CHUNK_WINDOWS ? share : CHUNK_WINDOWS;
+  const size_t           rows  = (size_t)WINDOW_NOTES * chunk;
+  lane->chunk                  = chunk;
+  lane->pitch                  = malloc(rows * sizeof(float));
+  lane->channels               = malloc(rows * CHANNEL_COUNT * sizeof(float));
+  lane->force                  = malloc(rows * sizeof(float));
   if (!lane->pitch || !lane->channels || !lane->force) {
     return error_set(error, STATUS_NO_MEMORY, "no memory for a training lane");
   }
-  const Status status = device_open_cpu(NULL, &lane->device, error);
-  return status == STATUS_OK ? vae_create(lane->device,
-                                          &t->recipe.sizes,
-                                          chunk,
-                                          true,
-                                          owner,
-                                          &lane->vae,
-                                          error)
-                             : status;
+  const Status status = vae_create(t->optimiser.devices[i],
+                                   &t->recipe.sizes,
+                                   chunk,
+                                   true,
+                                   t->lanes[0].vae,
+                                   &lane->vae,
+                                   error);
+  if (status == STATUS_OK) {
+    t->optimiser.gradients[i] = vae_gradients(lane->vae);
+  }
+  return status;
 }
 
 static Status
-open_lanes(Trainer* t, Error* error)
+open_lanes(VaeTrainer* t, Error* error)
 {
   Status status = STATUS_OK;
-  for (uint32_t i = 0; i < t->recipe.lanes && status == STATUS_OK; ++i) {
-    status = open_lane(&t->lanes[i], t, i ? t->lanes[0].vae : NULL, error);
+  for (uint32_t i = 0; i < t->recipe.run.lanes && status == STATUS_OK; ++i) {
+    status = open_lane(t, i, error);
   }
   if (status == STATUS_OK) {
-    status = vae_initialise(t->lanes[0].vae, t->recipe.seed, error);
+    status = vae_initialise(t->lanes[0].vae, t->recipe.run.seed, error);
   }
   return status;
 }
 
 Status
-trainer_open(Trainer*         t,
-             const VaeRecipe* recipe,
-             const Dataset*   dataset,
-             uint32_t         thread_count,
-             Error*           error)
+vae_trainer_open(VaeTrainer*      t,
+                 const VaeRecipe* recipe,
+                 const Dataset*   dataset,
+                 uint32_t         thread_count,
+                 Error*           error)
 {
-  *t            = (Trainer){ .recipe = *recipe, .dataset = dataset };
+  *t            = (VaeTrainer){ .recipe = *recipe, .dataset = dataset };
   Status status = vae_check_sizes(&recipe->sizes, error);
   if (status == STATUS_OK) {
-    status = shuffle_init(&t->shuffle, dataset, error);
+    status = shuffle_init(&t->shuffle,
+                          dataset_window_count(dataset, false),
+                          recipe->run.batch,
+                          "windows",
+                          error);
   }
   if (status == STATUS_OK) {
-    status = pool_create(thread_count, &t->pool, error);
+    status = optimiser_open(&t->optimiser, &t->recipe.run, thread_count, error);
   }
   if (status == STATUS_OK) {
     status = open_lanes(t, error);
@@ -69,58 +80,42 @@ trainer_open(Trainer*         t,
   if (status != STATUS_OK) {
     return status;
   }
-  Device* const  device = t->lanes[0].device;
-  const uint32_t total  = (uint32_t)vae_parameters(&recipe->sizes, t->table);
-  Tensor* const  flat[] = { &t->average, &t->moment1, &t->moment2 };
-  for (size_t i = 0; i < sizeof flat / sizeof *flat && status == STATUS_OK;
-       ++i) {
-    status = tensor_allocate(device, 1, total, flat[i], error);
-  }
-  if (status == STATUS_OK) {
-    status =
-      tensor_allocate(device, 1, 1 + recipe->lanes, &t->square_sums, error);
-  }
+  vae_parameters(&recipe->sizes, t->table);
+  status = optimiser_bind(&t->optimiser,
+                          t->table,
+                          VAE_PARAMETER_COUNT,
+                          vae_weights(t->lanes[0].vae),
+                          error);
   if (status == STATUS_OK) {
     status = latent_prior_create(&t->prior, recipe->sizes.latent, error);
   }
   if (status == STATUS_OK) {
-    status = vae_create(
-      device, &recipe->sizes, t->lanes[0].chunk, false, NULL, &t->judge, error);
-  }
-  if (status == STATUS_OK) {
-    op_copy(device, vae_weights(t->lanes[0].vae), t->average);
-    t->steps_per_epoch = (uint32_t)(t->shuffle.window_count / recipe->batch);
-    t->steps_per_epoch = t->steps_per_epoch ? t->steps_per_epoch : 1;
+    status = vae_create(t->optimiser.devices[0],
+                        &recipe->sizes,
+                        t->lanes[0].chunk,
+                        false,
+                        NULL,
+                        &t->judge,
+                        error);
   }
   return status;
 }
 
 void
-trainer_close(Trainer* t)
+vae_trainer_close(VaeTrainer* t)
 {
-  pool_free(t->pool);
   shuffle_free(&t->shuffle);
   latent_prior_free(&t->prior);
   vae_free(t->judge);
-  if (t->lanes[0].device) {
-    Device* const device = t->lanes[0].device;
-    tensor_free(device, &t->average);
-    tensor_free(device, &t->moment1);
-    tensor_free(device, &t->moment2);
-    tensor_free(device, &t->square_sums);
-  }
   // Lane 0 last: the others use its weights.
-  for (uint32_t i = t->recipe.lanes; i-- > 0;) {
+  for (uint32_t i = t->recipe.run.lanes; i-- > 0;) {
     vae_free(t->lanes[i].vae);
-    device_close(t->lanes[i].device);
     free(t->lanes[i].pitch);
     free(t->lanes[i].channels);
     free(t->lanes[i].force);
   }
+  optimiser_close(&t->optimiser);
 }
-
-// --- Schedules
-// -----------------------------------------------------------------
 
 static float
 ramp(uint32_t step, uint32_t steps, float from, float to)
@@ -128,58 +123,33 @@ ramp(uint32_t step, uint32_t steps, float from, float to)
   return step >= steps ? to : from + (to - from) * (float)step / (float)steps;
 }
 
-static float
-learning_rate(const VaeRecipe* r, uint32_t step)
+VaeSchedule
+vae_trainer_schedule(const VaeTrainer* t)
 {
-  if (step < r->warmup_steps) {
-    return r->learning_rate * (float)(step + 1) / (float)r->warmup_steps;
-  }
-  const float rest =
-    r->steps > r->warmup_steps ? (float)(r->steps - r->warmup_steps) : 1.0f;
-  const float done = fminf((float)(step - r->warmup_steps) / rest, 1.0f);
-  return r->learning_rate *
-         (0.02f + 0.98f * 0.5f * (1.0f + cosf(3.14159265f * done)));
-}
-
-Schedule
-trainer_schedule(const Trainer* t)
-{
-  const VaeRecipe* const r = &t->recipe;
-  return (Schedule){
-    .learning_rate = learning_rate(r, t->step),
-    .beta          = ramp(t->step, r->beta_steps, 0.0f, r->beta),
-    .forcing =
-      ramp(t->step, r->forcing_steps, r->forcing_start, r->forcing_end),
+  const VaeRecipe* const r    = &t->recipe;
+  const uint32_t         step = t->optimiser.step;
+  return (VaeSchedule){
+    .learning_rate = optimiser_rate(&t->optimiser),
+    .beta          = ramp(step, r->beta_steps, 0.0f, r->beta),
+    .forcing = ramp(step, r->forcing_steps, r->forcing_start, r->forcing_end),
   };
-}
-
-// --- One step
-// --------------------------------------------------------------------
-
-// The part of `total` that is lane `i`'s.
-static uint32_t
-share_begin(const Trainer* t, uint32_t total, uint32_t i)
-{
-  return (uint32_t)((uint64_t)total * i / t->recipe.lanes);
 }
 
 static void
 lane_gradient(void* context, uint32_t i)
 {
-  Trainer* const         t     = context;
-  const VaeRecipe* const r     = &t->recipe;
-  Lane* const            lane  = &t->lanes[i];
-  const Schedule         now   = trainer_schedule(t);
-  const uint32_t         end   = share_begin(t, r->batch, i + 1);
-  const uint64_t         start = (uint64_t)t->step * r->batch;
-  // Numbers run through an epoch's order; what does not fill a batch is left.
-  const uint64_t epoch = t->step / t->steps_per_epoch;
-  const uint64_t order = epoch * t->shuffle.window_count +
-                         (uint64_t)(t->step % t->steps_per_epoch) * r->batch;
+  VaeTrainer* const      t    = context;
+  const VaeRecipe* const r    = &t->recipe;
+  const uint32_t         all  = r->run.batch;
+  VaeLane* const         lane = &t->lanes[i];
+  const VaeSchedule      now  = vae_trainer_schedule(t);
+  const uint32_t         end = optimiser_share_begin(&t->optimiser, all, i + 1);
+  const uint64_t         start = (uint64_t)t->optimiser.step * all;
+  const uint64_t         order = shuffle_first(&t->shuffle, t->optimiser.step);
 
   lane->loss = (VaeLoss){ 0 };
-  op_fill(lane->device, vae_gradients(lane->vae), 0.0f);
-  for (uint32_t at = share_begin(t, r->batch, i); at < end;) {
+  op_fill(t->optimiser.devices[i], vae_gradients(lane->vae), 0.0f);
+  for (uint32_t at = optimiser_share_begin(&t->optimiser, all, i); at < end;) {
     const uint32_t count = end - at < lane->chunk ? end - at : lane->chunk;
     batch_fill(t->dataset,
                &t->shuffle,
@@ -195,73 +165,15 @@ lane_gradient(void* context, uint32_t i)
       .pitch          = lane->pitch,
       .channels       = lane->channels,
       .force          = lane->force,
-      .seed           = r->seed,
+      .seed           = r->run.seed,
       .first_window   = start + at,
-      .gradient_scale = 1.0f / (float)r->batch,
+      .gradient_scale = 1.0f / (float)all,
       .channel_weight = r->channel_weight,
       .beta           = now.beta,
       .free_nats      = r->free_bits * 0.69314718f,
     };
     vae_train_step(lane->vae, &batch, &lane->loss);
     at += count;
-  }
-}
-
-// Sums a slice of all lanes' gradients into lane 0's, in lane order. The seam
-// for several machines: reduce the flat gradient here.
-static void
-lane_reduce(void* context, uint32_t i)
-{
-  Trainer* const t      = context;
-  Device* const  device = t->lanes[i].device;
-  const uint32_t total  = t->average.columns;
-  const uint32_t begin  = share_begin(t, total, i);
-  const uint32_t count  = share_begin(t, total, i + 1) - begin;
-  const Tensor   sum =
-    tensor_columns(vae_gradients(t->lanes[0].vae), begin, count);
-  for (uint32_t k = 1; k < t->recipe.lanes; ++k) {
-    op_accumulate(device,
-                  tensor_columns(vae_gradients(t->lanes[k].vae), begin, count),
-                  sum);
-  }
-  op_square_sum(device, sum, 0.0f, tensor_columns(t->square_sums, 1 + i, 1));
-}
-
-static Tensor
-view(const Trainer* t, Tensor flat, uint32_t p)
-{
-  return tensor_reshape(
-    flat, t->table[p].offset, t->table[p].rows, t->table[p].columns);
-}
-
-static void
-lane_update(void* context, uint32_t i)
-{
-  Trainer* const t      = context;
-  Device* const  device = t->lanes[i].device;
-  const Tensor   total  = tensor_columns(t->square_sums, 0, 1);
-  const float    count  = (float)t->step;
-  const float    decay =
-    fminf(t->recipe.average_decay, (1.0f + count) / (10.0f + count));
-  for (uint32_t p = i; p < VAE_PARAMETER_COUNT; p += t->recipe.lanes) {
-    const OptimiserStep step = {
-      .learning_rate = trainer_schedule(t).learning_rate,
-      .beta1         = 0.9f,
-      .beta2         = 0.999f,
-      .epsilon       = 1e-6f,
-      .weight_decay  = t->table[p].rows > 1 ? t->recipe.weight_decay : 0.0f,
-      .clip_norm     = t->recipe.clip_norm,
-      .step          = t->step + 1,
-    };
-    const Tensor weight = view(t, vae_weights(t->lanes[0].vae), p);
-    op_lamb(device,
-            &step,
-            total,
-            view(t, vae_gradients(t->lanes[0].vae), p),
-            view(t, t->moment1, p),
-            view(t, t->moment2, p),
-            weight);
-    op_moving_average(device, decay, weight, view(t, t->average, p));
   }
 }
 
@@ -276,34 +188,102 @@ add_loss(VaeLoss* sum, const VaeLoss* loss)
 }
 
 Status
-trainer_step(Trainer* t, VaeLoss* loss, float* gradient_norm, Error* error)
+vae_trainer_step(VaeTrainer* t,
+                 VaeLoss*    loss,
+                 float*      gradient_norm,
+                 Error*      error)
 {
-  const uint32_t lanes  = t->recipe.lanes;
-  Device* const  device = t->lanes[0].device;
-  shuffle_epoch(&t->shuffle, t->recipe.seed, t->step / t->steps_per_epoch);
-  pool_run(t->pool, lane_gradient, t, lanes);
-  pool_run(t->pool, lane_reduce, t, lanes);
-  float        square_sum = 0.0f;
-  float* const sums       = t->square_sums_host;
-  tensor_read(device, t->square_sums, sums);
-  for (uint32_t i = 0; i < lanes; ++i) {
-    square_sum += sums[1 + i];
-  }
-  tensor_write(device, tensor_columns(t->square_sums, 0, 1), &square_sum);
-  if (!isfinite(square_sum)) {
-    return error_set(error,
-                     STATUS_BAD_ARGUMENT,
-                     "step %u: the gradient is not finite; lower "
-                     "learning_rate, or resume from the last save",
-                     t->step);
-  }
-  pool_run(t->pool, lane_update, t, lanes);
-  Status status = STATUS_OK;
-  for (uint32_t i = 0; i < lanes && status == STATUS_OK; ++i) {
+  shuffle_epoch(&t->shuffle,
+                t->recipe.run.seed,
+                t->optimiser.step / t->shuffle.steps_per_epoch);
+  optimiser_run(&t->optimiser, lane_gradient, t);
+  const Status status = optimiser_step(&t->optimiser, gradient_norm, error);
+  for (uint32_t i = 0; i < t->recipe.run.lanes && status == STATUS_OK; ++i) {
     add_loss(loss, &t->lanes[i].loss);
-    status = device_status(t->lanes[i].device, error);
   }
-  *gradient_norm = sqrtf(square_sum);
-  ++t->step;
   return status;
+}
+
+// --- Saving ------------------------------------------------------------------
+
+// Means of PRIOR_WINDOWS training windows, drawn anew for each step,
+// unaugmented, encoded with the averaged weights. means[PRIOR_WINDOWS][Z].
+static void
+encode_windows(VaeTrainer* t, float* means)
+{
+  VaeLane* const lane   = &t->lanes[0];
+  Device* const  device = t->optimiser.devices[0];
+  const uint32_t total  = (uint32_t)t->shuffle.count;
+  Rng rng = rng_make(t->recipe.run.seed, RNG_USE_PRIOR, t->optimiser.step);
+  op_copy(device, t->optimiser.average, vae_weights(t->judge));
+  for (uint32_t first = 0; first < PRIOR_WINDOWS; first += lane->chunk) {
+    const uint32_t left  = PRIOR_WINDOWS - first;
+    const uint32_t count = left < lane->chunk ? left : lane->chunk;
+    for (uint32_t b = 0; b < count; ++b) {
+      NoteEvent      window[WINDOW_NOTES];
+      const uint32_t index = rng_below(&rng, total);
+      const uint32_t shift = rng_below(&rng, WINDOW_NOTES);
+      dataset_window(t->dataset, false, index, shift, window);
+      for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
+        const size_t row = (size_t)i * count + b;
+        encode_event(dataset_stats(t->dataset),
+                     window[i],
+                     &lane->pitch[row],
+                     lane->channels + row * CHANNEL_COUNT);
+      }
+    }
+    vae_encode(t->judge,
+               count,
+               lane->pitch,
+               lane->channels,
+               means + (size_t)first * t->prior.size);
+  }
+}
+
+static Status
+fit_prior(VaeTrainer* t, Error* error)
+{
+  float* const means =
+    malloc((size_t)PRIOR_WINDOWS * t->prior.size * sizeof *means);
+  if (!means) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory to fit the prior");
+  }
+  encode_windows(t, means);
+  Status status = device_status(t->optimiser.devices[0], error);
+  if (status == STATUS_OK) {
+    status = latent_prior_fit(
+      &t->prior, means, PRIOR_WINDOWS, t->recipe.prior_spread, error);
+  }
+  free(means);
+  return status;
+}
+
+Status
+vae_trainer_save(VaeTrainer* t, const char* directory, Error* error)
+{
+  const Optimiser* const o      = &t->optimiser;
+  Status                 status = fit_prior(t, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
+  float* const host = malloc(o->average.columns * sizeof *host);
+  if (!host) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory to save the weights");
+  }
+  RunTexts texts;
+  run_state_texts(o, &vae_recipe_format, t->dataset, &texts);
+  char path[RUN_PATH_BYTES];
+  run_path(directory, "checkpoint.safetensors", path);
+  tensor_read(o->devices[0], o->average, host);
+  status = vae_checkpoint_write(path,
+                                &t->recipe.sizes,
+                                dataset_stats(t->dataset),
+                                host,
+                                &t->prior,
+                                texts.texts,
+                                RUN_TEXT_COUNT,
+                                error);
+  free(host);
+  return status == STATUS_OK ? run_state_write(o, directory, &texts, error)
+                             : status;
 }

@@ -58,8 +58,11 @@ test_epoch_is_a_permutation(void** state)
   Dataset* const dataset = open_set();
   Shuffle        shuffle;
   uint32_t       first[64];
-  assert_int_equal(shuffle_init(&shuffle, dataset, NULL), STATUS_OK);
-  assert_int_equal(shuffle.window_count, 40);
+  assert_int_equal(
+    shuffle_init(
+      &shuffle, dataset_window_count(dataset, false), 1, "windows", NULL),
+    STATUS_OK);
+  assert_int_equal(shuffle.count, 40);
   for (uint64_t epoch = 0; epoch < 3; ++epoch) {
     bool seen[64] = { false };
     shuffle_epoch(&shuffle, 5, epoch);
@@ -90,11 +93,14 @@ test_batch(void** state)
 {
   (void)state;
   Dataset* const dataset = open_set();
-  VaeRecipe      recipe  = recipe_default();
+  VaeRecipe      recipe  = vae_recipe_default();
   Shuffle        shuffle;
   static Rows    rows, again, part;
-  assert_int_equal(shuffle_init(&shuffle, dataset, NULL), STATUS_OK);
-  shuffle_epoch(&shuffle, recipe.seed, 0);
+  assert_int_equal(
+    shuffle_init(
+      &shuffle, dataset_window_count(dataset, false), 1, "windows", NULL),
+    STATUS_OK);
+  shuffle_epoch(&shuffle, recipe.run.seed, 0);
   batch_fill(dataset,
              &shuffle,
              &recipe,
@@ -163,15 +169,17 @@ static void
 test_recipe_text(void** state)
 {
   (void)state;
-  VaeRecipe recipe      = recipe_default();
-  VaeRecipe read        = { 0 };
-  recipe.seed           = 77;
-  recipe.learning_rate  = 0.00123f;
-  recipe.channel_weight = 3.0f;
+  VaeRecipe recipe         = vae_recipe_default();
+  VaeRecipe read           = { 0 };
+  recipe.run.seed          = 77;
+  recipe.run.learning_rate = 0.00123f;
+  recipe.channel_weight    = 3.0f;
   char text[RECIPE_TEXT_BYTES];
-  recipe_print(&recipe, text);
+  recipe_print(&vae_recipe_format, &recipe, text);
   Error error;
-  assert_int_equal(recipe_read_text("text", text, &read, &error), STATUS_OK);
+  assert_int_equal(
+    recipe_read_text("text", text, &vae_recipe_format, &read, &error),
+    STATUS_OK);
   assert_memory_equal(&recipe, &read, sizeof recipe);
 }
 

@@ -1,6 +1,6 @@
 // A training step on a made-up data set of a few windows: what of the recipe
 // reaches the network, in which units, and what differs from step to step.
-#include "trainer_state.h"
+#include "vae_trainer.h"
 
 #include "dataset_write.h"
 
@@ -26,44 +26,44 @@ static Dataset* windows;
 static VaeRecipe
 plain_recipe(void)
 {
-  VaeRecipe recipe = recipe_default();
+  VaeRecipe recipe = vae_recipe_default();
   recipe.sizes     = (VaeSizes){
         .pitch_embedding = 3, .encoder_hidden = 4, .latent = 3, .decoder_hidden = 5
   };
-  recipe.batch           = 1;
-  recipe.lanes           = 1;
-  recipe.learning_rate   = 0.0f;
-  recipe.warmup_steps    = 0;
-  recipe.clip_norm       = 0.0f;
-  recipe.beta            = 0.0f;
-  recipe.beta_steps      = 0;
-  recipe.free_bits       = 0.0f;
-  recipe.forcing_start   = 1.0f;
-  recipe.forcing_end     = 1.0f;
-  recipe.transpose       = 0;
-  recipe.tempo_spread    = 0.0f;
-  recipe.velocity_spread = 0.0f;
+  recipe.run.batch           = 1;
+  recipe.run.lanes           = 1;
+  recipe.run.learning_rate   = 0.0f;
+  recipe.run.warmup_steps    = 0;
+  recipe.run.clip_norm       = 0.0f;
+  recipe.beta                = 0.0f;
+  recipe.beta_steps          = 0;
+  recipe.free_bits           = 0.0f;
+  recipe.forcing_start       = 1.0f;
+  recipe.forcing_end         = 1.0f;
+  recipe.run.transpose       = 0;
+  recipe.run.tempo_spread    = 0.0f;
+  recipe.run.velocity_spread = 0.0f;
   return recipe;
 }
 
-static Trainer*
+static VaeTrainer*
 open_trainer(const VaeRecipe* recipe, const Dataset* dataset)
 {
-  static Trainer trainer; // large
-  Error          error;
-  assert_int_equal(trainer_open(&trainer, recipe, dataset, 1, &error),
+  static VaeTrainer trainer; // large
+  Error             error;
+  assert_int_equal(vae_trainer_open(&trainer, recipe, dataset, 1, &error),
                    STATUS_OK);
-  assert_in_range(trainer.average.columns, 1, WEIGHTS_MAX);
+  assert_in_range(trainer.optimiser.average.columns, 1, WEIGHTS_MAX);
   return &trainer;
 }
 
 static VaeLoss
-take_step(Trainer* trainer)
+take_step(VaeTrainer* trainer)
 {
   VaeLoss loss = { 0 };
   float   norm;
   Error   error;
-  assert_int_equal(trainer_step(trainer, &loss, &norm, &error), STATUS_OK);
+  assert_int_equal(vae_trainer_step(trainer, &loss, &norm, &error), STATUS_OK);
   return loss;
 }
 
@@ -78,12 +78,13 @@ typedef struct {
 static FirstStep
 first_step(const VaeRecipe* recipe)
 {
-  FirstStep      step    = { 0 };
-  Trainer* const trainer = open_trainer(recipe, one_window);
-  step.loss              = take_step(trainer);
-  step.count             = trainer->average.columns;
-  tensor_read(trainer->lanes[0].device, trainer->moment1, step.gradient);
-  trainer_close(trainer);
+  FirstStep         step    = { 0 };
+  VaeTrainer* const trainer = open_trainer(recipe, one_window);
+  step.loss                 = take_step(trainer);
+  step.count                = trainer->optimiser.average.columns;
+  tensor_read(
+    trainer->optimiser.devices[0], trainer->optimiser.moment1, step.gradient);
+  vae_trainer_close(trainer);
   return step;
 }
 
@@ -102,10 +103,10 @@ static void
 test_each_epoch_has_its_order(void** state)
 {
   (void)state;
-  VaeRecipe recipe       = plain_recipe();
-  recipe.batch           = 8;
-  Trainer* const trainer = open_trainer(&recipe, windows);
-  assert_int_equal(trainer->steps_per_epoch, 2);
+  VaeRecipe recipe          = plain_recipe();
+  recipe.run.batch          = 8;
+  VaeTrainer* const trainer = open_trainer(&recipe, windows);
+  assert_int_equal(trainer->shuffle.steps_per_epoch, 2);
   uint32_t orders[4][WINDOWS];
   float    pitches[4][WINDOW_NOTES * 8];
   for (int step = 0; step < 4; ++step) {
@@ -126,7 +127,7 @@ test_each_epoch_has_its_order(void** state)
       assert_int_equal(visits[w], 1);
     }
   }
-  trainer_close(trainer);
+  vae_trainer_close(trainer);
 }
 
 static void
@@ -134,9 +135,9 @@ test_each_step_and_window_has_its_noise(void** state)
 {
   (void)state;
   VaeRecipe recipe  = plain_recipe();
-  recipe.batch      = 2;
-  recipe.lanes      = 2;
-  Trainer*      t   = open_trainer(&recipe, one_window);
+  recipe.run.batch  = 2;
+  recipe.run.lanes  = 2;
+  VaeTrainer*   t   = open_trainer(&recipe, one_window);
   const VaeLoss one = take_step(t);
   assert_true(t->lanes[0].loss.pitch_nats != t->lanes[1].loss.pitch_nats);
   const VaeLoss two = take_step(t);
@@ -145,13 +146,13 @@ test_each_step_and_window_has_its_noise(void** state)
   assert_true(fabs(one.kl_nats - two.kl_nats) < 1e-6);
   // Another seed's noise on the same weights.
   static float weights[WEIGHTS_MAX];
-  tensor_read(t->lanes[0].device, vae_weights(t->lanes[0].vae), weights);
-  trainer_close(t);
-  ++recipe.seed;
+  tensor_read(t->optimiser.devices[0], vae_weights(t->lanes[0].vae), weights);
+  vae_trainer_close(t);
+  ++recipe.run.seed;
   t = open_trainer(&recipe, one_window);
-  tensor_write(t->lanes[0].device, vae_weights(t->lanes[0].vae), weights);
+  tensor_write(t->optimiser.devices[0], vae_weights(t->lanes[0].vae), weights);
   assert_true(take_step(t).pitch_nats != one.pitch_nats);
-  trainer_close(t);
+  vae_trainer_close(t);
 }
 
 static void
@@ -190,15 +191,15 @@ test_schedules_are_followed(void** state)
   double moved[2];
   for (int i = 0; i < 2; ++i) {
     static float before[WEIGHTS_MAX], after[WEIGHTS_MAX];
-    recipe.learning_rate = 0.1f;
-    recipe.warmup_steps  = i ? 10 : 0;
-    Trainer* const t     = open_trainer(&recipe, one_window);
-    const Tensor   flat  = vae_weights(t->lanes[0].vae);
-    tensor_read(t->lanes[0].device, flat, before);
+    recipe.run.learning_rate = 0.1f;
+    recipe.run.warmup_steps  = i ? 10 : 0;
+    VaeTrainer* const t      = open_trainer(&recipe, one_window);
+    const Tensor      flat   = vae_weights(t->lanes[0].vae);
+    tensor_read(t->optimiser.devices[0], flat, before);
     take_step(t);
-    tensor_read(t->lanes[0].device, flat, after);
+    tensor_read(t->optimiser.devices[0], flat, after);
     moved[i] = distance(before, after, flat.columns);
-    trainer_close(t);
+    vae_trainer_close(t);
   }
   assert_true(moved[0] > 0.1);
   assert_true(fabs(moved[1] - 0.1 * moved[0]) < 1e-3 * moved[0]);
@@ -228,24 +229,24 @@ test_teacher_forcing(void** state)
 {
   (void)state;
   VaeRecipe recipe     = plain_recipe();
-  recipe.batch         = 32;
+  recipe.run.batch     = 32;
   recipe.forcing_end   = 0.0f;
   recipe.forcing_steps = 4;
-  Trainer* const t     = open_trainer(&recipe, windows);
+  VaeTrainer* const t  = open_trainer(&recipe, windows);
   for (int step = 0; step < 5; ++step) {
     take_step(t);
     double share = 0.0;
-    for (uint32_t i = 0; i < WINDOW_NOTES * recipe.batch; ++i) {
-      share += (double)t->lanes[0].force[i] / (WINDOW_NOTES * recipe.batch);
+    for (uint32_t i = 0; i < WINDOW_NOTES * recipe.run.batch; ++i) {
+      share += (double)t->lanes[0].force[i] / (WINDOW_NOTES * recipe.run.batch);
     }
     const double wanted = 1.0 - step / 4.0;
     // Drawn 256 times: three standard deviations, none at the ends.
     assert_true(fabs(share - wanted) <=
                 1e-9 + 3.0 * sqrt(wanted * (1.0 - wanted) / 256.0));
   }
-  trainer_close(t);
+  vae_trainer_close(t);
   // The network hears of it.
-  recipe.batch           = 1;
+  recipe.run.batch       = 1;
   const FirstStep forced = first_step(&recipe);
   recipe.forcing_start   = 0.0f;
   const FirstStep own    = first_step(&recipe);

@@ -1,0 +1,298 @@
+// Training of the diffusion model: the state of a run, one step of it, held-out
+// figures, and what is saved.
+#include "diffusion_trainer.h"
+
+#include "diffusion_checkpoint.h"
+#include "run_state.h"
+
+#include <stdlib.h>
+
+// Held-out figures: enough to tell recipes apart, few enough to be cheap. Cut
+// into passes of its own, so that the figures do not depend on the recipe.
+#define JUDGE_PASSES 8u
+#define JUDGE_CHUNK 32u
+#define JUDGE_SEED 1u
+
+static Status
+open_lane(DiffusionTrainer* t, uint32_t i, Error* error)
+{
+  DiffusionLane* const lane = &t->lanes[i];
+  const uint32_t       chunk =
+    t->recipe.chunk > JUDGE_CHUNK ? t->recipe.chunk : JUDGE_CHUNK;
+  Status status = sequence_pass_create(&lane->pass, chunk, error);
+  if (status == STATUS_OK) {
+    status = diffusion_create(t->optimiser.devices[i],
+                              &t->recipe.settings,
+                              chunk,
+                              true,
+                              t->lanes[0].diffusion,
+                              &lane->diffusion,
+                              error);
+  }
+  if (status == STATUS_OK) {
+    t->optimiser.gradients[i] =
+      denoiser_gradients(diffusion_net(lane->diffusion));
+  }
+  return status;
+}
+
+static Status
+open_lanes(DiffusionTrainer* t, Error* error)
+{
+  const RunRecipe* const run    = &t->recipe.run;
+  const uint32_t         share  = (run->batch + run->lanes - 1) / run->lanes;
+  Status                 status = STATUS_OK;
+  t->lane_passes = (share + t->recipe.chunk - 1) / t->recipe.chunk;
+  for (uint32_t i = 0; i < run->lanes && status == STATUS_OK; ++i) {
+    status = open_lane(t, i, error);
+  }
+  if (status != STATUS_OK) {
+    return status;
+  }
+  Denoiser* const net = diffusion_net(t->lanes[0].diffusion);
+  uint32_t        count;
+  denoiser_parameters(&t->recipe.settings.net, t->table, &count);
+  status = denoiser_initialise(net, run->seed, error);
+  return status == STATUS_OK
+           ? optimiser_bind(
+               &t->optimiser, t->table, count, denoiser_weights(net), error)
+           : status;
+}
+
+static Status
+open_judge(DiffusionTrainer* t, Error* error)
+{
+  DiffusionRecipe* const r = &t->judge_recipe;
+  *r                       = diffusion_recipe_default();
+  r->settings              = t->recipe.settings;
+  r->run.seed              = JUDGE_SEED;
+  r->run.batch             = JUDGE_PASSES * JUDGE_CHUNK;
+  r->run.transpose         = 0;
+  r->run.tempo_spread      = 0.0f;
+  r->run.velocity_spread   = 0.0f;
+  Status status = slot_table_init(&t->judge_slots, t->dataset, true, error);
+  if (status == STATUS_OK && t->judge_slots.count > 0) {
+    status = shuffle_init(&t->judge_shuffle,
+                          t->judge_slots.count,
+                          r->run.batch,
+                          "sequences",
+                          error);
+  }
+  if (status == STATUS_OK && t->judge_slots.count > 0) {
+    shuffle_epoch(&t->judge_shuffle, JUDGE_SEED, 0);
+  }
+  if (status == STATUS_OK) {
+    status = tensor_allocate(t->optimiser.devices[0],
+                             1,
+                             t->optimiser.weights.columns,
+                             &t->kept,
+                             error);
+  }
+  t->judge_losses = calloc(JUDGE_PASSES, sizeof *t->judge_losses);
+  return status == STATUS_OK && !t->judge_losses
+           ? error_set(
+               error, STATUS_NO_MEMORY, "no memory for held-out figures")
+           : status;
+}
+
+Status
+diffusion_trainer_open(DiffusionTrainer*      t,
+                       const DiffusionRecipe* recipe,
+                       const Dataset*         dataset,
+                       uint32_t               thread_count,
+                       Error*                 error)
+{
+  *t            = (DiffusionTrainer){ .recipe = *recipe, .dataset = dataset };
+  Status status = diffusion_recipe_check(&t->recipe, error);
+  if (status == STATUS_OK) {
+    status = slot_table_init(&t->slots, dataset, false, error);
+  }
+  if (status == STATUS_OK) {
+    status = shuffle_init(
+      &t->shuffle, t->slots.count, recipe->run.batch, "sequences", error);
+  }
+  if (status == STATUS_OK) {
+    status = optimiser_open(&t->optimiser, &t->recipe.run, thread_count, error);
+  }
+  if (status == STATUS_OK) {
+    status = open_lanes(t, error);
+  }
+  return status == STATUS_OK ? open_judge(t, error) : status;
+}
+
+void
+diffusion_trainer_close(DiffusionTrainer* t)
+{
+  slot_table_free(&t->slots);
+  slot_table_free(&t->judge_slots);
+  shuffle_free(&t->shuffle);
+  shuffle_free(&t->judge_shuffle);
+  free(t->judge_losses);
+  if (t->optimiser.devices[0]) {
+    tensor_free(t->optimiser.devices[0], &t->kept);
+  }
+  // Lane 0 last: the others use its weights.
+  for (uint32_t i = t->recipe.run.lanes; i-- > 0;) {
+    diffusion_free(t->lanes[i].diffusion);
+    sequence_pass_free(&t->lanes[i].pass);
+  }
+  optimiser_close(&t->optimiser);
+}
+
+// --- One step ----------------------------------------------------------------
+
+static DiffusionBatch
+batch_of(const DiffusionRecipe* recipe, const SequencePass* pass)
+{
+  return (DiffusionBatch){
+    .sequences      = pass->sequences,
+    .notes          = pass->notes,
+    .pitch          = pass->pitch,
+    .channels       = pass->channels,
+    .clean          = pass->clean,
+    .t              = pass->t,
+    .self_condition = pass->self_condition,
+    .seed           = recipe->run.seed,
+    .first_sequence = pass->first_sequence,
+    // Of all notes, given or not: a note weighs the same in every step.
+    .gradient_scale = 1.0f / ((float)recipe->run.batch * SEQUENCE_NOTES),
+    .channel_weight = recipe->channel_weight,
+    .snr_low        = recipe->snr_low,
+    .snr_high       = recipe->snr_high,
+  };
+}
+
+static void
+lane_gradient(void* context, uint32_t i)
+{
+  DiffusionTrainer* const      t    = context;
+  const DiffusionRecipe* const r    = &t->recipe;
+  const Optimiser* const       o    = &t->optimiser;
+  DiffusionLane* const         lane = &t->lanes[i];
+  const uint32_t end   = optimiser_share_begin(o, r->run.batch, i + 1);
+  PassPlace      place = {
+         .step       = o->step,
+         .pass       = i * t->lane_passes,
+         .pass_count = r->run.lanes * t->lane_passes,
+         .order      = shuffle_first(&t->shuffle, o->step),
+         .first      = optimiser_share_begin(o, r->run.batch, i),
+  };
+  lane->loss  = (DiffusionLoss){ 0 };
+  lane->notes = 0;
+  op_fill(o->devices[i], o->gradients[i], 0.0f);
+  for (; place.first < end; place.first += place.count, ++place.pass) {
+    const uint32_t left = end - place.first;
+    place.count         = left < r->chunk ? left : r->chunk;
+    sequence_pass_fill(&t->slots, &t->shuffle, r, &place, &lane->pass);
+    const DiffusionBatch batch = batch_of(r, &lane->pass);
+    diffusion_train_step(lane->diffusion, &batch, &lane->loss);
+    lane->notes += (uint64_t)batch.sequences * batch.notes;
+  }
+}
+
+static void
+add_loss(DiffusionLoss* sum, const DiffusionLoss* loss)
+{
+  sum->notes += loss->notes;
+  sum->pitch_nats += loss->pitch_nats;
+  sum->code_error += loss->code_error;
+  for (int i = 0; i < CHANNEL_COUNT; ++i) {
+    sum->squared_error[i] += loss->squared_error[i];
+  }
+}
+
+Status
+diffusion_trainer_step(DiffusionTrainer* t,
+                       DiffusionLoss*    loss,
+                       uint64_t*         notes,
+                       float*            gradient_norm,
+                       Error*            error)
+{
+  Optimiser* const o = &t->optimiser;
+  shuffle_epoch(
+    &t->shuffle, t->recipe.run.seed, o->step / t->shuffle.steps_per_epoch);
+  optimiser_run(o, lane_gradient, t);
+  const Status status = optimiser_step(o, gradient_norm, error);
+  for (uint32_t i = 0; i < t->recipe.run.lanes && status == STATUS_OK; ++i) {
+    add_loss(loss, &t->lanes[i].loss);
+    *notes += t->lanes[i].notes;
+  }
+  return status;
+}
+
+// --- Held-out figures --------------------------------------------------------
+
+static void
+lane_judge(void* context, uint32_t i)
+{
+  DiffusionTrainer* const      t    = context;
+  const DiffusionRecipe* const r    = &t->judge_recipe;
+  DiffusionLane* const         lane = &t->lanes[i];
+  for (uint32_t p = i; p < JUDGE_PASSES; p += t->recipe.run.lanes) {
+    const PassPlace place = {
+      .pass       = p,
+      .pass_count = JUDGE_PASSES,
+      .first      = p * JUDGE_CHUNK,
+      .count      = JUDGE_CHUNK,
+    };
+    sequence_pass_fill(
+      &t->judge_slots, &t->judge_shuffle, r, &place, &lane->pass);
+    // As in sampling, where all but the first step have an estimate.
+    lane->pass.self_condition  = r->settings.self_condition;
+    const DiffusionBatch batch = batch_of(r, &lane->pass);
+    t->judge_losses[p]         = (DiffusionLoss){ 0 };
+    diffusion_judge(lane->diffusion, &batch, &t->judge_losses[p]);
+  }
+}
+
+Status
+diffusion_trainer_validate(DiffusionTrainer* t,
+                           DiffusionLoss*    loss,
+                           Error*            error)
+{
+  Optimiser* const o      = &t->optimiser;
+  Device* const    device = o->devices[0];
+  *loss                   = (DiffusionLoss){ 0 };
+  if (t->judge_slots.count == 0) {
+    return STATUS_OK;
+  }
+  op_copy(device, o->weights, t->kept);
+  op_copy(device, o->average, o->weights);
+  optimiser_run(o, lane_judge, t);
+  op_copy(device, t->kept, o->weights);
+  for (uint32_t p = 0; p < JUDGE_PASSES; ++p) {
+    add_loss(loss, &t->judge_losses[p]);
+  }
+  Status status = STATUS_OK;
+  for (uint32_t i = 0; i < t->recipe.run.lanes && status == STATUS_OK; ++i) {
+    status = device_status(o->devices[i], error);
+  }
+  return status;
+}
+
+// --- Saving ------------------------------------------------------------------
+
+Status
+diffusion_trainer_save(DiffusionTrainer* t, const char* directory, Error* error)
+{
+  const Optimiser* const o    = &t->optimiser;
+  float* const           host = malloc(o->average.columns * sizeof *host);
+  if (!host) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory to save the weights");
+  }
+  RunTexts texts;
+  run_state_texts(o, &diffusion_recipe_format, t->dataset, &texts);
+  char path[RUN_PATH_BYTES];
+  run_path(directory, "checkpoint.safetensors", path);
+  tensor_read(o->devices[0], o->average, host);
+  const Status status = diffusion_checkpoint_write(path,
+                                                   &t->recipe.settings,
+                                                   dataset_stats(t->dataset),
+                                                   host,
+                                                   texts.texts,
+                                                   RUN_TEXT_COUNT,
+                                                   error);
+  free(host);
+  return status == STATUS_OK ? run_state_write(o, directory, &texts, error)
+                             : status;
+}

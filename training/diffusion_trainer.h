@@ -1,0 +1,60 @@
+// The training of a diffusion model: the state of a run, one step of it, and
+// its held-out figures. A step is a pure function of (data set, recipe, state);
+// lanes are parts of the batch (optimiser.h). Main thread; lanes run in the
+// Pool.
+#pragma once
+
+#include "optimiser.h"
+#include "sequence_batch.h"
+
+typedef struct {
+  Diffusion*    diffusion; // lane 0 owns the weights
+  SequencePass  pass;
+  DiffusionLoss loss;  // of the last step
+  uint64_t      notes; // that passed through in it, given ones included
+} DiffusionLane;
+
+typedef struct {
+  DiffusionRecipe recipe;
+  const Dataset*  dataset;
+  SlotTable       slots;
+  Shuffle         shuffle;
+  Optimiser       optimiser;
+  DiffusionLane   lanes[RECIPE_LANES_MAX];
+  Parameter       table[DENOISER_PARAMETERS_MAX];
+  uint32_t        lane_passes; // of a step and lane, at most
+  // Validation.
+  DiffusionRecipe judge_recipe;
+  SlotTable       judge_slots;
+  Shuffle         judge_shuffle;
+  DiffusionLoss*  judge_losses; // of each pass
+  Tensor          kept;         // the weights, while the average is judged
+} DiffusionTrainer;
+
+// After a failure, diffusion_trainer_close() is still owed.
+Status diffusion_trainer_open(DiffusionTrainer*      trainer,
+                              const DiffusionRecipe* recipe,
+                              const Dataset*         dataset,
+                              uint32_t               thread_count,
+                              Error*                 error);
+void   diffusion_trainer_close(DiffusionTrainer* trainer);
+
+// One step. Adds the sums over the batch to `loss`, and the notes that it took
+// to `notes`.
+Status diffusion_trainer_step(DiffusionTrainer* trainer,
+                              DiffusionLoss*    loss,
+                              uint64_t*         notes,
+                              float*            gradient_norm,
+                              Error*            error);
+
+// The averaged weights' loss on a fixed set of held-out sequences, masks, noise
+// levels and noise, the same for every recipe: what runs are compared by.
+// loss->notes is 0 where no test piece has SEQUENCE_NOTES notes.
+Status diffusion_trainer_validate(DiffusionTrainer* trainer,
+                                  DiffusionLoss*    loss,
+                                  Error*            error);
+
+// The run directory's two files (training_run.h).
+Status diffusion_trainer_save(DiffusionTrainer* trainer,
+                              const char*       directory,
+                              Error*            error);

@@ -1,0 +1,152 @@
+// Saving and loading the state of a training run.
+#include "run_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATE_TENSORS 4
+
+void
+run_path(const char* directory, const char* name, char path[RUN_PATH_BYTES])
+{
+  snprintf(path, RUN_PATH_BYTES, "%s/%s", directory, name);
+}
+
+void
+run_state_texts(const Optimiser*    optimiser,
+                const RecipeFormat* format,
+                const Dataset*      dataset,
+                RunTexts*           out)
+{
+  recipe_print(format, optimiser->recipe, out->recipe);
+  snprintf(out->step, sizeof out->step, "%u", optimiser->step);
+  out->texts[0] = (CheckpointText){ "recipe", out->recipe };
+  out->texts[1] = (CheckpointText){ "step", out->step };
+  out->texts[2] = (CheckpointText){ "data_digest", dataset_digest(dataset) };
+}
+
+static void
+list_tensors(const Optimiser* o,
+             const char*      names[STATE_TENSORS],
+             Tensor           tensors[STATE_TENSORS])
+{
+  const char* const all_names[] = {
+    "weights", "average", "moment1", "moment2"
+  };
+  const Tensor all_tensors[] = {
+    o->weights, o->average, o->moment1, o->moment2
+  };
+  memcpy(names, all_names, sizeof all_names);
+  memcpy(tensors, all_tensors, sizeof all_tensors);
+}
+
+Status
+run_state_write(const Optimiser* o,
+                const char*      directory,
+                const RunTexts*  texts,
+                Error*           error)
+{
+  const char* names[STATE_TENSORS];
+  Tensor      tensors[STATE_TENSORS];
+  list_tensors(o, names, tensors);
+  const uint32_t total = o->weights.columns;
+  float* const   host  = malloc((size_t)total * STATE_TENSORS * sizeof *host);
+  if (!host) {
+    return error_set(
+      error, STATUS_NO_MEMORY, "no memory to save %u weights", total);
+  }
+  CheckpointTensor entries[STATE_TENSORS];
+  for (int i = 0; i < STATE_TENSORS; ++i) {
+    tensor_read(o->devices[0], tensors[i], host + (size_t)i * total);
+    entries[i] = (CheckpointTensor){ .dims          = { total },
+                                     .dim_count     = 1,
+                                     .data          = host + (size_t)i * total,
+                                     .element_count = total };
+    snprintf(entries[i].name, sizeof entries[i].name, "%s", names[i]);
+  }
+  char path[RUN_PATH_BYTES];
+  run_path(directory, "state.safetensors", path);
+  const Status status = checkpoint_write(
+    path, texts->texts, RUN_TEXT_COUNT, entries, STATE_TENSORS, error);
+  free(host);
+  return status;
+}
+
+static Status
+open_state(const char* directory, Checkpoint** state, Error* error)
+{
+  char path[RUN_PATH_BYTES];
+  run_path(directory, "state.safetensors", path);
+  return checkpoint_open(path, state, error);
+}
+
+Status
+run_state_recipe(const char*         directory,
+                 const RecipeFormat* format,
+                 void*               recipe,
+                 Error*              error)
+{
+  Checkpoint* state;
+  Status      status = open_state(directory, &state, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
+  const char* const path = checkpoint_path(state);
+  const char* const text = checkpoint_text(state, "recipe");
+  status                 = text
+                             ? recipe_read_text(path, text, format, recipe, error)
+                             : error_set(error, STATUS_BAD_FILE, "%s: no recipe in it", path);
+  checkpoint_close(state);
+  return status;
+}
+
+static Status
+load_tensors(Optimiser* o, const Checkpoint* state, Error* error)
+{
+  const char* names[STATE_TENSORS];
+  Tensor      tensors[STATE_TENSORS];
+  list_tensors(o, names, tensors);
+  const uint32_t total = o->weights.columns;
+  for (int i = 0; i < STATE_TENSORS; ++i) {
+    const float* data;
+    const Status status =
+      checkpoint_tensor(state, names[i], &total, 1, &data, error);
+    if (status != STATUS_OK) {
+      return status;
+    }
+    tensor_write(o->devices[0], tensors[i], data);
+  }
+  return device_status(o->devices[0], error);
+}
+
+Status
+run_state_load(Optimiser*     o,
+               const char*    directory,
+               const Dataset* dataset,
+               Error*         error)
+{
+  Checkpoint* state;
+  Status      status = open_state(directory, &state, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
+  const char* const digest = checkpoint_text(state, "data_digest");
+  if (!digest || strcmp(digest, dataset_digest(dataset)) != 0) {
+    status =
+      error_set(error,
+                STATUS_BAD_FILE,
+                "%s: this run was trained on another data set (%s, not %s)",
+                checkpoint_path(state),
+                digest ? digest : "unknown",
+                dataset_digest(dataset));
+  }
+  if (status == STATUS_OK) {
+    status = checkpoint_get_u32(state, "step", 0, UINT32_MAX, &o->step, error);
+  }
+  if (status == STATUS_OK) {
+    status = load_tensors(o, state, error);
+  }
+  checkpoint_close(state);
+  return status;
+}
