@@ -120,6 +120,7 @@ cut_training(Diffusion* d, Arena* m, uint32_t rows, uint32_t notes)
   d->dhead        = arena_cut(m, rows, d->settings.net.output);
   d->loss         = arena_cut(m, rows, 1);
   d->scratch      = arena_cut(m, rows, d->columns);
+  d->mean         = arena_cut(m, rows, ENCODING_PITCHES);
 }
 
 size_t

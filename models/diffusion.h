@@ -71,9 +71,10 @@ typedef struct {
   const float*    channels; // [R][CHANNEL_COUNT]
   const float*    clean;   // [R]: 1 where a note is given, 0 where it is noised
   const uint32_t* t;       // [sequences], 1 .. T
+  const uint32_t* next;    // [sequences]: where a student is to go; NULL: 0
   bool     self_condition; // a first pass without gradient feeds a second
-  uint64_t seed;           // noise: sequence s, note i has stream
-  uint64_t first_sequence; // (first_sequence + s) * SEQUENCE_NOTES + i
+  uint64_t seed;           // noise: row r has stream
+  uint64_t first_sequence; // first_sequence * SEQUENCE_NOTES + r
   float    gradient_scale; // 1 / notes of the whole batch
   float    channel_weight; // of squared errors against cross-entropy
   float    snr_low;        // the weight of squared errors in x_0 is the signal
@@ -92,6 +93,20 @@ typedef struct {
 void diffusion_train_step(Diffusion*            diffusion,
                           const DiffusionBatch* batch,
                           DiffusionLoss*        loss);
+
+// One step of distillation (after Salimans and Ho 2022 and shortcut models,
+// 2410.12557; PREDICT_DATA only): the student is to make the jump from t to
+// next in one, as the teacher does in `substeps` steps of DDIM with eta 0. Both
+// read the same notes and noise. The student's target is the mean of the
+// teacher's estimates, weighted as DDIM weights them: probabilities of pitches,
+// values of the channels. `teacher` is a training Diffusion too (its gradients
+// stay 0). As diffusion_train_step() otherwise; `loss` compares with the
+// teacher.
+void diffusion_distil_step(Diffusion*            student,
+                           Diffusion*            teacher,
+                           const DiffusionBatch* batch,
+                           uint32_t              substeps,
+                           DiffusionLoss*        loss);
 
 // The loss alone, for held-out notes.
 void diffusion_judge(Diffusion*            diffusion,
@@ -113,8 +128,8 @@ typedef struct {
   float        temperature; // of pitch logits; 0: the likeliest
   const float* pitch_bias;  // [ENCODING_PITCHES], added to pitch logits (0 or
                             // a large negative number), or NULL
-  uint64_t seed;            // noise of the steps: rows as in training
-  uint64_t first_sequence;
+  uint64_t seed;            // noise of the steps: row r has stream
+  uint64_t first_sequence;  // first_sequence * notes + r
 } DiffusionRequest;
 
 // pitch[count][notes], channels[count][notes][CHANNEL_COUNT].

@@ -49,6 +49,7 @@ struct Diffusion {
   Tensor dhead;        // [R, output]
   Tensor loss;         // [R, 1]
   Tensor scratch;      // [R, C]
+  Tensor mean;         // [R, 128] of a teacher\'s probabilities
 
   float* host; // the largest of the host arrays that a call fills
 };
@@ -79,3 +80,30 @@ Tensor diffusion_pitch_head(Tensor head);   // PREDICT_DATA
 Tensor diffusion_channel_head(Tensor head); // PREDICT_DATA
 // PREDICT_DATA: probabilities of pitches, and the x_0 that follows from a head.
 void diffusion_expect(Diffusion* d, Tensor head, float temperature, Tensor x0);
+
+// --- Training: diffusion_train.c, diffusion_distil.c
+// --------------------------
+
+typedef struct {
+  Diffusion*            d;
+  const DiffusionBatch* batch;
+  uint32_t              rows;
+  DenoiserInput         input;
+} DiffusionPass;
+
+// Lays out, notes and noise to x, and all of the network's input, without an
+// estimate.
+void diffusion_pass_begin(DiffusionPass*        pass,
+                          Diffusion*            diffusion,
+                          const DiffusionBatch* batch);
+void diffusion_pass_rows(DiffusionPass* pass,
+                         Tensor         to, // [R, 1]
+                         float (*value)(const DiffusionPass*, uint32_t row));
+// d->estimate: what d->head says x_0 is; 0 for clean notes.
+void diffusion_pass_estimate(DiffusionPass* pass);
+// Sum of d->loss.
+double diffusion_pass_sum_loss(DiffusionPass* pass);
+// Notes, and the errors of d->estimate against `truth`.
+void diffusion_pass_report(DiffusionPass* pass,
+                           Tensor         truth,
+                           DiffusionLoss* loss);

@@ -100,7 +100,8 @@ predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
   }
   op_clamp(d->device, -ESTIMATE_MAX, ESTIMATE_MAX, x0);
   op_copy(d->device, x0, d->estimate);
-  s->has_estimate = true;
+  // A student was made without.
+  s->has_estimate = d->settings.student_steps == 0;
 }
 
 // The pitch whose code is nearest to the estimate: all codes but scalars are of

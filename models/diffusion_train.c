@@ -3,15 +3,10 @@
 
 #include <math.h>
 
-typedef struct {
-  Diffusion*            d;
-  const DiffusionBatch* batch;
-  uint32_t              rows;
-  DenoiserInput         input;
-} Pass;
-
-static void
-write_rows(Pass* p, Tensor to, float (*value)(const Pass*, uint32_t row))
+void
+diffusion_pass_rows(DiffusionPass* p,
+                    Tensor         to,
+                    float (*value)(const DiffusionPass*, uint32_t row))
 {
   for (uint32_t r = 0; r < p->rows; ++r) {
     p->d->host[r] = value(p, r);
@@ -20,44 +15,44 @@ write_rows(Pass* p, Tensor to, float (*value)(const Pass*, uint32_t row))
 }
 
 static uint32_t
-time_of(const Pass* p, uint32_t row)
+time_of(const DiffusionPass* p, uint32_t row)
 {
   return p->batch->clean[row] != 0.0f ? 0 : p->batch->t[row / p->batch->notes];
 }
 
 static float
-alpha_of(const Pass* p, uint32_t row)
+alpha_of(const DiffusionPass* p, uint32_t row)
 {
   return (float)noise_alpha(&p->d->schedule, time_of(p, row));
 }
 
 static float
-sigma_of(const Pass* p, uint32_t row)
+sigma_of(const DiffusionPass* p, uint32_t row)
 {
   return (float)noise_sigma(&p->d->schedule, time_of(p, row));
 }
 
 static float
-noised_of(const Pass* p, uint32_t row)
+noised_of(const DiffusionPass* p, uint32_t row)
 {
   return 1.0f - p->batch->clean[row];
 }
 
 static float
-flag_of(const Pass* p, uint32_t row)
+flag_of(const DiffusionPass* p, uint32_t row)
 {
   return p->batch->clean[row];
 }
 
 static float
-position_of(const Pass* p, uint32_t row)
+position_of(const DiffusionPass* p, uint32_t row)
 {
   return (float)(row % p->batch->notes);
 }
 
 // Clean notes share the last row of the levels.
 static float
-level_of(const Pass* p, uint32_t row)
+level_of(const DiffusionPass* p, uint32_t row)
 {
   return p->batch->clean[row] != 0.0f ? (float)p->batch->sequences
                                       : (float)(row / p->batch->notes);
@@ -66,7 +61,7 @@ level_of(const Pass* p, uint32_t row)
 // The weight of a squared error in what the network predicts, such that in x_0
 // it is the clamped signal to noise ratio (Hang et al. 2023, eq. 8 and 9).
 static float
-error_weight_of(const Pass* p, uint32_t row)
+error_weight_of(const DiffusionPass* p, uint32_t row)
 {
   const uint32_t t = time_of(p, row);
   if (!t) {
@@ -88,14 +83,14 @@ error_weight_of(const Pass* p, uint32_t row)
 
 // x_0 = a x_t + b out, for a network that predicts noise or v.
 static float
-a_of(const Pass* p, uint32_t row)
+a_of(const DiffusionPass* p, uint32_t row)
 {
   return p->d->settings.prediction == PREDICT_NOISE ? 1.0f / alpha_of(p, row)
                                                     : alpha_of(p, row);
 }
 
 static float
-b_of(const Pass* p, uint32_t row)
+b_of(const DiffusionPass* p, uint32_t row)
 {
   const float sigma = sigma_of(p, row);
   return p->d->settings.prediction == PREDICT_NOISE ? -sigma / alpha_of(p, row)
@@ -103,7 +98,7 @@ b_of(const Pass* p, uint32_t row)
 }
 
 static void
-write_allowed(Pass* p)
+write_allowed(DiffusionPass* p)
 {
   const uint32_t     notes = p->batch->notes;
   const float* const clean = p->batch->clean;
@@ -119,26 +114,28 @@ write_allowed(Pass* p)
 }
 
 static void
-write_time(Pass* p)
+write_time(DiffusionPass* p)
 {
   float* const host = p->d->host;
   for (uint32_t s = 0; s <= p->batch->sequences; ++s) {
-    const uint32_t t = s < p->batch->sequences ? p->batch->t[s] : 0;
+    const bool     is_clean = s == p->batch->sequences;
+    const uint32_t t        = is_clean ? 0 : p->batch->t[s];
+    const uint32_t next = is_clean || !p->batch->next ? 0 : p->batch->next[s];
     diffusion_time_features(
-      &p->d->settings, t, 0, host + (size_t)s * DENOISER_TIME_FEATURES);
+      &p->d->settings, t, next, host + (size_t)s * DENOISER_TIME_FEATURES);
   }
   tensor_write(p->d->device, p->d->time, host);
 }
 
 // x_t = alpha x_0 + sigma noise, clean notes as they are.
 static void
-add_noise(Pass* p)
+add_noise(DiffusionPass* p)
 {
   Diffusion* const            d = p->d;
   const DiffusionBatch* const b = p->batch;
   diffusion_embed(d, b->pitch, b->channels, d->x0);
-  write_rows(p, d->alpha, alpha_of);
-  write_rows(p, d->sigma, sigma_of);
+  diffusion_pass_rows(p, d->alpha, alpha_of);
+  diffusion_pass_rows(p, d->sigma, sigma_of);
   op_normals(d->device,
              b->seed,
              RNG_USE_NOISE,
@@ -149,19 +146,19 @@ add_noise(Pass* p)
 }
 
 static void
-write_input(Pass* p)
+write_input(DiffusionPass* p)
 {
   Diffusion* const d = p->d;
-  write_rows(p, d->position, position_of);
-  write_rows(p, d->level, level_of);
-  write_rows(p, d->noised, noised_of);
-  write_rows(p, d->error_weight, error_weight_of);
-  write_rows(p, diffusion_token_flag(d), flag_of);
+  diffusion_pass_rows(p, d->position, position_of);
+  diffusion_pass_rows(p, d->level, level_of);
+  diffusion_pass_rows(p, d->noised, noised_of);
+  diffusion_pass_rows(p, d->error_weight, error_weight_of);
+  diffusion_pass_rows(p, diffusion_token_flag(d), flag_of);
   write_allowed(p);
   write_time(p);
   if (d->settings.prediction != PREDICT_DATA) {
-    write_rows(p, d->a, a_of);
-    write_rows(p, d->b, b_of);
+    diffusion_pass_rows(p, d->a, a_of);
+    diffusion_pass_rows(p, d->b, b_of);
   }
   p->input = (DenoiserInput){
     .sequences = p->batch->sequences,
@@ -175,8 +172,8 @@ write_input(Pass* p)
 }
 
 // What the head says x_0 is; 0 for clean notes.
-static void
-estimate(Pass* p)
+void
+diffusion_pass_estimate(DiffusionPass* p)
 {
   Diffusion* const d = p->d;
   if (d->settings.prediction == PREDICT_DATA) {
@@ -188,8 +185,8 @@ estimate(Pass* p)
   op_scale_rows(d->device, d->noised, d->estimate);
 }
 
-static double
-sum_loss(Pass* p)
+double
+diffusion_pass_sum_loss(DiffusionPass* p)
 {
   double total = 0;
   tensor_read(p->d->device, p->d->loss, p->d->host);
@@ -200,36 +197,36 @@ sum_loss(Pass* p)
 }
 
 static double
-sum_error(Pass* p, uint32_t column, uint32_t count)
+sum_error(DiffusionPass* p, Tensor truth, uint32_t column, uint32_t count)
 {
   Diffusion* const d = p->d;
   op_squared_error(d->device,
                    tensor_columns(d->estimate, column, count),
-                   tensor_columns(d->x0, column, count),
+                   tensor_columns(truth, column, count),
                    1.0f,
                    d->loss,
                    tensor_columns(d->scratch, column, count));
   op_scale_rows(d->device, d->noised, d->loss);
-  return sum_loss(p);
+  return diffusion_pass_sum_loss(p);
 }
 
-static void
-report(Pass* p, DiffusionLoss* loss)
+void
+diffusion_pass_report(DiffusionPass* p, Tensor truth, DiffusionLoss* loss)
 {
   Diffusion* const d = p->d;
   for (uint32_t r = 0; r < p->rows; ++r) {
     loss->notes += p->batch->clean[r] == 0.0f;
   }
-  loss->code_error += sum_error(p, 0, d->code_columns);
+  loss->code_error += sum_error(p, truth, 0, d->code_columns);
   for (uint32_t i = 0; i < CHANNEL_COUNT; ++i) {
-    loss->squared_error[i] += sum_error(p, d->code_columns + i, 1);
+    loss->squared_error[i] += sum_error(p, truth, d->code_columns + i, 1);
   }
 }
 
 // dhead of PREDICT_DATA: cross-entropy of the pitch, squared errors of the
 // channels.
 static void
-data_gradient(Pass* p, DiffusionLoss* loss)
+data_gradient(DiffusionPass* p, DiffusionLoss* loss)
 {
   Diffusion* const d        = p->d;
   const float      scale    = p->batch->gradient_scale;
@@ -239,7 +236,7 @@ data_gradient(Pass* p, DiffusionLoss* loss)
     d->device, diffusion_pitch_head(d->head), d->pitch, scale, d->loss, dpitch);
   op_scale_rows(d->device, d->noised, dpitch);
   op_scale_rows(d->device, d->noised, d->loss);
-  loss->pitch_nats += sum_loss(p);
+  loss->pitch_nats += diffusion_pass_sum_loss(p);
   op_squared_error(d->device,
                    diffusion_channel_head(d->head),
                    tensor_columns(d->x0, d->code_columns, CHANNEL_COUNT),
@@ -251,7 +248,7 @@ data_gradient(Pass* p, DiffusionLoss* loss)
 
 // dhead where the network predicts noise, or v = alpha noise - sigma x_0.
 static void
-noise_gradient(Pass* p)
+noise_gradient(DiffusionPass* p)
 {
   Diffusion* const d      = p->d;
   Tensor           target = d->noise;
@@ -267,23 +264,30 @@ noise_gradient(Pass* p)
   op_scale_rows(d->device, d->error_weight, d->dhead);
 }
 
-static Pass
-begin(Diffusion* d, const DiffusionBatch* batch)
+void
+diffusion_pass_begin(DiffusionPass*        p,
+                     Diffusion*            d,
+                     const DiffusionBatch* batch)
 {
-  Pass pass = { .d     = d,
-                .batch = batch,
-                .rows  = batch->sequences * batch->notes };
-  diffusion_lay_out(d, pass.rows, batch->sequences + 1, batch->notes);
-  add_noise(&pass);
-  write_input(&pass);
+  *p = (DiffusionPass){ .d     = d,
+                        .batch = batch,
+                        .rows  = batch->sequences * batch->notes };
+  diffusion_lay_out(d, p->rows, batch->sequences + 1, batch->notes);
+  add_noise(p);
+  write_input(p);
   diffusion_tokens(d, d->x, false);
-  if (batch->self_condition && d->settings.self_condition) {
-    denoiser_forward(d->net, &pass.input, d->head);
-    estimate(&pass);
+}
+
+static void
+forward(DiffusionPass* p)
+{
+  Diffusion* const d = p->d;
+  if (p->batch->self_condition && d->settings.self_condition) {
+    denoiser_forward(d->net, &p->input, d->head);
+    diffusion_pass_estimate(p);
     diffusion_tokens(d, d->x, true);
   }
-  denoiser_forward(d->net, &pass.input, d->head);
-  return pass;
+  denoiser_forward(d->net, &p->input, d->head);
 }
 
 void
@@ -291,24 +295,28 @@ diffusion_train_step(Diffusion*            d,
                      const DiffusionBatch* batch,
                      DiffusionLoss*        loss)
 {
-  Pass pass = begin(d, batch);
+  DiffusionPass pass;
+  diffusion_pass_begin(&pass, d, batch);
+  forward(&pass);
   if (d->settings.prediction == PREDICT_DATA) {
     data_gradient(&pass, loss);
   } else {
     noise_gradient(&pass);
   }
-  estimate(&pass);
-  report(&pass, loss);
+  diffusion_pass_estimate(&pass);
+  diffusion_pass_report(&pass, d->x0, loss);
   denoiser_backward(d->net, &pass.input, d->dhead);
 }
 
 void
 diffusion_judge(Diffusion* d, const DiffusionBatch* batch, DiffusionLoss* loss)
 {
-  Pass pass = begin(d, batch);
+  DiffusionPass pass;
+  diffusion_pass_begin(&pass, d, batch);
+  forward(&pass);
   if (d->settings.prediction == PREDICT_DATA) {
     data_gradient(&pass, loss);
   }
-  estimate(&pass);
-  report(&pass, loss);
+  diffusion_pass_estimate(&pass);
+  diffusion_pass_report(&pass, d->x0, loss);
 }
