@@ -1,135 +1,10 @@
 // Every op on every CPU variant this machine runs: forward against plain double
 // arithmetic, backward against finite differences, variants against the
 // portable specification, and the shape check. Sizes are odd on purpose: tails
-// count. Long because every op has its case here.
-#include "kernels.h"
+// count. The transformer's and the diffusion model's ops have their own test.
+#include "kernels_test.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define ROWS 5u
-#define COLUMNS 11u
-#define MAXIMUM 4096u
-
-static Device* device;
-
-static Tensor
-make(uint32_t rows, uint32_t columns, uint64_t stream)
-{
-  Tensor t;
-  float  values[MAXIMUM];
-  Rng    rng = rng_make(99, RNG_USE_TEST, stream);
-  assert_int_equal(tensor_allocate(device, rows, columns, &t, NULL), STATUS_OK);
-  rng_normals(&rng, values, (size_t)rows * columns);
-  tensor_write(device, t, values);
-  return t;
-}
-
-// A tensor of poison: what an op must fill, whatever was there.
-static Tensor
-poisoned(uint32_t rows, uint32_t columns)
-{
-  Tensor t;
-  assert_int_equal(tensor_allocate(device, rows, columns, &t, NULL), STATUS_OK);
-  op_fill(device, t, NAN);
-  return t;
-}
-
-static void
-release(Tensor* tensors, size_t count)
-{
-  for (size_t i = 0; i < count; ++i) {
-    tensor_free(device, &tensors[i]);
-  }
-}
-#define RELEASE(...)                                                           \
-  do {                                                                         \
-    Tensor all_[] = { __VA_ARGS__ };                                           \
-    release(all_, sizeof all_ / sizeof *all_);                                 \
-  } while (0)
-
-static void
-assert_close(double a, double b, double tolerance)
-{
-  if (!(fabs(a - b) <= tolerance * (1.0 + fabs(b)))) {
-    print_error("%s: %.9g is not %.9g\n", device_name(device), a, b);
-    fail();
-  }
-}
-
-// Sum of out * weight with fixed weights: a scalar to differentiate.
-static double
-dot(Tensor out, uint64_t stream)
-{
-  float values[MAXIMUM];
-  float weights[MAXIMUM];
-  Rng   rng = rng_make(7, RNG_USE_TEST, stream);
-  rng_normals(&rng, weights, (size_t)out.rows * out.columns);
-  tensor_read(device, out, values);
-  double sum = 0.0;
-  for (size_t i = 0; i < (size_t)out.rows * out.columns; ++i) {
-    sum += (double)values[i] * (double)weights[i];
-  }
-  return sum;
-}
-
-// Those weights as the gradient of `out`.
-static Tensor
-dot_gradient(uint32_t rows, uint32_t columns, uint64_t stream)
-{
-  float weights[MAXIMUM];
-  Rng   rng = rng_make(7, RNG_USE_TEST, stream);
-  rng_normals(&rng, weights, (size_t)rows * columns);
-  Tensor t;
-  assert_int_equal(tensor_allocate(device, rows, columns, &t, NULL), STATUS_OK);
-  tensor_write(device, t, weights);
-  return t;
-}
-
-typedef double (*Loss)(void* context);
-
-// gradient of loss with respect to x, against central differences.
-static void
-check_gradient(const char* what,
-               Tensor      x,
-               Tensor      gradient,
-               Loss        loss,
-               void*       context)
-{
-  float        values[MAXIMUM];
-  float        ours[MAXIMUM];
-  const size_t count = (size_t)x.rows * x.columns;
-  tensor_read(device, x, values);
-  tensor_read(device, gradient, ours);
-  for (size_t i = 0; i < count; ++i) {
-    const float held = values[i];
-    const float step = 4e-3f;
-    values[i]        = held + step;
-    tensor_write(device, x, values);
-    const double above = loss(context);
-    values[i]          = held - step;
-    tensor_write(device, x, values);
-    const double below   = loss(context);
-    values[i]            = held;
-    const double numeric = (above - below) / (2.0 * (double)step);
-    if (!(fabs(numeric - (double)ours[i]) <= 2e-3 + 0.01 * fabs(numeric))) {
-      print_error("%s %s[%zu]: %g, by differences %g\n",
-                  device_name(device),
-                  what,
-                  i,
-                  (double)ours[i],
-                  numeric);
-      fail();
-    }
-  }
-  tensor_write(device, x, values);
-}
 
 // --- Linear algebra
 // -------------------------------------------------------------
@@ -242,10 +117,6 @@ test_tanh_range(void** state)
   }
   RELEASE(x, y);
 }
-
-typedef struct {
-  Tensor t[8];
-} Context;
 
 static double
 tanh_loss(void* context)
@@ -587,23 +458,31 @@ test_random_rows_do_not_depend_on_the_batch(void** state)
   RELEASE(all, one);
 }
 
+typedef void (*Optimiser)(Device*,
+                          const OptimiserStep*,
+                          Tensor,
+                          Tensor,
+                          Tensor,
+                          Tensor,
+                          Tensor);
+
+// `layerwise`: the step is scaled by the norms' ratio.
 static void
-test_lamb_and_average(void** state)
+check_optimiser(Optimiser optimiser, bool layerwise)
 {
-  (void)state;
-  const Tensor   weight   = make(ROWS, COLUMNS, 1);
-  const Tensor   average  = make(ROWS, COLUMNS, 2);
-  const Tensor   gradient = make(ROWS, COLUMNS, 3);
-  const Tensor   moment1  = make(ROWS, COLUMNS, 4);
-  const Tensor   moment2  = make(ROWS, COLUMNS, 5);
-  const Tensor   sum      = poisoned(1, 1);
+  const Tensor        weight   = make(ROWS, COLUMNS, 1);
+  const Tensor        average  = make(ROWS, COLUMNS, 2);
+  const Tensor        gradient = make(ROWS, COLUMNS, 3);
+  const Tensor        moment1  = make(ROWS, COLUMNS, 4);
+  const Tensor        moment2  = make(ROWS, COLUMNS, 5);
+  const Tensor        sum      = poisoned(1, 1);
   const OptimiserStep step     = { .learning_rate = 0.01f,
-                              .beta1         = 0.9f,
-                              .beta2         = 0.99f,
-                              .epsilon       = 1e-6f,
-                              .weight_decay  = 0.1f,
-                              .clip_norm     = 2.0f,
-                              .step          = 3 };
+                                   .beta1         = 0.9f,
+                                   .beta2         = 0.99f,
+                                   .epsilon       = 1e-6f,
+                                   .weight_decay  = 0.1f,
+                                   .clip_norm     = 2.0f,
+                                   .step          = 3 };
   enum { N = ROWS * COLUMNS };
   float w[N], a[N], g[N], m[N], v[N], got[N];
   tensor_read(device, moment2, v);
@@ -634,13 +513,11 @@ test_lamb_and_average(void** state)
     weight_square += (double)w[i] * (double)w[i];
     update_square += update[i] * update[i];
   }
-  op_lamb(device, &step, sum, gradient, moment1, moment2, weight);
+  const double trust = layerwise ? sqrt(weight_square / update_square) : 1.0;
+  optimiser(device, &step, sum, gradient, moment1, moment2, weight);
   tensor_read(device, weight, got);
   for (int i = 0; i < N; ++i) {
-    assert_close((double)got[i],
-                 (double)w[i] -
-                   0.01 * sqrt(weight_square / update_square) * update[i],
-                 2e-5);
+    assert_close((double)got[i], (double)w[i] - 0.01 * trust * update[i], 2e-5);
   }
   op_moving_average(device, 0.9f, weight, average);
   float averaged[N];
@@ -650,6 +527,14 @@ test_lamb_and_average(void** state)
       (double)averaged[i], 0.9 * (double)a[i] + 0.1 * (double)got[i], 1e-5);
   }
   RELEASE(weight, average, gradient, moment1, moment2, sum);
+}
+
+static void
+test_optimisers_and_average(void** state)
+{
+  (void)state;
+  check_optimiser(op_lamb, true);
+  check_optimiser(op_adamw, false);
 }
 
 // --- The seam
@@ -705,18 +590,8 @@ main(void)
     cmocka_unit_test(test_squared_error),
     cmocka_unit_test(test_latent),
     cmocka_unit_test(test_random_rows_do_not_depend_on_the_batch),
-    cmocka_unit_test(test_lamb_and_average),
+    cmocka_unit_test(test_optimisers_and_average),
     cmocka_unit_test(test_shapes_are_checked),
   };
-  int failed = 0;
-  for (const char* const* variant = device_cpu_variants(); *variant;
-       ++variant) {
-    if (device_open_cpu(*variant, &device, NULL) != STATUS_OK) {
-      continue;
-    }
-    print_message("variant %s\n", *variant);
-    failed += cmocka_run_group_tests(tests, NULL, NULL);
-    device_close(device);
-  }
-  return failed;
+  return run_on_all_variants(tests, sizeof tests / sizeof *tests);
 }
