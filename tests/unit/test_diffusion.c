@@ -1,6 +1,7 @@
 // The diffusion model: gradients through the whole network by finite
 // differences, the cache of clean notes, sampling's rules. Both networks.
 #include "diffusion_checkpoint.h"
+#include "diffusion_internal.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -291,12 +292,279 @@ test_clean_notes_are_remembered(void** state)
   check_cache(DENOISER_TRANSFORMER, 0, 1, 31);
 }
 
+// --- Distillation ------------------------------------------------------------
+
+static DiffusionBatch
+jump_batch(const Fixture* f, const uint32_t* next)
+{
+  return (DiffusionBatch){
+    .sequences      = SEQUENCES,
+    .notes          = NOTES,
+    .pitch          = f->pitch,
+    .channels       = f->channels,
+    .clean          = f->clean,
+    .t              = f->t,
+    .next           = next,
+    .seed           = 3,
+    .gradient_scale = 1.0f,
+    .channel_weight = 1.5f,
+    .snr_low        = 1.0f,
+    .snr_high       = 1.0f,
+  };
+}
+
+// A student that is its teacher has nothing to learn from a jump of one step,
+// and something from a longer one.
+static void
+test_a_student_agrees_with_itself(void** state)
+{
+  (void)state;
+  const DiffusionSettings settings =
+    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
+  static const uint32_t next[SEQUENCES] = { 10, 0, 250 };
+  for (uint32_t substeps = 1; substeps <= 4; substeps += 3) {
+    Fixture student;
+    Fixture teacher;
+    open_fixture(&student, &settings, true);
+    open_fixture(&teacher, &settings, true);
+    const DiffusionBatch batch = jump_batch(&student, next);
+    DiffusionLoss        loss  = { 0 };
+    diffusion_distil_step(
+      student.diffusion, teacher.diffusion, &batch, substeps, &loss);
+    Tensor sum;
+    float  square;
+    assert_int_equal(tensor_allocate(student.device, 1, 1, &sum, NULL), 0);
+    op_square_sum(student.device,
+                  denoiser_gradients(diffusion_net(student.diffusion)),
+                  0.0f,
+                  sum);
+    tensor_read(student.device, sum, &square);
+    tensor_free(student.device, &sum);
+    assert_true(substeps == 1 ? square < 1e-6f : square > 1e-2f);
+    close_fixture(&student);
+    close_fixture(&teacher);
+  }
+}
+
+// One jump to the mean of the teacher's estimates ends where its many steps do.
+static void
+test_the_mean_of_the_estimates_ends_where_the_steps_do(void** state)
+{
+  (void)state;
+  const DiffusionSettings settings =
+    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
+  static const uint32_t next[SEQUENCES] = { 10, 0, 250 };
+  Fixture               student;
+  Fixture               teacher;
+  open_fixture(&student, &settings, true);
+  open_fixture(&teacher, &settings, true);
+  const DiffusionBatch batch = jump_batch(&student, next);
+  DiffusionLoss        loss  = { 0 };
+  diffusion_distil_step(student.diffusion, teacher.diffusion, &batch, 4, &loss);
+  const Diffusion* const d = teacher.diffusion;
+  const uint32_t         c = d->columns;
+  static float           before[ROWS * 32], mean[ROWS * 32], after[ROWS * 32];
+  static float           probabilities[ROWS * ENCODING_PITCHES];
+  tensor_read(student.device, student.diffusion->x, before);
+  tensor_read(teacher.device, d->target, mean);
+  tensor_read(teacher.device, d->x, after);
+  tensor_read(teacher.device, d->mean, probabilities);
+  for (uint32_t r = 0; r < ROWS; ++r) {
+    if (teacher.clean[r] != 0.0f) {
+      continue;
+    }
+    const uint32_t t = teacher.t[r / NOTES];
+    const uint32_t s = next[r / NOTES];
+    const double   ratio =
+      noise_sigma(&d->schedule, s) / noise_sigma(&d->schedule, t);
+    const double share =
+      noise_alpha(&d->schedule, s) - noise_alpha(&d->schedule, t) * ratio;
+    for (uint32_t i = 0; i < c; ++i) {
+      const double want =
+        ratio * (double)before[r * c + i] + share * (double)mean[r * c + i];
+      assert_true(fabs(want - (double)after[r * c + i]) < 1e-4);
+    }
+    double total = 0;
+    for (uint32_t v = 0; v < ENCODING_PITCHES; ++v) {
+      total += (double)probabilities[r * ENCODING_PITCHES + v];
+    }
+    assert_true(fabs(total - 1.0) < 1e-4);
+  }
+  close_fixture(&student);
+  close_fixture(&teacher);
+}
+
+// --- Sampling ----------------------------------------------------------------
+
+typedef struct {
+  float pitch[SEQUENCES * NOTES];
+  float channels[SEQUENCES * NOTES * CHANNEL_COUNT];
+} Notes;
+
+static void
+sample(Fixture* f, const DiffusionRequest* request, Notes* out)
+{
+  memset(out, 0, sizeof *out);
+  diffusion_sample(f->diffusion, request, out->pitch, out->channels);
+  assert_int_equal(device_status(f->device, NULL), STATUS_OK);
+}
+
+static bool
+same_notes(const Notes* a, const Notes* b, uint32_t first, uint32_t count)
+{
+  // `b` holds sequences from `first` of `a` on.
+  for (uint32_t r = 0; r < count * NOTES; ++r) {
+    if (a->pitch[first * NOTES + r] != b->pitch[r]) {
+      return false;
+    }
+    for (uint32_t c = 0; c < CHANNEL_COUNT; ++c) {
+      const float x = a->channels[(first * NOTES + r) * CHANNEL_COUNT + c];
+      const float y = b->channels[r * CHANNEL_COUNT + c];
+      if (!(fabsf(x - y) < 1e-4f)) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+static void
+check_sampling(const DiffusionSettings* settings)
+{
+  Fixture f;
+  open_fixture(&f, settings, false);
+  const uint32_t c = diffusion_columns(settings);
+  static float   noise[SEQUENCES * NOTES * 32];
+  Rng            rng = rng_make(8, RNG_USE_TEST, 0);
+  rng_normals(&rng, noise, (size_t)SEQUENCES * NOTES * c);
+  DiffusionRequest request = {
+    .count          = SEQUENCES,
+    .notes          = NOTES,
+    .before         = 5,
+    .after          = 2,
+    .given_pitch    = f.pitch,
+    .given_channels = f.channels,
+    .x              = noise,
+    .plan = { .kind = SAMPLER_DDIM, .steps = 6, .eta = 0.5f, .start = 1000 },
+    .temperature    = 1.0f,
+    .seed           = 2,
+    .first_sequence = 70,
+  };
+  Notes whole, again, alone;
+  sample(&f, &request, &whole);
+  sample(&f, &request, &again);
+  assert_memory_equal(&whole, &again, sizeof whole);
+  // Each sequence alone, with its own number: the same notes.
+  DiffusionRequest one = request;
+  one.count            = 1;
+  for (uint32_t s = 0; s < SEQUENCES; ++s) {
+    one.given_pitch    = f.pitch + (size_t)s * 7;
+    one.given_channels = f.channels + (size_t)s * 7 * CHANNEL_COUNT;
+    one.x              = noise + (size_t)s * NOTES * c;
+    one.first_sequence = 70 + s;
+    sample(&f, &one, &alone);
+    assert_true(same_notes(&whole, &alone, s, 1));
+  }
+  // What is given, before and after, takes part; so does the number, by eta.
+  DiffusionRequest other = request;
+  other.given_channels   = f.channels + CHANNEL_COUNT;
+  sample(&f, &other, &again);
+  assert_false(same_notes(&whole, &again, 0, SEQUENCES));
+  other                = request;
+  other.first_sequence = 71;
+  sample(&f, &other, &again);
+  assert_false(same_notes(&whole, &again, 0, SEQUENCES));
+  // Without eta the number does not matter: a function of the noise.
+  request.plan.eta = 0.0f;
+  sample(&f, &request, &whole);
+  other      = request;
+  other.seed = 99;
+  sample(&f, &other, &again);
+  assert_memory_equal(&whole, &again, sizeof whole);
+  // A mask holds, whatever the network prefers.
+  float bias[ENCODING_PITCHES];
+  for (uint32_t p = 0; p < ENCODING_PITCHES; ++p) {
+    bias[p] = p % 12 == 2 || p % 12 == 9 ? 0.0f : -1e9f;
+  }
+  other.pitch_bias = bias;
+  sample(&f, &other, &again);
+  for (uint32_t r = 0; r < SEQUENCES * NOTES; ++r) {
+    const uint32_t pitch = (uint32_t)again.pitch[r];
+    assert_true(pitch % 12 == 2 || pitch % 12 == 9);
+  }
+  close_fixture(&f);
+}
+
+static void
+test_sampling(void** state)
+{
+  (void)state;
+  for (int kind = DENOISER_TRANSFORMER; kind <= DENOISER_LSTM; ++kind) {
+    for (int what = PREDICT_NOISE; what <= PREDICT_DATA; ++what) {
+      const DiffusionSettings settings =
+        settings_of((DenoiserKind)kind, PITCH_EMBEDDING, (Prediction)what);
+      check_sampling(&settings);
+    }
+  }
+}
+
+// --- Checkpoints
+// ---------------------------------------------------------------
+
+static void
+test_checkpoint_round_trip(void** state)
+{
+  (void)state;
+  char path[64];
+  snprintf(path, sizeof path, "/tmp/meander-test-%d.safetensors", getpid());
+  for (int kind = DENOISER_TRANSFORMER; kind <= DENOISER_LSTM; ++kind) {
+    DiffusionSettings settings =
+      settings_of((DenoiserKind)kind, PITCH_BITS, PREDICT_V);
+    settings.student_steps    = 4;
+    const EncodingStats stats = { 1, 2, 3, 4, 5, 6 };
+    Fixture             f;
+    open_fixture(&f, &settings, false);
+    const Tensor weights = denoiser_weights(diffusion_net(f.diffusion));
+    float* const host    = malloc(weights.columns * sizeof *host);
+    float* const back    = malloc(weights.columns * sizeof *back);
+    tensor_read(f.device, weights, host);
+    Error error;
+    assert_int_equal(diffusion_checkpoint_write(
+                       path, &settings, &stats, host, NULL, 0, &error),
+                     STATUS_OK);
+    Checkpoint*       checkpoint;
+    DiffusionSettings read;
+    EncodingStats     read_stats;
+    assert_int_equal(checkpoint_open(path, &checkpoint, &error), STATUS_OK);
+    assert_int_equal(
+      diffusion_checkpoint_settings(checkpoint, &read, &read_stats, &error),
+      STATUS_OK);
+    assert_memory_equal(&stats, &read_stats, sizeof stats);
+    assert_memory_equal(&read, diffusion_settings(f.diffusion), sizeof read);
+    op_fill(f.device, weights, 0.0f);
+    assert_int_equal(
+      diffusion_checkpoint_load(checkpoint, f.device, f.diffusion, &error),
+      STATUS_OK);
+    tensor_read(f.device, weights, back);
+    assert_memory_equal(host, back, weights.columns * sizeof *host);
+    checkpoint_close(checkpoint);
+    free(host);
+    free(back);
+    close_fixture(&f);
+  }
+  unlink(path);
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_gradients_transformer),
     cmocka_unit_test(test_clean_notes_are_remembered),
+    cmocka_unit_test(test_a_student_agrees_with_itself),
+    cmocka_unit_test(test_the_mean_of_the_estimates_ends_where_the_steps_do),
+    cmocka_unit_test(test_sampling),
+    cmocka_unit_test(test_checkpoint_round_trip),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
