@@ -23,6 +23,7 @@ typedef enum {
   RNG_USE_PRIOR,       // which windows a latent prior is fitted to
   RNG_USE_NOISE,      // a diffusion's starting noise and what its steps add
   RNG_USE_TEST,
+  RNG_USE_EVALUATE, // which music an evaluation looks at
 } RngUse;
 
 // `index` below 2^56 (a training step, a window's number).

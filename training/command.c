@@ -42,6 +42,14 @@ store(const CommandOption* option, const char* text)
     case COMMAND_TEXT:
       *(const char**)option->out = text;
       return true;
+    case COMMAND_LIST: {
+      CommandList* const list = option->out;
+      if (list->count == COMMAND_LIST_MAX) {
+        return false;
+      }
+      list->texts[list->count++] = text;
+      return true;
+    }
     case COMMAND_U32:
       if (!read_whole(text, &whole) || (double)whole < option->low ||
           (double)whole > option->high) {
@@ -69,6 +77,14 @@ store(const CommandOption* option, const char* text)
 static void
 say_range(const char* command, const CommandOption* option, const char* text)
 {
+  if (option->kind == COMMAND_LIST) {
+    fprintf(stderr,
+            "meander-train %s: --%s can be given %u times\n",
+            command,
+            option->name,
+            COMMAND_LIST_MAX);
+    return;
+  }
   fprintf(stderr,
           "meander-train %s: --%s %s: must be a %s",
           command,

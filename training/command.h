@@ -14,10 +14,17 @@
 typedef enum {
   COMMAND_FLAG,  // bool
   COMMAND_TEXT,  // const char*
+  COMMAND_LIST,  // CommandList: one text for each use
   COMMAND_U32,   // uint32_t, whole number in [low, high]
   COMMAND_U64,   // uint64_t, whole number of at least `low`
   COMMAND_FLOAT, // float in [low, high]
 } CommandKind;
+
+#define COMMAND_LIST_MAX 16u
+typedef struct {
+  const char* texts[COMMAND_LIST_MAX];
+  uint32_t    count;
+} CommandList;
 
 // One option; `--name` and, where given, `-letter`. `out` keeps its value where
 // the option is not used; a required option must be.

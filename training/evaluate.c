@@ -1,42 +1,89 @@
-// `meander-train evaluate`.
+// `meander-train evaluate`: options, models, and the printing of what
+// evaluation.h's parts find.
 #include "evaluate.h"
 
 #include "command.h"
-#include "dataset.h"
-#include "metrics.h"
-#include "model.h"
+#include "evaluation.h"
+#include "file.h"
+#include "window_features.h"
 
-#include <math.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char usage[] =
-  "usage: meander-train evaluate --model M --data FILE [options]\n"
-  "Prints key=value lines: reconstruction of the windows of test pieces "
-  "(posterior\n"
-  "mean, likeliest pitches, free running), and samples from the prior beside "
-  "them.\n"
-  "  --windows N       test windows and samples at most; default all\n"
-  "  --seed S          of the samples; default 1\n"
-  "  --temperature T   of the samples' pitches; default 1\n";
+  "usage: meander-train evaluate --model M [--model M ...] --data FILE "
+  "[options]\n"
+  "Compares windows of 8 notes, and streams of 32, from models, from training\n"
+  "pieces and from shuffled notes with those of test pieces.\n"
+  "  --windows N          of each source; default 10000\n"
+  "  --streams N          of each source; default 2000\n"
+  "  --samplers LIST      of diffusion models, as ddim-20, ddim-20@0.5 (eta),\n"
+  "                       dpm++-10, ddpm-1000; student-4 for distilled ones\n"
+  "  --stream-sampler S   likewise, of streams; default: the model's own "
+  "steps\n"
+  "  --seed S             default 1\n"
+  "  --seeds N            so many from there: mean, lowest, highest; default "
+  "1\n"
+  "  --temperature T      of pitches; default 1\n"
+  "  --raw                times not rounded to 5 ms, velocities not to MIDI's\n"
+  "  --only LIST          of reconstruction (VAEs), windows, streams; default "
+  "all\n"
+  "  --csv FILE           the tables' figures, seed by seed\n";
+
+#define SAMPLERS_DEFAULT                                                       \
+  "ddim-50,ddim-20,ddim-10,ddim-4,dpm++-20,dpm++-10,"                          \
+  "student-4,student-2,student-1"
+
+enum { PART_RECONSTRUCTION, PART_WINDOWS, PART_STREAMS, PART_COUNT };
+static const char* const part_names[PART_COUNT] = { "reconstruction",
+                                                    "windows",
+                                                    "streams" };
 
 typedef struct {
-  const char* model;
+  CommandList models;
   const char* data;
-  uint64_t    windows;
-  uint64_t    seed;
-  float       temperature;
+  const char* samplers;
+  const char* stream_sampler;
+  const char* only;
+  const char* csv;
+  bool        windows_given;
+  bool        parts[PART_COUNT];
+  Evaluation  e;
 } Options;
 
 static bool
-parse(int argc, char** argv, Options* o, int* exit_code)
+parse_options(int argc, char** argv, Options* o, int* exit_code)
 {
   const CommandOption options[] = {
-    { "model", 'm', COMMAND_TEXT, &o->model, .required = true },
+    { "model", 'm', COMMAND_LIST, &o->models, .required = true },
     { "data", 'd', COMMAND_TEXT, &o->data, .required = true },
-    { "windows", 'w', COMMAND_U64, &o->windows, .low = 1 },
-    { "seed", 's', COMMAND_U64, &o->seed, .required = false },
-    { "temperature", 't', COMMAND_FLOAT, &o->temperature, .low = 0, .high = 4 },
+    { "windows",
+      'w',
+      COMMAND_U32,
+      &o->e.windows,
+      .low   = 16,
+      .high  = 1e7,
+      .given = &o->windows_given },
+    { "streams", 0, COMMAND_U32, &o->e.streams, .low = 16, .high = 1e6 },
+    { "samplers", 0, COMMAND_TEXT, &o->samplers, .required = false },
+    { "stream-sampler",
+      0,
+      COMMAND_TEXT,
+      &o->stream_sampler,
+      .required = false },
+    { "seed", 's', COMMAND_U64, &o->e.seed, .required = false },
+    { "seeds", 0, COMMAND_U32, &o->e.seeds, .low = 1, .high = TABLE_SEEDS_MAX },
+    { "temperature",
+      't',
+      COMMAND_FLOAT,
+      &o->e.temperature,
+      .low  = 0,
+      .high = 4 },
+    { "raw", 0, COMMAND_FLAG, &o->e.raw, .required = false },
+    { "only", 0, COMMAND_TEXT, &o->only, .required = false },
+    { "csv", 0, COMMAND_TEXT, &o->csv, .required = false },
   };
   return command_parse(argc,
                        argv,
@@ -47,147 +94,256 @@ parse(int argc, char** argv, Options* o, int* exit_code)
                        exit_code);
 }
 
-typedef struct {
-  Model*         model;
-  float*         z;     // [MODEL_BATCH_MAX][latent]
-  NoteEvent*     truth; // [MODEL_BATCH_MAX][WINDOW_NOTES]
-  NoteEvent*     ours;
-  Reconstruction reconstruction;
-  Spread         real;
-  Spread         prior;
-  double         real_scale; // scale consistency, summed over windows
-  double         prior_scale;
-} Evaluation;
+static Status
+parse_parts(Options* o, Error* error)
+{
+  const char* text = o->only ? o->only : "reconstruction,windows,streams";
+  while (*text) {
+    const size_t length = strcspn(text, ",");
+    bool         known  = false;
+    for (int i = 0; i < PART_COUNT; ++i) {
+      if (length == strlen(part_names[i]) &&
+          !strncmp(text, part_names[i], length)) {
+        o->parts[i] = known = true;
+      }
+    }
+    if (!known) {
+      return error_set(error,
+                       STATUS_BAD_ARGUMENT,
+                       "--only %.*s: reconstruction, windows or streams",
+                       (int)length,
+                       text);
+    }
+    text += length + (text[length] == ',');
+  }
+  return STATUS_OK;
+}
+
+void
+evaluation_row_name(const EvaluatedModel* model,
+                    const SamplerSpec*    spec,
+                    const char*           suffix,
+                    char                  name[TABLE_NAME_BYTES])
+{
+  snprintf(name,
+           TABLE_NAME_BYTES,
+           "%s%s%s%s",
+           model->name,
+           spec ? " " : "",
+           spec ? spec->name : "",
+           suffix);
+}
+
+// The file's name without its ending; the second of a name says so.
+static void
+name_model(const Evaluation* e, EvaluatedModel* model)
+{
+  const char* const slash = strrchr(model->path, '/');
+  char              stem[32];
+  snprintf(stem, sizeof stem, "%s", slash ? slash + 1 : model->path);
+  stem[strcspn(stem, ".,")] = '\0';
+  uint32_t same             = 1;
+  for (uint32_t i = 0; i < e->model_count; ++i) {
+    const size_t length = strlen(stem);
+    same += !strncmp(e->models[i].name, stem, length) &&
+            strchr("#", e->models[i].name[length]);
+  }
+  snprintf(model->name, sizeof model->name, "%s", stem);
+  if (same > 1) {
+    snprintf(model->name, sizeof model->name, "%s#%u", stem, same);
+  }
+}
+
+// Those of `list` that are for this model; none are: of the default.
+static Status
+choose_specs(EvaluatedModel* model, const char* list, Error* error)
+{
+  const bool student = model_is_student(model->model);
+  for (int attempt = 0; attempt < 2 && !model->spec_count; ++attempt) {
+    SamplerSpec  specs[SAMPLER_SPECS_MAX];
+    uint32_t     count;
+    const Status status = sampler_specs_parse(
+      attempt ? SAMPLERS_DEFAULT : list, specs, &count, error);
+    if (status != STATUS_OK) {
+      return status;
+    }
+    for (uint32_t i = 0; i < count; ++i) {
+      if (specs[i].student == student) {
+        model->specs[model->spec_count++] = specs[i];
+      }
+    }
+  }
+  return STATUS_OK;
+}
 
 static Status
-evaluate_batch(Evaluation*    e,
-               const Options* o,
-               const Dataset* data,
-               uint64_t       first,
-               uint32_t       count,
-               Error*         error)
+choose_stream_spec(EvaluatedModel* model, const char* text, Error* error)
 {
-  for (uint32_t i = 0; i < count; ++i) {
-    dataset_window(
-      data, true, first + i, 0, e->truth + (size_t)i * WINDOW_NOTES);
+  const bool student = model_is_student(model->model);
+  if (text) {
+    const Status status = sampler_spec_parse(text, &model->stream_spec, error);
+    if (status != STATUS_OK || model->stream_spec.student == student) {
+      return status;
+    }
   }
-  Status status = model_encode(e->model, e->truth, count, e->z, error);
-  if (status == STATUS_OK) {
-    status =
-      model_decode(e->model, e->z, count, 0.0f, o->seed, first, e->ours, error);
-  }
-  if (status != STATUS_OK) {
-    return status;
-  }
-  for (uint32_t i = 0; i < count; ++i) {
-    const size_t at = (size_t)i * WINDOW_NOTES;
-    reconstruction_add(&e->reconstruction, e->truth + at, e->ours + at);
-    e->real_scale += scale_consistency(e->truth + at);
-  }
-  spread_add(&e->real, e->truth, count * WINDOW_NOTES);
+  char own[SAMPLER_SPEC_BYTES];
+  snprintf(own,
+           sizeof own,
+           "%s-%u",
+           student ? "student" : "ddim",
+           model_steps_default(model->model));
+  return sampler_spec_parse(own, &model->stream_spec, error);
+}
 
-  model_sample_prior(e->model, o->seed, first, count, e->z);
-  status = model_decode(
-    e->model, e->z, count, o->temperature, o->seed, first, e->ours, error);
-  spread_add(&e->prior, e->ours, count * WINDOW_NOTES);
-  for (uint32_t i = 0; i < count; ++i) {
-    e->prior_scale += scale_consistency(e->ours + (size_t)i * WINDOW_NOTES);
+static Status
+load_models(Options* o, Error* error)
+{
+  Evaluation* const e = &o->e;
+  for (uint32_t i = 0; i < o->models.count; ++i) {
+    EvaluatedModel* const model = &e->models[i];
+    model->path                 = o->models.texts[i];
+    name_model(e, model);
+    Status status =
+      model_load(model->path, MODEL_BATCH_MAX, &model->model, error);
+    if (status != STATUS_OK) {
+      return status;
+    }
+    ++e->model_count;
+    status = choose_specs(model, o->samplers, error);
+    if (status == STATUS_OK) {
+      status = choose_stream_spec(model, o->stream_sampler, error);
+    }
+    if (status != STATUS_OK) {
+      return status;
+    }
   }
-  return status;
+  return STATUS_OK;
 }
 
 static void
-print_report(const Evaluation* e, uint64_t windows)
+print_about(const Evaluation* e, bool windows, bool streams)
 {
-  static const char* const fields[SPREAD_COUNT] = {
-    "pitch", "velocity", "step", "duration"
-  };
-  printf("windows=%llu\n", (unsigned long long)windows);
-  printf("pitch_accuracy=%.4f\n", reconstruction_accuracy(&e->reconstruction));
-  printf("iou=%.4f\n", reconstruction_iou(&e->reconstruction));
-  printf("latent_active=%u\nlatent_size=%u\n",
-         model_active_latents(e->model),
-         model_latent_size(e->model));
-  printf("real_scale_consistency=%.4f\nprior_scale_consistency=%.4f\n",
-         e->real_scale / (double)windows,
-         e->prior_scale / (double)windows);
-  for (int f = 0; f < SPREAD_COUNT; ++f) {
-    const double real  = spread_deviation(&e->real, f);
-    const double prior = spread_deviation(&e->prior, f);
-    printf("real_%s_mean=%.4f\nreal_%s_std=%.4f\n",
-           fields[f],
-           spread_mean(&e->real, f),
-           fields[f],
-           real);
-    printf("prior_%s_mean=%.4f\nprior_%s_std=%.4f\n",
-           fields[f],
-           spread_mean(&e->prior, f),
-           fields[f],
-           prior);
-    printf("spread_ratio_%s=%.4f\n", fields[f], prior / real);
+  printf("data %s", dataset_digest(e->data));
+  for (uint32_t i = 0; i < e->model_count; ++i) {
+    printf(", %s = %s %s",
+           e->models[i].name,
+           model_kind_name(e->models[i].model),
+           model_digest(e->models[i].model));
+  }
+  printf("; seed %" PRIu64 ", %u of them\n", e->seed, e->seeds);
+  puts(e->raw
+         ? "times and velocities as they are (--raw)"
+         : "on all sides times are rounded to 5 ms and velocities to MIDI's "
+           "(real files lie on a grid of ticks),\nand notes end where "
+           "their key is pressed again");
+  puts("test: held-out pieces, with which all else is compared. real: training "
+       "pieces, the floor.\nshuffled: test notes dealt out at random, each "
+       "whole. marginals: each field on its own.\nc2st_auc: boosted trees on "
+       "hand features and notes, trained on half of the test pieces, judged on "
+       "the\nother, and the other way round; 0.5 cannot be told from test "
+       "pieces.");
+  printf("frechet: on %d z-scored hand features (streams %d), corrected for "
+         "sample size (a of a + b/N).\n",
+         FEATURE_COUNT,
+         STREAM_FEATURE_COUNT);
+  if (windows) {
+    puts("oa: overlapping area of the marginal with the test windows', 1 is "
+         "equal. memorised: windows whose\nintervals stand exactly in training "
+         "music (real: in another piece). windows/s: of one core.");
+  }
+  if (streams) {
+    puts("consistency, variance: framewise self-similarity against the test "
+         "streams' (SCHmUBERT), 1 is equal.\nglued: independent windows in a "
+         "row. continued: each window made with all notes before it.");
   }
 }
 
 static Status
-evaluate(const Options* o, const Dataset* data, Model* model, Error* error)
+write_csv(const Options* o, const Table* tables, Error* error)
 {
-  const uint64_t all     = dataset_window_count(data, true);
-  const uint64_t windows = o->windows && o->windows < all ? o->windows : all;
-  if (!windows) {
-    return error_set(
-      error, STATUS_BAD_FILE, "%s: no test pieces in it", o->data);
+  FileWriter writer;
+  Status     status = file_writer_open(&writer, o->csv, error);
+  if (status != STATUS_OK) {
+    return status;
   }
-  const uint32_t latent = model_latent_size(model);
-  Evaluation     e      = {
-             .model = model,
-             .z     = malloc((size_t)MODEL_BATCH_MAX * latent * sizeof(float)),
-             .truth = malloc((size_t)MODEL_BATCH_MAX * WINDOW_NOTES * sizeof(NoteEvent)),
-             .ours = malloc((size_t)MODEL_BATCH_MAX * WINDOW_NOTES * sizeof(NoteEvent)),
-  };
-  Status status = STATUS_OK;
-  if (!e.z || !e.truth || !e.ours) {
-    status = error_set(error, STATUS_NO_MEMORY, "no memory to evaluate");
+  fputs("table,source,seed,measure,value\n", writer.stream);
+  for (int i = PART_WINDOWS; i < PART_COUNT; ++i) {
+    table_write_csv(&tables[i], o->e.seeds, o->e.seed, writer.stream);
   }
-  for (uint64_t first = 0; first < windows && status == STATUS_OK;
-       first += MODEL_BATCH_MAX) {
-    const uint64_t left = windows - first;
-    status =
-      evaluate_batch(&e,
-                     o,
-                     data,
-                     first,
-                     left < MODEL_BATCH_MAX ? (uint32_t)left : MODEL_BATCH_MAX,
-                     error);
+  return file_writer_commit(&writer, error);
+}
+
+static Status
+evaluate(const Options* o, Error* error)
+{
+  const Evaluation* const e                  = &o->e;
+  Table                   tables[PART_COUNT] = { { 0 } };
+  Status                  status             = STATUS_OK;
+  for (uint32_t i = 0; i < e->model_count && o->parts[PART_RECONSTRUCTION] &&
+                       status == STATUS_OK;
+       ++i) {
+    if (model_kind(e->models[i].model) == MODEL_VAE) {
+      status = evaluate_reconstruction(
+        e, &e->models[i], o->windows_given ? e->windows : 0, error);
+    }
   }
-  if (status == STATUS_OK) {
-    print_report(&e, windows);
+  if (status == STATUS_OK &&
+      (o->parts[PART_WINDOWS] || o->parts[PART_STREAMS])) {
+    print_about(e, o->parts[PART_WINDOWS], o->parts[PART_STREAMS]);
   }
-  free(e.z);
-  free(e.truth);
-  free(e.ours);
+  if (status == STATUS_OK && o->parts[PART_WINDOWS]) {
+    status = evaluate_windows(e, &tables[PART_WINDOWS], error);
+    if (status == STATUS_OK) {
+      table_print(&tables[PART_WINDOWS], e->seeds, stdout);
+      fflush(stdout);
+    }
+  }
+  if (status == STATUS_OK && o->parts[PART_STREAMS]) {
+    status = evaluate_streams(e, &tables[PART_STREAMS], error);
+    if (status == STATUS_OK) {
+      table_print(&tables[PART_STREAMS], e->seeds, stdout);
+    }
+  }
+  if (status == STATUS_OK && o->csv) {
+    status = write_csv(o, tables, error);
+  }
+  for (int i = 0; i < PART_COUNT; ++i) {
+    table_free(&tables[i]);
+  }
   return status;
 }
 
 int
 evaluate_main(int argc, char** argv)
 {
-  Options o = { .seed = 1, .temperature = 1.0f };
-  int     exit_code;
-  if (!parse(argc, argv, &o, &exit_code)) {
+  static Options o = {
+    .samplers = SAMPLERS_DEFAULT,
+    .e        = { .windows     = 10000,
+                  .streams     = 2000,
+                  .seed        = 1,
+                  .seeds       = 1,
+                  .temperature = 1.0f },
+  };
+  int exit_code;
+  if (!parse_options(argc, argv, &o, &exit_code)) {
     return exit_code;
   }
   Error    error;
-  Dataset* data;
-  Model*   model  = NULL;
-  Status   status = dataset_open(o.data, &data, &error);
-  if (status != STATUS_OK) {
-    return command_fail("evaluate", &error);
-  }
-  status = model_load(o.model, MODEL_BATCH_MAX, &model, &error);
+  Dataset* data   = NULL;
+  Status   status = parse_parts(&o, &error);
   if (status == STATUS_OK) {
-    status = evaluate(&o, data, model, &error);
+    status = dataset_open(o.data, &data, &error);
   }
-  model_free(model);
+  if (status == STATUS_OK) {
+    o.e.data = data;
+    status   = load_models(&o, &error);
+  }
+  if (status == STATUS_OK) {
+    status = evaluate(&o, &error);
+  }
+  for (uint32_t i = 0; i < o.e.model_count; ++i) {
+    model_free(o.e.models[i].model);
+  }
   dataset_close(data);
   return status == STATUS_OK ? 0 : command_fail("evaluate", &error);
 }

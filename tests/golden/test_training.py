@@ -267,7 +267,7 @@ def test_sample_and_evaluate(work, data, model):
 
 
 def evaluate(model, data, *options):
-    report = call("evaluate", "--model", model, "--data", data, *options).stdout
+    report = call("evaluate", "--model", model, "--data", data, "--only", "reconstruction", *options).stdout
     return {key: float(value) for key, value in (line.split("=", 1) for line in report.splitlines())}
 
 

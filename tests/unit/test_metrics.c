@@ -97,13 +97,13 @@ test_scale_consistency(void** state)
   for (int i = 0; i < WINDOW_NOTES; ++i) {
     window[i].pitch = a_major[i];
   }
-  assert_true(scale_consistency(window) == 1.0);
+  assert_true(scale_consistency(window, WINDOW_NOTES) == 1.0);
   window[3].pitch = 65; // F natural
-  assert_true(scale_consistency(window) == 7.0 / 8.0);
+  assert_true(scale_consistency(window, WINDOW_NOTES) == 7.0 / 8.0);
   for (int i = 0; i < WINDOW_NOTES; ++i) {
     window[i].pitch = chromatic[i];
   }
-  assert_true(scale_consistency(window) == 5.0 / 8.0); // C to G: C D E F G
+  assert_true(scale_consistency(window, WINDOW_NOTES) == 5.0 / 8.0); // C to G: C D E F G
 }
 
 int

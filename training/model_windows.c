@@ -1,0 +1,163 @@
+// What a model makes, as sets of windows or streams.
+#include "model_windows.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+// Teachers are used with more steps than any student is made for.
+#define STUDENT_STEPS_MAX 8u
+
+bool
+model_is_student(const Model* model)
+{
+  return model_kind(model) == MODEL_DIFFUSION &&
+         model_steps_default(model) <= STUDENT_STEPS_MAX;
+}
+
+static double
+cpu_seconds(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+// `given`[count][before]
+static Status
+continue_windows(const WindowMaker* maker,
+                 uint64_t           first,
+                 uint32_t           count,
+                 const NoteEvent*   given,
+                 uint32_t           before,
+                 NoteEvent*         out,
+                 Error*             error)
+{
+  const size_t latent = model_latent_size(maker->model);
+  float* const z      = malloc(count * latent * sizeof *z);
+  if (!z) {
+    return error_set(
+      error, STATUS_NO_MEMORY, "no memory for %u windows", count);
+  }
+  model_sample_prior(maker->model, maker->seed, first, count, z);
+  ModelRequest request = {
+    .z            = z,
+    .count        = count,
+    .temperature  = maker->temperature,
+    .seed         = maker->seed,
+    .first_window = first,
+    .before       = before,
+    .given        = before ? given : NULL,
+  };
+  if (maker->spec) {
+    request.sampler = maker->spec->sampler;
+    request.steps   = maker->spec->steps;
+    request.eta     = maker->spec->eta;
+  }
+  const Status status = model_generate(maker->model, &request, out, error);
+  free(z);
+  return status;
+}
+
+Status
+make_windows(const WindowMaker* maker,
+             uint64_t           first,
+             uint32_t           count,
+             NoteEvent*         out,
+             Error*             error)
+{
+  return continue_windows(maker, first, count, NULL, 0, out, error);
+}
+
+Status
+make_window_set(const WindowMaker* maker,
+                uint64_t           first,
+                uint32_t           count,
+                WindowSet*         out,
+                double*            cpu_s,
+                Error*             error)
+{
+  Status       status  = window_set_create(out, count, WINDOW_NOTES, error);
+  const double start_s = cpu_seconds();
+  for (uint32_t i = 0; i < count && status == STATUS_OK; i += MODEL_BATCH_MAX) {
+    const uint32_t left = count - i;
+    status              = make_windows(maker,
+                          first + i,
+                          left < MODEL_BATCH_MAX ? left : MODEL_BATCH_MAX,
+                          out->events + (size_t)i * WINDOW_NOTES,
+                          error);
+  }
+  *cpu_s = cpu_seconds() - start_s;
+  if (status != STATUS_OK) {
+    window_set_free(out);
+  }
+  return status;
+}
+
+// One batch of streams, window by window. `given` and `made` are scratch of
+// MODEL_BATCH_MAX * SEQUENCE_NOTES.
+static Status
+make_streams(const WindowMaker* maker,
+             uint64_t           first,
+             uint32_t           count,
+             NoteEvent*         out,
+             NoteEvent*         given,
+             NoteEvent*         made,
+             Error*             error)
+{
+  const uint32_t context = model_context_max(maker->model);
+  for (uint32_t at = 0; at < SEQUENCE_NOTES; at += WINDOW_NOTES) {
+    const uint32_t before = at < context ? at : context;
+    for (uint32_t i = 0; i < count; ++i) {
+      memcpy(given + (size_t)i * before,
+             out + (size_t)i * SEQUENCE_NOTES + at - before,
+             before * sizeof *given);
+    }
+    // Windows of a stream differ in the upper bits of their number.
+    const uint64_t number = ((uint64_t)(at / WINDOW_NOTES) << 32) + first;
+    const Status   status =
+      continue_windows(maker, number, count, given, before, made, error);
+    if (status != STATUS_OK) {
+      return status;
+    }
+    for (uint32_t i = 0; i < count; ++i) {
+      memcpy(out + (size_t)i * SEQUENCE_NOTES + at,
+             made + (size_t)i * WINDOW_NOTES,
+             WINDOW_NOTES * sizeof *made);
+    }
+  }
+  return STATUS_OK;
+}
+
+Status
+make_stream_set(const WindowMaker* maker,
+                uint32_t           count,
+                WindowSet*         out,
+                double*            cpu_s,
+                Error*             error)
+{
+  const size_t     notes   = (size_t)MODEL_BATCH_MAX * SEQUENCE_NOTES;
+  NoteEvent* const scratch = malloc(2 * notes * sizeof *scratch);
+  if (!scratch) {
+    return error_set(
+      error, STATUS_NO_MEMORY, "no memory for %u streams", count);
+  }
+  Status       status  = window_set_create(out, count, SEQUENCE_NOTES, error);
+  const double start_s = cpu_seconds();
+  for (uint32_t i = 0; i < count && status == STATUS_OK; i += MODEL_BATCH_MAX) {
+    const uint32_t left = count - i;
+    status              = make_streams(maker,
+                          i,
+                          left < MODEL_BATCH_MAX ? left : MODEL_BATCH_MAX,
+                          out->events + (size_t)i * SEQUENCE_NOTES,
+                          scratch,
+                          scratch + notes,
+                          error);
+  }
+  *cpu_s = cpu_seconds() - start_s;
+  free(scratch);
+  if (status != STATUS_OK) {
+    window_set_free(out);
+  }
+  return status;
+}

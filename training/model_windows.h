@@ -1,0 +1,40 @@
+// What a model makes, as sets of windows or streams. Main thread (the Model's).
+#pragma once
+
+#include "sampler_spec.h"
+#include "window_set.h"
+
+typedef struct {
+  Model*             model; // loaded for MODEL_BATCH_MAX windows
+  const SamplerSpec* spec;  // NULL: a VAE, which has none
+  float              temperature;
+  uint64_t           seed;
+} WindowMaker;
+
+// A diffusion model distilled for few steps.
+bool model_is_student(const Model* model);
+
+// `count` windows of numbers first .. first + count, of MODEL_BATCH_MAX at
+// most; out[count][WINDOW_NOTES].
+Status make_windows(const WindowMaker* maker,
+                    uint64_t           first,
+                    uint32_t           count,
+                    NoteEvent*         out,
+                    Error*             error);
+
+// Independent windows, from number `first` on. *cpu_s: what they took, of one
+// core.
+Status make_window_set(const WindowMaker* maker,
+                       uint64_t           first,
+                       uint32_t           count,
+                       WindowSet*         out,
+                       double*            cpu_s,
+                       Error*             error);
+
+// Streams of SEQUENCE_NOTES notes, each window continuing all notes before it,
+// as far back as the model looks.
+Status make_stream_set(const WindowMaker* maker,
+                       uint32_t           count,
+                       WindowSet*         out,
+                       double*            cpu_s,
+                       Error*             error);
