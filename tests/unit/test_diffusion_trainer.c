@@ -1,0 +1,295 @@
+// Runs of the diffusion model's training: that they can stop and go on anywhere
+// and learn, their held-out figures, and what a recipe may say.
+#include "diffusion_trainer.h"
+
+#include "numbered_set.h"
+#include "run_state.h"
+
+#include <math.h>
+#include <string.h>
+
+static DiffusionTrainer*
+open_trainer(const DiffusionRecipe* recipe, uint32_t threads)
+{
+  DiffusionTrainer* const t = malloc(sizeof *t);
+  Error                   error;
+  assert_non_null(t);
+  assert_int_equal(diffusion_trainer_open(t, recipe, dataset, threads, &error),
+                   STATUS_OK);
+  return t;
+}
+
+static void
+close_trainer(DiffusionTrainer* t)
+{
+  diffusion_trainer_close(t);
+  free(t);
+}
+
+static DiffusionLoss
+take_steps(DiffusionTrainer* t, uint32_t count)
+{
+  DiffusionLoss loss  = { 0 };
+  uint64_t      notes = 0;
+  float         norm;
+  Error         error;
+  for (uint32_t i = 0; i < count; ++i) {
+    loss = (DiffusionLoss){ 0 };
+    assert_int_equal(diffusion_trainer_step(t, &loss, &notes, &norm, &error),
+                     STATUS_OK);
+  }
+  return loss;
+}
+
+static DiffusionLoss
+validate(DiffusionTrainer* t)
+{
+  DiffusionLoss loss;
+  Error         error;
+  assert_int_equal(diffusion_trainer_validate(t, &loss, &error), STATUS_OK);
+  return loss;
+}
+
+typedef struct {
+  size_t size;
+  char   bytes[1 << 18];
+} Saved;
+
+// The state file and the checkpoint, one after the other.
+static void
+save(DiffusionTrainer* t, Saved* out)
+{
+  static const char* const names[] = { "checkpoint.safetensors",
+                                       "state.safetensors" };
+  assert_int_equal(diffusion_trainer_save(t, directory, NULL), STATUS_OK);
+  memset(out, 0, sizeof *out);
+  for (int i = 0; i < 2; ++i) {
+    char name[RUN_PATH_BYTES];
+    run_path(directory, names[i], name);
+    FILE* const file = fopen(name, "rb");
+    assert_non_null(file);
+    const size_t room = sizeof out->bytes - out->size;
+    out->size += fread(out->bytes + out->size, 1, room, file);
+    fclose(file);
+    assert_true(out->size < sizeof out->bytes);
+  }
+}
+
+static void
+remove_run(void)
+{
+  char name[RUN_PATH_BYTES];
+  run_path(directory, "checkpoint.safetensors", name);
+  unlink(name);
+  run_path(directory, "state.safetensors", name);
+  unlink(name);
+}
+
+static void
+test_resumed_run_ends_alike(void** state)
+{
+  (void)state;
+  static Saved          whole, other;
+  const DiffusionRecipe recipe = plain_recipe();
+  DiffusionTrainer*     t      = open_trainer(&recipe, 1);
+  take_steps(t, 6);
+  save(t, &whole);
+  close_trainer(t);
+
+  // Broken off after three steps, with held-out figures, on two threads.
+  t = open_trainer(&recipe, 2);
+  take_steps(t, 3);
+  validate(t);
+  save(t, &other);
+  close_trainer(t);
+  assert_memory_not_equal(whole.bytes, other.bytes, whole.size);
+  DiffusionRecipe again = diffusion_recipe_default();
+  assert_int_equal(
+    run_state_recipe(directory, &diffusion_recipe_format, &again, NULL),
+    STATUS_OK);
+  t = open_trainer(&again, 2);
+  assert_int_equal(run_state_load(&t->optimiser, directory, dataset, NULL),
+                   STATUS_OK);
+  assert_int_equal(t->optimiser.step, 3);
+  take_steps(t, 3);
+  save(t, &other);
+  close_trainer(t);
+  remove_run();
+  assert_int_equal(whole.size, other.size);
+  assert_memory_equal(whole.bytes, other.bytes, whole.size);
+}
+
+// Each step, lane and pass has its sequences, noise levels and noise.
+static void
+test_each_pass_has_its_own(void** state)
+{
+  (void)state;
+  const DiffusionRecipe   recipe = plain_recipe();
+  DiffusionTrainer* const t      = open_trainer(&recipe, 1);
+  uint64_t                numbers[4];
+  uint32_t                levels[4];
+  for (uint32_t i = 0; i < 4; ++i) {
+    if (i % 2 == 0) {
+      take_steps(t, 1);
+    }
+    const SequencePass* const pass = &t->lanes[i % 2].pass;
+    numbers[i]                     = pass->first_sequence;
+    levels[i]                      = pass->t[0];
+    for (uint32_t k = 0; k < i; ++k) {
+      assert_true(numbers[k] + 4 * CHUNK <= numbers[i]);
+      assert_true(levels[k] != levels[i]);
+    }
+  }
+  close_trainer(t);
+}
+
+static void
+test_it_learns(void** state)
+{
+  (void)state;
+  for (int kind = OPTIMISER_LAMB; kind <= OPTIMISER_ADAMW; ++kind) {
+    DiffusionRecipe r             = plain_recipe();
+    r.run.steps                   = 120;
+    r.run.optimiser               = kind;
+    r.run.learning_rate           = 1e-2f;
+    r.run.average_decay           = 0.9f;
+    DiffusionTrainer* const t     = open_trainer(&r, 1);
+    const DiffusionLoss     first = validate(t);
+    const DiffusionLoss     again = validate(t);
+    assert_memory_equal(&first, &again, sizeof first);
+    assert_true(first.notes > 1000);
+    take_steps(t, 200);
+    const DiffusionLoss last = validate(t);
+    assert_int_equal(first.notes, last.notes);
+    assert_true(last.pitch_nats < 0.7 * first.pitch_nats);
+    assert_true(last.squared_error[CHANNEL_STEP] <
+                0.8 * first.squared_error[CHANNEL_STEP]);
+    assert_true(last.code_error < 0.9 * first.code_error);
+    close_trainer(t);
+  }
+}
+
+// The held-out set is not the recipe's: only the weights count.
+static void
+test_held_out_figures_compare(void** state)
+{
+  (void)state;
+  DiffusionRecipe   r     = plain_recipe();
+  DiffusionTrainer* t     = open_trainer(&r, 1);
+  const uint32_t    total = t->optimiser.weights.columns;
+  float* const      host  = malloc(total * sizeof *host);
+  tensor_read(t->optimiser.devices[0], t->optimiser.average, host);
+  const DiffusionLoss one = validate(t);
+  close_trainer(t);
+  r.run.seed      = 99;
+  r.run.lanes     = 3;
+  r.run.transpose = 5;
+  r.infill_share  = 0.0f;
+  t               = open_trainer(&r, 2);
+  tensor_write(t->optimiser.devices[0], t->optimiser.average, host);
+  const DiffusionLoss other = validate(t);
+  close_trainer(t);
+  free(host);
+  assert_memory_equal(&one, &other, sizeof one);
+}
+
+// AdamW's first step moves no weight by more than the learning rate, and those
+// with a gradient by just that; LAMB's by the size of their tensor.
+static void
+test_optimisers_differ(void** state)
+{
+  (void)state;
+  double most[2], whole[2];
+  for (int kind = OPTIMISER_LAMB; kind <= OPTIMISER_ADAMW; ++kind) {
+    DiffusionRecipe r           = plain_recipe();
+    r.run.optimiser             = kind;
+    r.run.weight_decay          = 0.0f;
+    DiffusionTrainer* const t   = open_trainer(&r, 1);
+    Optimiser* const        o   = &t->optimiser;
+    const uint32_t          all = o->weights.columns;
+    float* const            at  = malloc(2 * all * sizeof *at);
+    tensor_read(o->devices[0], o->weights, at);
+    take_steps(t, 1);
+    tensor_read(o->devices[0], o->weights, at + all);
+    most[kind] = whole[kind] = 0.0;
+    for (uint32_t i = 0; i < all; ++i) {
+      const double moved = fabs((double)(at[all + i] - at[i]));
+      most[kind]         = fmax(most[kind], moved);
+      whole[kind] += moved * moved;
+    }
+    free(at);
+    close_trainer(t);
+  }
+  assert_true(fabs(most[OPTIMISER_ADAMW] / 1e-3 - 1.0) < 0.01);
+  assert_true(whole[OPTIMISER_LAMB] < 0.5 * whole[OPTIMISER_ADAMW]);
+}
+
+// --- Recipes -----------------------------------------------------------------
+
+static void
+test_recipe(void** state)
+{
+  (void)state;
+  static const struct {
+    const char* text;
+    const char* words[3];
+  } bad[] = {
+    { "width = 8;\nwidht = 9;", { "r.cfg:2:", "widht" } },
+    { "\n\nlayers = 0;", { "r.cfg:3:", "layers", "1 to" } },
+    { "heads = 2.5;", { "r.cfg:1:", "heads", "whole" } },
+    { "seed = 1;\nnetwork = \"gru\";",
+      { "r.cfg:2:", "network", "transformer" } },
+    { "optimiser = 1;", { "r.cfg:1:", "optimiser", "adamw" } },
+    { "prefix_share = 1.5;", { "r.cfg:1:", "prefix_share", "0 to 1" } },
+    { "beta = 0.1;", { "r.cfg:1:", "beta" } }, // a VAE's
+    { "pitch_code = ;", { "r.cfg:1:" } },
+  };
+  DiffusionRecipe r;
+  Error           error;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+    r = diffusion_recipe_default();
+    assert_int_not_equal(
+      recipe_read_text(
+        "r.cfg", bad[i].text, &diffusion_recipe_format, &r, &error),
+      STATUS_OK);
+    for (int w = 0; w < 3 && bad[i].words[w]; ++w) {
+      assert_non_null(strstr(error.text, bad[i].words[w]));
+    }
+  }
+  r              = diffusion_recipe_default();
+  r.prefix_share = 0.6f;
+  assert_int_equal(diffusion_recipe_check(&r, &error), STATUS_BAD_ARGUMENT);
+  assert_non_null(strstr(error.text, "prefix_share"));
+
+  r                     = diffusion_recipe_default();
+  r.settings.pitch_code = PITCH_BITS;
+  r.settings.prediction = PREDICT_V;
+  r.settings.noise      = NOISE_LINEAR;
+  r.run.optimiser       = OPTIMISER_LAMB;
+  r.run.learning_rate   = 0.00123f;
+  r.snr_high            = 7.0f;
+  char text[RECIPE_TEXT_BYTES], again[RECIPE_TEXT_BYTES];
+  recipe_print(&diffusion_recipe_format, &r, text);
+  DiffusionRecipe read = diffusion_recipe_default();
+  assert_int_equal(
+    recipe_read_text("t", text, &diffusion_recipe_format, &read, &error),
+    STATUS_OK);
+  assert_memory_equal(&r, &read, sizeof r);
+  recipe_print(&diffusion_recipe_format, &read, again);
+  assert_string_equal(text, again);
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest all[] = {
+    cmocka_unit_test(test_resumed_run_ends_alike),
+    cmocka_unit_test(test_each_pass_has_its_own),
+    cmocka_unit_test(test_it_learns),
+    cmocka_unit_test(test_held_out_figures_compare),
+    cmocka_unit_test(test_optimisers_differ),
+    cmocka_unit_test(test_recipe),
+  };
+  return cmocka_run_group_tests_name(
+    "diffusion_trainer", all, set_up, tear_down);
+}

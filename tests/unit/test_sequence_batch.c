@@ -1,0 +1,295 @@
+// What a pass of the diffusion model's training holds: which notes of which
+// pieces, their augmentation, masks of given notes, noise levels.
+#include "sequence_batch.h"
+
+#include "numbered_set.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+  SlotTable    table;
+  Shuffle      shuffle;
+  SequencePass pass;
+} Source;
+
+static Source
+open_source(const DiffusionRecipe* recipe, bool test)
+{
+  Source s;
+  assert_int_equal(slot_table_init(&s.table, dataset, test, NULL), STATUS_OK);
+  assert_int_equal(
+    shuffle_init(&s.shuffle, s.table.count, recipe->run.batch, "x", NULL),
+    STATUS_OK);
+  assert_int_equal(sequence_pass_create(&s.pass, CHUNK, NULL), STATUS_OK);
+  return s;
+}
+
+static void
+close_source(Source* s)
+{
+  slot_table_free(&s->table);
+  shuffle_free(&s->shuffle);
+  sequence_pass_free(&s->pass);
+}
+
+static const SequencePass*
+fill(Source* s, const DiffusionRecipe* recipe, uint32_t step, uint32_t pass)
+{
+  const PassPlace place = {
+    .step       = step,
+    .pass       = pass,
+    .pass_count = recipe->run.batch / CHUNK,
+    .order      = shuffle_first(&s->shuffle, step),
+    .first      = pass * CHUNK,
+    .count      = CHUNK,
+  };
+  shuffle_epoch(
+    &s->shuffle, recipe->run.seed, step / s->shuffle.steps_per_epoch);
+  sequence_pass_fill(&s->table, &s->shuffle, recipe, &place, &s->pass);
+  return &s->pass;
+}
+
+static NoteEvent
+event_at(const SequencePass* pass, size_t row)
+{
+  return decode_event(dataset_stats(dataset),
+                      pass->pitch[row],
+                      pass->channels + row * CHANNEL_COUNT);
+}
+
+static uint32_t
+number_at(const SequencePass* pass, size_t row)
+{
+  return (uint32_t)lrintf(event_at(pass, row).step_s / 50e-6f) - 100;
+}
+
+// Counts the visits of each note; a sequence is a run of one piece's notes.
+static void
+count_visits(const DiffusionRecipe* recipe,
+             bool                   test,
+             uint32_t               steps,
+             double                 visits[NUMBERS])
+{
+  Source source = open_source(recipe, test);
+  for (uint32_t i = 0; i < 4 * steps; ++i) {
+    const SequencePass* const pass = fill(&source, recipe, i / 4, i % 4);
+    for (uint32_t s = 0; s < pass->sequences; ++s) {
+      const uint32_t begin = number_at(pass, (size_t)s * pass->notes);
+      for (uint32_t k = 0; k < pass->notes; ++k) {
+        const uint32_t number = number_at(pass, (size_t)s * pass->notes + k);
+        assert_int_equal(number, begin + k);
+        visits[number] +=
+          (double)source.shuffle.count / ((double)steps * recipe->run.batch);
+      }
+    }
+  }
+  close_source(&source);
+}
+
+static void
+test_every_note_is_visited_alike(void** state)
+{
+  (void)state;
+  const DiffusionRecipe recipe = plain_recipe();
+  for (int test = 0; test < 2; ++test) {
+    static double visits[NUMBERS];
+    memset(visits, 0, sizeof visits);
+    count_visits(&recipe, test, 700, visits);
+    double sum = 0.0;
+    for (uint32_t p = 0; p < PIECES; ++p) {
+      const bool in = is_test(p) == test && lengths[p] >= SEQUENCE_NOTES;
+      for (uint32_t i = 0; i < lengths[p]; ++i) {
+        const double count = visits[first_number(p) + i];
+        const bool   inner = lengths[p] > 400 && i >= 32 && i + 32 < lengths[p];
+        sum += count;
+        assert_true(in || count == 0.0);
+        // A piece hardly longer than a slot has it harder at its ends.
+        assert_true(!in || (count > 0.2 && count < 2.2));
+        assert_true(!in || !inner || fabs(count - 0.97) < 0.2);
+      }
+    }
+    // Nothing but the data set's notes was counted.
+    for (uint32_t i = 0; i < NUMBERS; ++i) {
+      sum -= visits[i];
+    }
+    assert_true(fabs(sum) < 1e-6);
+  }
+}
+
+static void
+test_lengths_and_levels_are_spread(void** state)
+{
+  (void)state;
+  const DiffusionRecipe recipe    = plain_recipe();
+  const double          T         = recipe.settings.noise_steps;
+  Source                source    = open_source(&recipe, false);
+  uint32_t              length[5] = { 0 };
+  uint32_t              twice     = 0;
+  double                level     = 0.0;
+  enum { STEPS = 400 };
+  for (uint32_t i = 0; i < 4 * STEPS; ++i) {
+    const SequencePass* const pass = fill(&source, &recipe, i / 4, i % 4);
+    bool                      seen[4 * CHUNK] = { false };
+    double                    sum             = 0.0;
+    ++length[pass->notes / 8];
+    twice += pass->self_condition;
+    assert_int_equal(pass->sequences, CHUNK * (32 / pass->notes));
+    // One level in each of as many equal parts, wherever the first begins.
+    const double start = pass->t[0] - 1;
+    for (uint32_t s = 0; s < pass->sequences; ++s) {
+      assert_in_range(pass->t[s], 1, recipe.settings.noise_steps);
+      const double at = fmod(pass->t[s] - 1 - start + T, T) / T;
+      const int part  = (int)lrint(at * pass->sequences) % (int)pass->sequences;
+      assert_false(seen[part]);
+      seen[part] = true;
+      sum += pass->t[s] / T / pass->sequences;
+    }
+    level += sum / (4 * STEPS);
+  }
+  // A quarter, an eighth, an eighth, a half: of four passes a step, one, one or
+  // none, one or none, two.
+  assert_int_equal(length[1], STEPS);
+  assert_int_equal(length[4], 2 * STEPS);
+  assert_in_range(length[2], STEPS * 4 / 10, STEPS * 6 / 10);
+  assert_int_equal(length[2] + length[3], STEPS);
+  assert_int_equal(twice, 2 * STEPS);
+  assert_true(fabs(level - 0.5) < 0.01);
+  close_source(&source);
+}
+
+// The run of notes that are not given, [begin, end); checks that it is one.
+static void
+find_run(const float* clean, uint32_t notes, uint32_t* begin, uint32_t* end)
+{
+  uint32_t count = 0;
+  *begin         = notes;
+  for (uint32_t i = 0; i < notes; ++i) {
+    assert_true(clean[i] == 0.0f || clean[i] == 1.0f);
+    if (clean[i] == 0.0f) {
+      *begin = *begin < i ? *begin : i;
+      *end   = i + 1;
+      ++count;
+    }
+  }
+  assert_true(count > 0);
+  assert_int_equal(*end - *begin, count);
+}
+
+typedef struct {
+  double all, last_window, others_at_end, window, begins[SEQUENCE_NOTES];
+} Masks;
+
+// Shares of the masks of sequences of 32 notes.
+static Masks
+count_masks(const DiffusionRecipe* recipe)
+{
+  Masks    m      = { 0 };
+  Source   source = open_source(recipe, false);
+  uint32_t total  = 0;
+  double*  counts = (double*)&m;
+  for (uint32_t i = 0; i < 1200; ++i) {
+    const SequencePass* const pass = fill(&source, recipe, i / 4, i % 4);
+    for (uint32_t s = 0; s < pass->sequences; ++s) {
+      uint32_t begin, end = 0;
+      find_run(
+        pass->clean + (size_t)s * pass->notes, pass->notes, &begin, &end);
+      if (pass->notes == SEQUENCE_NOTES) {
+        ++total;
+        m.all += begin == 0 && end == 32;
+        m.last_window += begin == 24 && end == 32;
+        m.others_at_end += begin > 0 && begin != 24 && end == 32;
+        m.window += end - begin == 8;
+        m.begins[begin] += 1.0;
+      }
+    }
+  }
+  for (size_t i = 0; i < sizeof m / sizeof *counts; ++i) {
+    counts[i] /= total;
+  }
+  close_source(&source);
+  return m;
+}
+
+static void
+test_masks_have_their_shares(void** state)
+{
+  (void)state;
+  DiffusionRecipe r = plain_recipe();
+  Masks           m = count_masks(&r);
+  assert_true(fabs(m.all - 0.30) < 0.03);
+  assert_true(fabs(m.last_window - 0.36) < 0.03);
+  r.continuation_share = 1.0f;
+  r.prefix_share = r.infill_share = 0.0f;
+  m                               = count_masks(&r);
+  assert_true(m.last_window == 1.0);
+  r.continuation_share = 0.0f;
+  r.prefix_share       = 1.0f;
+  m                    = count_masks(&r);
+  assert_true(fabs(m.last_window + m.others_at_end - 1.0) < 1e-9);
+  for (uint32_t i = 1; i < SEQUENCE_NOTES; ++i) {
+    assert_true(m.begins[i] > 0.01 && m.begins[i] < 0.06);
+  }
+  r.prefix_share = 0.0f;
+  r.infill_share = 1.0f;
+  m              = count_masks(&r);
+  assert_true(m.all == 0.0);
+  assert_true(fabs(m.window - 0.516) < 0.04);
+  assert_true(m.last_window + m.others_at_end < 0.2);
+}
+
+static void
+test_augmentation_is_of_the_whole_sequence(void** state)
+{
+  (void)state;
+  DiffusionRecipe r     = plain_recipe();
+  r.run.transpose       = 5;
+  r.run.tempo_spread    = 0.1f;
+  r.run.velocity_spread = 0.1f;
+  Source source         = open_source(&r, false);
+  bool   shifts[11]     = { false };
+  for (uint32_t i = 0; i < 100; ++i) {
+    const SequencePass* const pass = fill(&source, &r, i / 4, i % 4);
+    for (uint32_t s = 0; s < pass->sequences; ++s) {
+      const size_t first = (size_t)s * pass->notes;
+      // The one transposition that fits all the pitches.
+      const NoteEvent one   = event_at(pass, first);
+      int             found = -99;
+      for (int shift = -5; shift <= 5; ++shift) {
+        const int low = one.pitch - shift - 50;
+        bool      ok  = low >= 0 && low < 7;
+        for (uint32_t k = 0; k < pass->notes; ++k) {
+          ok = ok && event_at(pass, first + k).pitch ==
+                       50 + (low + (int)k) % 7 + shift;
+        }
+        found = ok ? shift : found;
+      }
+      assert_in_range(found + 5, 0, 10);
+      shifts[found + 5] = true;
+      double least = 9.0, most = 0.0;
+      for (uint32_t k = 0; k < pass->notes; ++k) {
+        const double d     = (double)event_at(pass, first + k).duration_s;
+        const double tempo = d / (d > 0.5 ? 0.7 : 0.3);
+        least              = fmin(least, tempo);
+        most               = fmax(most, tempo);
+      }
+      assert_true(least > 0.899 && most < 1.101 && most - least < 1e-3);
+    }
+  }
+  for (int i = 0; i < 11; ++i) {
+    assert_true(shifts[i]);
+  }
+  close_source(&source);
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest all[] = {
+    cmocka_unit_test(test_every_note_is_visited_alike),
+    cmocka_unit_test(test_lengths_and_levels_are_spread),
+    cmocka_unit_test(test_masks_have_their_shares),
+    cmocka_unit_test(test_augmentation_is_of_the_whole_sequence),
+  };
+  return cmocka_run_group_tests_name("sequence_batch", all, set_up, tear_down);
+}
