@@ -7,6 +7,7 @@
 #include "live/worker.h"
 #include "provenance.h"
 #include "record.h"
+#include "sources.h"
 #include "view/view.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@
 
 typedef struct {
   const Options* options;
-  Model*         model;
+  Sources        sources;
   Process        process;
   Worker         worker;
   Recorder       recorder;
@@ -43,7 +44,8 @@ typedef struct {
   double        start_s;
   double        retry_s; // when to look for the server again
   bool          heard_first;
-  bool          told_retry; // the reason for waiting was logged
+  bool          told_retry;  // the reason for waiting was logged
+  bool          model_stuck; // within a call that does not end: not to be freed
 } App;
 
 static atomic_int signal_count;
@@ -225,6 +227,15 @@ buffered_s(const App* app)
            : 0;
 }
 
+static double
+look_ahead_s(const App* app)
+{
+  return app->sample_rate_hz
+           ? (double)atomic_load(&app->worker.look_ahead_frames) /
+               app->sample_rate_hz
+           : 0;
+}
+
 // By process, and by the system after it took them.
 static uint64_t
 dropped_count(const App* app)
@@ -237,12 +248,14 @@ static void
 draw(App* app)
 {
   const ProcessCounters* const  counters = &app->process.counters;
+  const WorkerCounters* const   worker   = &app->worker.counters;
   const LatencyHistogram* const latency  = &app->worker.generation;
   const ViewStatus              status   = {
                    .seed              = app->options->seed,
                    .backend           = app->backend ? app->backend->name : NULL,
                    .connection_count  = app->status.connection_count,
                    .buffered_s        = buffered_s(app),
+                   .look_ahead_s      = look_ahead_s(app),
                    .generation_p50_ms = 1e3 * latency_percentile_s(latency, 0.50),
                    .generation_p99_ms = 1e3 * latency_percentile_s(latency, 0.99),
                    .notes             = atomic_load(&counters->notes),
@@ -250,6 +263,9 @@ draw(App* app)
                    .dropped           = dropped_count(app),
                    .starved           = atomic_load(&counters->spans_starved),
                    .xruns             = app->status.xrun_count,
+                   .fewer_steps       = atomic_load(&worker->fewer_steps),
+                   .fallback_model    = atomic_load(&worker->fallback_model),
+                   .repeated          = atomic_load(&worker->repeated),
   };
   view_draw(&app->view, clock_now_s(), &status);
 }
@@ -301,7 +317,7 @@ end_music(App* app)
     app->backend->close(app->backend);
     app->backend = NULL;
   }
-  worker_stop(&app->worker);
+  app->model_stuck = !worker_stop(&app->worker);
   drain(app);
 }
 
@@ -373,22 +389,17 @@ start(App* app, Error* error)
                          strerror(errno));
     }
   }
-  if (status ||
-      (status = model_load(options->model_path, 1, &app->model, error)) ||
+  if (status || (status = sources_load(&app->sources, options, true, error)) ||
       (status = process_init(&app->process, error))) {
     return status;
   }
-  worker_init(&app->worker,
-              &app->process,
-              app->model,
-              &options->params,
-              options->seed,
-              options->seconds);
+  const WorkerSetup setup = sources_setup(&app->sources, options);
+  worker_init(&app->worker, &app->process, &setup);
   view_log(&app->view,
            "seed %" PRIu64 ", model %s %s",
            options->seed,
-           model_kind(app->model),
-           model_digest(app->model));
+           model_kind_name(app->sources.model),
+           model_digest(app->sources.model));
   if ((status = worker_prime(&app->worker, error)) ||
       (status = open_backend(app, error)) ||
       (status = worker_start(&app->worker, app->sample_rate_hz, error)) ||
@@ -421,7 +432,7 @@ finish_files(App* app, Error* error)
     const uint64_t end    = atomic_load(&app->process.processed_until);
     recorder_finish(&app->recorder, end > origin ? end - origin : 0);
     char text[PROVENANCE_BYTES_MAX];
-    provenance_format(app->options, app->model, text);
+    provenance_format(app->options, &app->sources, &app->worker, text);
     const Status written = recorder_write(&app->recorder,
                                           app->options->record_path,
                                           app->sample_rate_hz,
@@ -440,6 +451,7 @@ static void
 tell_end(App* app)
 {
   const ProcessCounters* const counters = &app->process.counters;
+  const WorkerCounters* const  worker   = &app->worker.counters;
   const struct {
     uint64_t    count;
     const char* what;
@@ -450,8 +462,11 @@ tell_end(App* app)
     { atomic_load(&counters->spans_starved), "periods without a plan" },
     { atomic_load(&counters->reports_lost), "missing in view and recording" },
     { app->status.xrun_count, "xruns" },
+    { atomic_load(&worker->fewer_steps), "windows of fewer steps" },
+    { atomic_load(&worker->fallback_model), "windows of the fallback model" },
+    { atomic_load(&worker->repeated), "windows repeated" },
   };
-  char         text[320];
+  char         text[480];
   size_t       used   = (size_t)snprintf(text,
                                  sizeof text,
                                  "played %" PRIu64 " notes",
@@ -475,7 +490,7 @@ run(App* app, Error* error)
 {
   Status status = start(app, error);
   if (status) {
-    worker_stop(&app->worker);
+    app->model_stuck = !worker_stop(&app->worker);
     return status;
   }
   loop(app);
@@ -490,8 +505,9 @@ run(App* app, Error* error)
 }
 
 Status
-app_run(const Options* options, Error* error)
+app_run(const Options* options, bool* model_stuck, Error* error)
 {
+  *model_stuck = false;
   // Aligned: rings keep their indices on cache lines of their own.
   App* const app = aligned_alloc(alignof(App), sizeof *app);
   if (!app) {
@@ -512,8 +528,9 @@ app_run(const Options* options, Error* error)
   }
   recorder_free(&app->recorder);
   process_free(&app->process);
-  if (app->model) {
-    model_free(app->model);
+  *model_stuck = app->model_stuck;
+  if (!app->model_stuck) {
+    sources_free(&app->sources);
   }
   free(app);
   return status;

@@ -5,4 +5,9 @@
 #include "options.h"
 #include "status.h"
 
-Status app_run(const Options* options, Error* error);
+#include <stdbool.h>
+
+// `model_stuck`: a call of the model did not end and its thread runs on. The
+// program must then end without exit handlers: they would free what that thread
+// stands on (OpenBLAS has one).
+Status app_run(const Options* options, bool* model_stuck, Error* error);

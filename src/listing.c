@@ -24,7 +24,7 @@ print_model(const char* path, const char* name)
   }
   printf("%s: %s %s, latent of %u\n",
          shown,
-         model_kind(model),
+         model_kind_name(model),
          model_digest(model),
          model_latent_size(model));
   model_free(model);

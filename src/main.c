@@ -6,13 +6,14 @@
 #include "render.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static Status
-run(const Options* options, Error* error)
+run(const Options* options, bool* model_stuck, Error* error)
 {
   switch (options->command) {
     case COMMAND_PLAY:
-      return app_run(options, error);
+      return app_run(options, model_stuck, error);
     case COMMAND_RENDER:
       return render_run(options, error);
     case COMMAND_MODELS:
@@ -38,17 +39,23 @@ int
 main(int argc, char** argv)
 {
   Options options;
-  Error   error  = { 0 };
-  Status  status = options_parse(argc, argv, &options, &error);
+  Error   error       = { 0 };
+  bool    model_stuck = false;
+  Status  status      = options_parse(argc, argv, &options, &error);
   if (status == STATUS_BAD_ARGUMENT) {
     fprintf(stderr, "meander: %s\n", error.text);
     return 2;
   }
   if (!status) {
-    status = run(&options, &error);
+    status = run(&options, &model_stuck, &error);
   }
   if (status) {
     fprintf(stderr, "meander: %s\n", error.text);
   }
-  return status ? 1 : 0;
+  const int code = status ? 1 : 0;
+  if (model_stuck) {
+    fflush(NULL);
+    _exit(code);
+  }
+  return code;
 }

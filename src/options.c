@@ -15,7 +15,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define DEFAULT_MODEL "models/weights/vae.safetensors"
+#define DEFAULT_MODEL "vae"
+#define DEFAULT_FALLBACK "vae"
 #define SECONDS_MAX 86400.0
 
 enum {
@@ -26,6 +27,8 @@ enum {
   OPTION_PRESET,
   OPTION_RECORD,
   OPTION_MODEL,
+  OPTION_FALLBACK,
+  OPTION_PHRASE,
   OPTION_ALSA_TIMING,
   OPTION_JACK_SERVER,
   OPTION_RATE,
@@ -45,6 +48,8 @@ static const struct option plain_options[] = {
   { "record", required_argument, NULL, OPTION_RECORD },
   { "output", required_argument, NULL, 'o' },
   { "model", required_argument, NULL, OPTION_MODEL },
+  { "fallback", required_argument, NULL, OPTION_FALLBACK },
+  { "phrase", required_argument, NULL, OPTION_PHRASE },
   { "alsa-timing", required_argument, NULL, OPTION_ALSA_TIMING },
   { "jack-server", required_argument, NULL, OPTION_JACK_SERVER },
   { "rate", required_argument, NULL, OPTION_RATE },
@@ -58,7 +63,7 @@ static const struct option plain_options[] = {
 
 // "walk_step" is --walk-step, and --walk_step too.
 typedef struct {
-  char          dashed[PARAM_COUNT][32];
+  char          dashed[PARAM_COUNT][PARAM_NAME_BYTES];
   struct option table[PLAIN_COUNT + 2 * PARAM_COUNT + 1];
 } OptionTable;
 
@@ -71,10 +76,7 @@ make_table(OptionTable* options)
   for (int id = 0; id < PARAM_COUNT; ++id) {
     const char* const name   = param_table[id].name;
     char* const       dashed = options->dashed[id];
-    snprintf(dashed, sizeof options->dashed[id], "%s", name);
-    for (char* c = dashed; *c; ++c) {
-      *c = *c == '_' ? '-' : *c;
-    }
+    params_dashed_name((ParamId)id, dashed);
     *next++ =
       (struct option){ dashed, required_argument, NULL, OPTION_PARAM + id };
     if (strcmp(dashed, name)) {
@@ -211,6 +213,12 @@ take_text(int code, const char* text, Options* options)
     case OPTION_MODEL:
       options->model_path = text;
       return true;
+    case OPTION_FALLBACK:
+      options->fallback_path = text;
+      return true;
+    case OPTION_PHRASE:
+      options->phrase_path = text;
+      return true;
     case 'h':
       options->command = COMMAND_HELP;
       return true;
@@ -323,9 +331,12 @@ apply_params(Options* options, char* const* texts, Error* error)
       return status == STATUS_BAD_ARGUMENT ? STATUS_BAD_FILE : status;
     }
     options->params = preset.params;
+    snprintf(
+      options->preset_model, sizeof options->preset_model, "%s", preset.model);
   }
   for (int id = 0; id < PARAM_COUNT; ++id) {
     if (texts[id]) {
+      options->typed[id] = true;
       const Status status =
         params_set_text(&options->params, (ParamId)id, texts[id], error);
       if (status) {
@@ -335,6 +346,49 @@ apply_params(Options* options, char* const* texts, Error* error)
     }
   }
   return params_check(&options->params, error);
+}
+
+// The path of a model that ships with the program; `path` has room for 1024.
+static Status
+find_shipped(const char* name, char* path, Error* error)
+{
+  char relative[PRESET_MODEL_BYTES + 40];
+  snprintf(relative, sizeof relative, "models/weights/%s.safetensors", name);
+  return data_find(relative, path, 1024)
+           ? STATUS_OK
+           : error_set(error,
+                       STATUS_NOT_FOUND,
+                       "the shipped model %s is not there: name one with "
+                       "--model FILE",
+                       relative);
+}
+
+// The file that --model names, or else the one of the preset, or else the
+// default one; beside it the shipped VAE stands in, where there is one.
+static Status
+choose_models(Options* options, Error* error)
+{
+  if (!options->model_path) {
+    char name[PRESET_MODEL_BYTES];
+    snprintf(name,
+             sizeof name,
+             "%s",
+             *options->preset_model ? options->preset_model : DEFAULT_MODEL);
+    options->model_path = options->shipped_model;
+    const Status status = find_shipped(name, options->shipped_model, error);
+    if (status) {
+      return status;
+    }
+  }
+  Error none;
+  if (!options->fallback_path &&
+      !find_shipped(DEFAULT_FALLBACK, options->shipped_fallback, &none)) {
+    options->fallback_path = options->shipped_fallback;
+  } else if (options->fallback_path &&
+             !strcmp(options->fallback_path, "none")) {
+    options->fallback_path = NULL;
+  }
+  return STATUS_OK;
 }
 
 static Status
@@ -348,18 +402,7 @@ check_music(Options* options, Error* error)
     return error_set(
       error, STATUS_BAD_ARGUMENT, "render needs a length: --seconds T");
   }
-  if (options->model_path) {
-    return STATUS_OK;
-  }
-  options->model_path = options->shipped_model;
-  if (!data_find(
-        DEFAULT_MODEL, options->shipped_model, sizeof options->shipped_model)) {
-    return error_set(error,
-                     STATUS_NOT_FOUND,
-                     "the shipped model " DEFAULT_MODEL
-                     " is not there: name one with --model FILE");
-  }
-  return STATUS_OK;
+  return choose_models(options, error);
 }
 
 // /dev/urandom's generator cannot fail this early in any Linux we run on, but
@@ -432,8 +475,14 @@ options_print_help(void)
     "  --seed S           the same seed gives the same notes\n"
     "  --preset NAME|FILE see 'meander presets'\n"
     "  --record FILE.mid  write what was played\n"
-    "  --model FILE       a .safetensors checkpoint, instead of the shipped "
-    "one\n"
+    "  --model FILE       a .safetensors checkpoint of either kind, instead of "
+    "the\n"
+    "                     shipped one\n"
+    "  --fallback FILE|none\n"
+    "                     the VAE that stands in where a diffusion model is "
+    "too "
+    "slow\n"
+    "  --phrase FILE.mid  what modes continue, mutate and bridge begin from\n"
     "  --alsa-timing auto|queue|direct\n"
     "  --jack-server NAME instead of $JACK_DEFAULT_SERVER\n"
     "  --rate HZ, --period FRAMES\n"
@@ -458,11 +507,17 @@ options_print_params(void)
     } else {
       snprintf(range, sizeof range, "%g..%g", info->low, info->high);
     }
-    printf("--%-14s %-9s %-10s (%s) %s\n",
+    printf("--%-15s %-9s %-10s (%s) %s\n",
            info->name,
            range,
            info->unit,
            value,
            info->help);
+    for (int i = 0; info->choices && i <= (int)info->high; ++i) {
+      printf("%s%s%s",
+             i ? ", " : "                  one of ",
+             info->choices[i],
+             i == (int)info->high ? "\n" : "");
+    }
   }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "control/preset.h"
 #include "live/params.h"
 #include "status.h"
 
@@ -33,12 +34,17 @@ typedef struct {
   const char* trace_path;
   const char* preset;
   const char* model_path;
+  const char* fallback_path;       // NULL: none
+  const char* phrase_path;         // NULL: none
   char        shipped_model[1024]; // what model_path is without --model
-  double      seconds;             // < 0: until a signal
+  char        shipped_fallback[1024];
+  char        preset_model[PRESET_MODEL_BYTES]; // empty: any
+  double      seconds;                          // < 0: until a signal
   uint64_t    seed;
   uint32_t    sample_rate_hz;
   uint32_t    period_frames;
-  Params      params; // standard < preset < command line
+  Params      params;             // standard < preset < command line
+  bool        typed[PARAM_COUNT]; // on the command line
 } Options;
 
 // STATUS_BAD_ARGUMENT: wrong usage. Any other failure: what an option names is

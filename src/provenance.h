@@ -2,13 +2,14 @@
 // allows it to be made again. Control thread.
 #pragma once
 
-#include "model.h"
+#include "live/worker.h"
 #include "options.h"
+#include "sources.h"
 
-#include <stddef.h>
+#define PROVENANCE_BYTES_MAX 1536
 
-#define PROVENANCE_BYTES_MAX 640
-
+// Where a fallback was played it says so: that cannot be made again.
 void provenance_format(const Options* options,
-                       const Model*   model,
+                       const Sources* sources,
+                       const Worker*  worker,
                        char           text[PROVENANCE_BYTES_MAX]);

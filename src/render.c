@@ -5,6 +5,7 @@
 #include "live/worker.h"
 #include "provenance.h"
 #include "record.h"
+#include "sources.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -19,7 +20,7 @@ typedef struct {
   Process  process;
   Worker   worker;
   Recorder recorder;
-  Model*   model;
+  Sources  sources;
 } Render;
 
 static Status
@@ -49,22 +50,18 @@ run(Render* render, const Options* options, Error* error)
 {
   Status status = record_check_target(options->record_path, error);
   if (status ||
-      (status = model_load(options->model_path, 1, &render->model, error)) ||
+      (status = sources_load(&render->sources, options, false, error)) ||
       (status = process_init(&render->process, error))) {
     return status;
   }
-  worker_init(&render->worker,
-              &render->process,
-              render->model,
-              &options->params,
-              options->seed,
-              options->seconds);
+  const WorkerSetup setup = sources_setup(&render->sources, options);
+  worker_init(&render->worker, &render->process, &setup);
   status = play_through(render, options->seconds, error);
   if (status) {
     return status;
   }
   char text[PROVENANCE_BYTES_MAX];
-  provenance_format(options, render->model, text);
+  provenance_format(options, &render->sources, &render->worker, text);
   status = recorder_write(
     &render->recorder, options->record_path, RENDER_RATE_HZ, text, error);
   if (!status) {
@@ -89,9 +86,7 @@ render_run(const Options* options, Error* error)
   const Status status = run(render, options, error);
   recorder_free(&render->recorder);
   process_free(&render->process);
-  if (render->model) {
-    model_free(render->model);
-  }
+  sources_free(&render->sources);
   free(render);
   return status;
 }

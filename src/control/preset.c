@@ -62,16 +62,49 @@ read_value(const config_setting_t* setting,
 }
 
 static Status
+read_text(const config_setting_t* setting,
+          char*                   text,
+          size_t                  size,
+          Error*                  error)
+{
+  const char* const value = config_setting_get_string(setting);
+  if (!value || strlen(value) >= size) {
+    return error_set(error,
+                     STATUS_BAD_FILE,
+                     value ? "%s is longer than %zu bytes"
+                           : "%s is not a string",
+                     config_setting_name(setting),
+                     size - 1);
+  }
+  snprintf(text, size, "%s", value);
+  return STATUS_OK;
+}
+
+// A name, not a path: presets are passed around.
+static Status
+read_model(const config_setting_t* setting, Preset* preset, Error* error)
+{
+  const Status status =
+    read_text(setting, preset->model, sizeof preset->model, error);
+  if (!status && (!*preset->model || strpbrk(preset->model, "/."))) {
+    return error_set(error,
+                     STATUS_BAD_FILE,
+                     "model is '%s', use a name that 'meander models' lists",
+                     preset->model);
+  }
+  return status;
+}
+
+static Status
 read_setting(const config_setting_t* setting, Preset* preset, Error* error)
 {
   const char* const name = config_setting_name(setting);
   if (!strcmp(name, "description")) {
-    const char* const text = config_setting_get_string(setting);
-    if (!text) {
-      return error_set(error, STATUS_BAD_FILE, "description is not a string");
-    }
-    snprintf(preset->description, sizeof preset->description, "%s", text);
-    return STATUS_OK;
+    return read_text(
+      setting, preset->description, sizeof preset->description, error);
+  }
+  if (!strcmp(name, "model")) {
+    return read_model(setting, preset, error);
   }
   const ParamId id = params_find(name);
   if (id == PARAM_COUNT) {

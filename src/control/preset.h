@@ -1,5 +1,5 @@
-// Presets: libconfig files whose keys are a description and rows of the
-// parameter table. Control thread.
+// Presets: libconfig files whose keys are a description, the name of the
+// shipped model that is meant, and rows of the parameter table. Control thread.
 #pragma once
 
 #include "live/params.h"
@@ -8,10 +8,12 @@
 #include <stddef.h>
 
 #define PRESET_BYTES_MAX (64u << 10)
+#define PRESET_MODEL_BYTES 64u
 
 typedef struct {
   char   path[1024];
   char   description[256];
+  char   model[PRESET_MODEL_BYTES]; // a shipped one ("vae"), or empty
   Params params; // the standard ones where the preset is silent
 } Preset;
 

@@ -1,27 +1,141 @@
-// Paths through latent space.
+// Paths through latent space, and what is played around them.
 #include "live/generator.h"
 
-#include <math.h>
-#include <stdbool.h>
+#include "music/scale.h"
 
-// Prior draws are numbered apart by what they are for; a session has far fewer
-// than 2^32 windows.
+#include <math.h>
+#include <string.h>
+
+// Draws are numbered apart by what they are for; a session has far fewer than
+// 2^32 windows.
 #define DRAWS_FOR_STEPS (1ull << 40)
+#define DRAWS_FOR_FIRST_ANCHOR (1ull << 41)
+
+static Status
+check_kind(const Model* model, const Params* params, Error* error)
+{
+  if (model_kind(model) == MODEL_DIFFUSION) {
+    return STATUS_OK;
+  }
+  char text[32];
+  params_format(params, PARAM_MODE, text, sizeof text);
+  if (params->value[PARAM_MODE] >= GENERATOR_CONTINUE) {
+    return error_set(error,
+                     STATUS_UNSUPPORTED,
+                     "mode %s needs a diffusion model, this one is a %s",
+                     text,
+                     model_kind_name(model));
+  }
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    const ParamInfo* const info = &param_table[id];
+    if (info->flags & PARAM_DIFFUSION_ONLY &&
+        params->value[id] != info->standard) {
+      params_format(params, (ParamId)id, text, sizeof text);
+      return error_set(error,
+                       STATUS_UNSUPPORTED,
+                       "%s is %s, which needs a diffusion model; this one is "
+                       "a %s",
+                       info->name,
+                       text,
+                       model_kind_name(model));
+    }
+  }
+  return STATUS_OK;
+}
+
+// Room for notes before a window.
+static uint32_t
+context_room(const Model* model, const Params* params)
+{
+  const bool     bridge = params->value[PARAM_MODE] == GENERATOR_BRIDGE;
+  const uint32_t after  = bridge ? GENERATOR_BRIDGE_AFTER : 0;
+  const uint32_t most   = model_context_max(model);
+  return most > after ? most - after : 0;
+}
+
+Status
+generator_check(const Model* model, const Params* params, Error* error)
+{
+  const Status status = check_kind(model, params, error);
+  if (status) {
+    return status;
+  }
+  const double steps   = params->value[PARAM_STEPS];
+  const double context = params->value[PARAM_CONTEXT];
+  if (steps > model_steps_max(model)) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "steps is %g, above the %u steps of the model's schedule",
+                     steps,
+                     model_steps_max(model));
+  }
+  if (context > context_room(model, params)) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "context is %g notes, the model takes at most %u here",
+                     context,
+                     context_room(model, params));
+  }
+  if (params->value[PARAM_MODE] == GENERATOR_BRIDGE &&
+      model_context_max(model) < GENERATOR_BRIDGE_AFTER) {
+    return error_set(error,
+                     STATUS_UNSUPPORTED,
+                     "mode bridge needs a model that takes %u notes of "
+                     "context, this one takes %u",
+                     GENERATOR_BRIDGE_AFTER,
+                     model_context_max(model));
+  }
+  return STATUS_OK;
+}
+
+static uint32_t
+context_of(const Model* model, const Params* params)
+{
+  const GeneratorMode mode = (GeneratorMode)params->value[PARAM_MODE];
+  if (!params_is_auto(params, PARAM_CONTEXT)) {
+    return (uint32_t)params->value[PARAM_CONTEXT];
+  }
+  return mode == GENERATOR_CONTINUE || mode == GENERATOR_BRIDGE
+           ? context_room(model, params)
+           : 0;
+}
+
+static uint16_t
+forbidden_classes(const Params* params)
+{
+  const uint16_t sounding = scale_classes((Scale)params->value[PARAM_SCALE],
+                                          (unsigned)params->value[PARAM_KEY]);
+  // The model's notes are transposed later.
+  const int up = (int)params->value[PARAM_TRANSPOSE];
+  return SCALE_ALL_CLASSES & (uint16_t)~scale_transpose(sounding, -up);
+}
 
 void
 generator_init(Generator*    generator,
-               Model*        model,
+               const Model*  model,
                const Params* params,
                uint64_t      seed)
 {
-  *generator = (Generator){
-    .model       = model,
-    .mode        = (GeneratorMode)params->value[PARAM_MODE],
-    .walk_step   = (float)params->value[PARAM_WALK_STEP],
-    .leg_windows = (uint32_t)params->value[PARAM_LEG_WINDOWS],
-    .temperature = (float)params->value[PARAM_TEMPERATURE],
-    .seed        = seed,
-    .latent_size = model_latent_size(model),
+  const double* const v     = params->value;
+  const uint32_t      steps = params_is_auto(params, PARAM_STEPS)
+                                ? model_steps_default(model)
+                                : (uint32_t)v[PARAM_STEPS];
+  *generator                = (Generator){
+                   .model       = model,
+                   .mode        = (GeneratorMode)v[PARAM_MODE],
+                   .walk_step   = (float)v[PARAM_WALK_STEP],
+                   .leg_windows = (uint32_t)v[PARAM_LEG_WINDOWS],
+                   .strength    = (float)v[PARAM_MUTATE_STRENGTH],
+                   .context     = context_of(model, params),
+                   .request     = { .count             = 1,
+                                    .temperature       = (float)v[PARAM_TEMPERATURE],
+                                    .seed              = seed,
+                                    .sampler           = (SamplerKind)v[PARAM_SAMPLER],
+                                    .steps             = steps,
+                                    .eta               = (float)v[PARAM_ETA],
+                                    .forbidden_classes = forbidden_classes(params) },
+                   .seed        = seed,
+                   .latent_size = model_latent_size(model),
   };
 }
 
@@ -84,31 +198,166 @@ interpolate(Generator* generator)
         generator->z);
 }
 
-void
-generator_step(Generator* generator)
+static void
+move(Generator* generator)
 {
-  if (generator->mode == GENERATOR_INTERPOLATE) {
-    interpolate(generator);
-  } else if (generator->mode == GENERATOR_WALK && generator->window) {
-    walk(generator);
-  } else {
-    model_sample_prior(
-      generator->model, generator->seed, generator->window, 1, generator->z);
+  switch (generator->mode) {
+    case GENERATOR_INTERPOLATE:
+    case GENERATOR_BRIDGE:
+      interpolate(generator);
+      return;
+    case GENERATOR_WALK:
+      if (generator->window) {
+        walk(generator);
+        return;
+      }
+      break;
+    default:
+      break;
   }
-  ++generator->window;
+  model_sample_prior(
+    generator->model, generator->seed, generator->window, 1, generator->z);
+}
+
+static void
+give_context(const Generator* generator, GeneratorJob* job)
+{
+  const uint32_t count = generator->context < generator->history_count
+                           ? generator->context
+                           : generator->history_count;
+  memcpy(job->given,
+         generator->history + generator->history_count - count,
+         count * sizeof *job->given);
+  job->request.before = count;
+}
+
+// A leg begins with the phrase it leaves, played as it is: meanwhile the one
+// that it leads to is made, at the other end of the leg's great circle. The
+// windows between know both.
+static void
+prepare_bridge(Generator* generator, GeneratorJob* job)
+{
+  const uint64_t leg = generator->window / generator->leg_windows;
+  if (generator->window % generator->leg_windows == 0) {
+    const bool first = !generator->has_phrase;
+    job->is_anchor   = true;
+    if (first) {
+      job->request.first_window = DRAWS_FOR_FIRST_ANCHOR;
+    }
+    model_sample_prior(
+      generator->model, generator->seed, leg + (first ? 0 : 1), 1, job->z);
+    return;
+  }
+  give_context(generator, job);
+  memcpy(job->given + job->request.before,
+         generator->phrase,
+         sizeof generator->phrase);
+  job->request.after = GENERATOR_BRIDGE_AFTER;
+}
+
+void
+generator_prepare(Generator* generator, GeneratorJob* job)
+{
+  move(generator);
+  job->request              = generator->request;
+  job->request.first_window = generator->window;
+  job->steps_full           = job->request.steps;
+  job->is_anchor            = false;
+  job->has_phrase           = false;
+  memcpy(job->z, generator->z, generator->latent_size * sizeof *job->z);
+  if (generator->mode == GENERATOR_BRIDGE) {
+    prepare_bridge(generator, job);
+    return;
+  }
+  give_context(generator, job);
+  if (generator->mode == GENERATOR_MUTATE && generator->has_phrase) {
+    job->has_phrase       = true;
+    job->request.strength = generator->strength;
+    memcpy(job->phrase, generator->phrase, sizeof job->phrase);
+  }
 }
 
 Status
-generator_next(Generator* generator, NoteEvent out[WINDOW_NOTES], Error* error)
+generator_run(Model*              model,
+              const GeneratorJob* job,
+              NoteEvent           out[WINDOW_NOTES],
+              Error*              error)
 {
-  const uint64_t window = generator->window;
-  generator_step(generator);
-  return model_decode(generator->model,
-                      generator->z,
-                      1,
-                      generator->temperature,
-                      generator->seed,
-                      window,
-                      out,
-                      error);
+  ModelRequest request = job->request;
+  request.z            = job->z;
+  request.given        = job->given;
+  request.phrase       = job->has_phrase ? job->phrase : NULL;
+  return model_generate(model, &request, out, error);
+}
+
+void
+generator_heard(Generator* generator, const NoteEvent* events, uint32_t count)
+{
+  const uint32_t room = CONTEXT_NOTES_MAX;
+  const uint32_t keep = generator->history_count + count > room
+                          ? room - count
+                          : generator->history_count;
+  memmove(generator->history,
+          generator->history + generator->history_count - keep,
+          keep * sizeof *events);
+  memcpy(generator->history + keep, events, count * sizeof *events);
+  generator->history_count = keep + count;
+}
+
+// Keeps the anchor that came, and plays the one before it.
+static bool
+accept_anchor(Generator* generator, NoteEvent events[WINDOW_NOTES])
+{
+  NoteEvent  came[WINDOW_NOTES];
+  const bool first = !generator->has_phrase;
+  memcpy(came, events, sizeof came);
+  memcpy(events, generator->phrase, sizeof came);
+  memcpy(generator->phrase, came, sizeof came);
+  generator->has_phrase = true;
+  return !first;
+}
+
+bool
+generator_accept(Generator*          generator,
+                 const GeneratorJob* job,
+                 NoteEvent           events[WINDOW_NOTES])
+{
+  if (job->is_anchor && !accept_anchor(generator, events)) {
+    return false;
+  }
+  if (generator->mode == GENERATOR_MUTATE) {
+    memcpy(generator->phrase, events, sizeof generator->phrase);
+    generator->has_phrase = true;
+  }
+  generator_heard(generator, events, WINDOW_NOTES);
+  ++generator->window;
+  return true;
+}
+
+void
+generator_begin_from(Generator*       generator,
+                     const NoteEvent* notes,
+                     uint32_t         count)
+{
+  const uint32_t keep = count < CONTEXT_NOTES_MAX ? count : CONTEXT_NOTES_MAX;
+  memcpy(generator->phrase, notes, sizeof generator->phrase);
+  generator->has_phrase = true;
+  if (generator->mode == GENERATOR_CONTINUE) {
+    generator_heard(generator, notes + count - keep, keep);
+  }
+}
+
+Status
+generator_next(Generator* generator,
+               Model*     model,
+               NoteEvent  out[WINDOW_NOTES],
+               Error*     error)
+{
+  Status       status;
+  GeneratorJob job;
+  do {
+    generator_prepare(generator, &job);
+    status = generator_run(model, &job, out, error);
+  } while (!status && !generator_accept(generator, &job, out));
+  return status;
 }

@@ -1,40 +1,69 @@
 // The parameter table and the checks that every way in goes through.
 #include "live/params.h"
 
+#include "caps.h"
+#include "music/scale.h"
+#include "noise_schedule.h"
+#include "sampler.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char* const mode_names[] = { "prior", "walk", "interpolate" };
+static const char* const mode_names[] = { "prior",    "walk",   "interpolate",
+                                          "continue", "mutate", "bridge" };
 
 // clang-format off
 const ParamInfo param_table[PARAM_COUNT] = {
-  [PARAM_MODE] = { "mode", PARAM_CHOICE, 0, 2, GENERATOR_WALK, "",
+  [PARAM_MODE] = { "mode", PARAM_CHOICE, 0, GENERATOR_BRIDGE,
+    GENERATOR_WALK, "",
     "prior: unrelated windows; walk: each near the last; interpolate: travel "
-    "between points", mode_names },
+    "between points; diffusion models also continue: go on from the last "
+    "notes; mutate: vary the last phrase; bridge: lead from phrase to phrase",
+    mode_names, 0 },
   [PARAM_WALK_STEP] = { "walk_step", PARAM_REAL, 0, 1, 0.35, "",
-    "walk: how far each window moves (0 stays, 1 forgets)", NULL },
+    "walk: how far each window moves (0 stays, 1 forgets)", NULL, 0 },
   [PARAM_LEG_WINDOWS] = { "leg_windows", PARAM_INTEGER, 1, 256, 8, "windows",
-    "interpolate: windows from one point to the next", NULL },
+    "interpolate, bridge: windows from one point to the next", NULL, 0 },
   [PARAM_TEMPERATURE] = { "temperature", PARAM_REAL, 0, 2, 0.5, "",
-    "pitch sampling: 0 takes the likeliest, above 1 is wilder", NULL },
+    "pitch sampling: 0 takes the likeliest, above 1 is wilder", NULL, 0 },
+  [PARAM_SAMPLER] = { "sampler", PARAM_CHOICE, 0, SAMPLER_DPM, SAMPLER_DDIM, "",
+    "diffusion: ddpm (random), ddim, or dpm++ (best below 20 steps)",
+    sampler_names, PARAM_DIFFUSION_ONLY },
+  [PARAM_STEPS] = { "steps", PARAM_INTEGER, 1, NOISE_STEPS_MAX, 0, "",
+    "diffusion: sampling steps; auto: as many as the model was made for", NULL,
+    PARAM_MAY_BE_AUTO | PARAM_DIFFUSION_ONLY },
+  [PARAM_ETA] = { "eta", PARAM_REAL, 0, 1, 0, "",
+    "ddim: fresh noise at each step (0 none, 1 as much as ddpm)", NULL,
+    PARAM_DIFFUSION_ONLY },
+  [PARAM_CONTEXT] = { "context", PARAM_INTEGER, 0, CONTEXT_NOTES_MAX, -1,
+    "notes", "diffusion: how many of the last notes each window goes on from; "
+    "auto: in modes continue and bridge as many as the model takes, else none",
+    NULL, PARAM_MAY_BE_AUTO | PARAM_DIFFUSION_ONLY },
+  [PARAM_MUTATE_STRENGTH] = { "mutate_strength", PARAM_REAL, 0.05, 1, 0.4, "",
+    "mutate: how much of the phrase turns to noise first (1 forgets it)", NULL,
+    PARAM_DIFFUSION_ONLY },
+  [PARAM_KEY] = { "key", PARAM_CHOICE, 0, SCALE_KEY_COUNT - 1, 0, "",
+    "where the scale begins", scale_key_names, 0 },
+  [PARAM_SCALE] = { "scale", PARAM_CHOICE, 0, SCALE_COUNT - 1, SCALE_CHROMATIC,
+    "", "the only keys that sound, also after --transpose", scale_names, 0 },
   [PARAM_TEMPO] = { "tempo", PARAM_REAL, 0.25, 4, 1, "times",
-    "speed; scales steps and durations", NULL },
+    "speed; scales steps and durations", NULL, 0 },
   [PARAM_DYNAMICS] = { "dynamics", PARAM_REAL, 0.1, 4, 1, "times",
-    "loudness; scales velocities", NULL },
+    "loudness; scales velocities", NULL, 0 },
   [PARAM_VELOCITY_LOW] = { "velocity_low", PARAM_INTEGER, 1, 127, 1, "",
-    "softest velocity", NULL },
+    "softest velocity", NULL, 0 },
   [PARAM_VELOCITY_HIGH] = { "velocity_high", PARAM_INTEGER, 1, 127, 127, "",
-    "loudest velocity", NULL },
+    "loudest velocity", NULL, 0 },
   [PARAM_REGISTER_LOW] = { "register_low", PARAM_INTEGER, 0, 127, 21, "key",
-    "lowest key; notes below move up by octaves", NULL },
+    "lowest key; notes below move up by octaves", NULL, 0 },
   [PARAM_REGISTER_HIGH] = { "register_high", PARAM_INTEGER, 0, 127, 108, "key",
-    "highest key; notes above move down by octaves", NULL },
+    "highest key; notes above move down by octaves", NULL, 0 },
   [PARAM_TRANSPOSE] = { "transpose", PARAM_INTEGER, -48, 48, 0, "semitones",
-    "moves every note, before the register folds it", NULL },
+    "moves every note, before the register folds it", NULL, 0 },
   [PARAM_CHANNEL] = { "channel", PARAM_INTEGER, 1, 16, 1, "",
-    "MIDI channel", NULL },
+    "MIDI channel", NULL, 0 },
 };
 // clang-format on
 
@@ -46,6 +75,21 @@ params_standard(void)
     params.value[id] = param_table[id].standard;
   }
   return params;
+}
+
+void
+params_dashed_name(ParamId id, char text[PARAM_NAME_BYTES])
+{
+  snprintf(text, PARAM_NAME_BYTES, "%s", param_table[id].name);
+  for (char* c = text; *c; ++c) {
+    *c = *c == '_' ? '-' : *c;
+  }
+}
+
+bool
+params_is_auto(const Params* params, ParamId id)
+{
+  return params->value[id] < param_table[id].low;
 }
 
 ParamId
@@ -91,8 +135,8 @@ params_set_number(Params* params, ParamId id, double value, Error* error)
 static Status
 set_choice(Params* params, ParamId id, const char* text, Error* error)
 {
-  const ParamInfo* const info      = &param_table[id];
-  char                   names[96] = "";
+  const ParamInfo* const info       = &param_table[id];
+  char                   names[160] = "";
   for (int i = 0; i <= (int)info->high; ++i) {
     if (!strcmp(info->choices[i], text)) {
       params->value[id] = i;
@@ -114,6 +158,10 @@ params_set_text(Params* params, ParamId id, const char* text, Error* error)
 {
   if (param_table[id].type == PARAM_CHOICE) {
     return set_choice(params, id, text, error);
+  }
+  if (param_table[id].flags & PARAM_MAY_BE_AUTO && !strcmp(text, "auto")) {
+    params->value[id] = param_table[id].low - 1;
+    return STATUS_OK;
   }
   char*        end;
   const double value = strtod(text, &end);
@@ -145,6 +193,12 @@ params_check(const Params* params, Error* error)
                      v[PARAM_REGISTER_LOW],
                      v[PARAM_REGISTER_HIGH]);
   }
+  if (v[PARAM_ETA] > 0 && v[PARAM_SAMPLER] != SAMPLER_DDIM) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "eta is %g, which only the sampler ddim knows",
+                     v[PARAM_ETA]);
+  }
   return STATUS_OK;
 }
 
@@ -154,6 +208,8 @@ params_format(const Params* params, ParamId id, char* text, size_t size)
   const ParamInfo* const info = &param_table[id];
   if (info->type == PARAM_CHOICE) {
     snprintf(text, size, "%s", info->choices[(int)params->value[id]]);
+  } else if (params_is_auto(params, id)) {
+    snprintf(text, size, "auto");
   } else {
     snprintf(text, size, "%g", params->value[id]);
   }

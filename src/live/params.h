@@ -5,6 +5,7 @@
 
 #include "status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef enum {
@@ -12,6 +13,13 @@ typedef enum {
   PARAM_WALK_STEP,
   PARAM_LEG_WINDOWS,
   PARAM_TEMPERATURE,
+  PARAM_SAMPLER,
+  PARAM_STEPS,
+  PARAM_ETA,
+  PARAM_CONTEXT,
+  PARAM_MUTATE_STRENGTH,
+  PARAM_KEY,
+  PARAM_SCALE,
   PARAM_TEMPO,
   PARAM_DYNAMICS,
   PARAM_VELOCITY_LOW,
@@ -29,8 +37,16 @@ typedef enum { PARAM_REAL, PARAM_INTEGER, PARAM_CHOICE } ParamType;
 typedef enum {
   GENERATOR_PRIOR,
   GENERATOR_WALK,
-  GENERATOR_INTERPOLATE
+  GENERATOR_INTERPOLATE,
+  GENERATOR_CONTINUE, // from here on diffusion models only
+  GENERATOR_MUTATE,
+  GENERATOR_BRIDGE
 } GeneratorMode;
+
+// May be left to the model or the mode: typed "auto", kept as one below `low`.
+#define PARAM_MAY_BE_AUTO 1u
+// Means nothing to a VAE.
+#define PARAM_DIFFUSION_ONLY 2u
 
 typedef struct {
   const char*        name; // as in a preset; an option has '-' for '_'
@@ -41,15 +57,23 @@ typedef struct {
   const char*        unit;
   const char*        help;
   const char* const* choices; // PARAM_CHOICE: names of low..high
+  unsigned           flags;
 } ParamInfo;
 
 typedef struct {
-  double value[PARAM_COUNT]; // each in [low, high] of its row
+  double value[PARAM_COUNT]; // each in [low, high] of its row, or auto
 } Params;
 
 extern const ParamInfo param_table[PARAM_COUNT];
 
 Params params_standard(void);
+
+// The name as an option: "walk-step".
+#define PARAM_NAME_BYTES 32
+void params_dashed_name(ParamId id, char text[PARAM_NAME_BYTES]);
+
+// Whether a parameter is left to the model or the mode.
+bool params_is_auto(const Params* params, ParamId id);
 
 // PARAM_COUNT when there is none of this name.
 ParamId params_find(const char* name);

@@ -254,6 +254,8 @@ process_span(void*           context,
   }
   atomic_store_explicit(
     &process->span_frames, frame_count, memory_order_relaxed);
+  atomic_store_explicit(
+    &process->freewheeling, freewheeling, memory_order_relaxed);
   atomic_store_explicit(&process->committed_until, end, memory_order_release);
 
   const bool quiet =

@@ -68,7 +68,8 @@ typedef struct {
   alignas(64) _Atomic uint64_t committed_until;
   _Atomic uint64_t processed_until;
   _Atomic uint32_t span_frames;
-  atomic_bool      ended; // the answer to end_requested
+  atomic_bool      freewheeling; // the last span was: it waited for the plan
+  atomic_bool      ended;        // the answer to end_requested
   ProcessCounters  counters;
 
   // Process's own. Sorted by off_frame, the next to end comes last.

@@ -158,15 +158,23 @@ draw_status(const ViewStatus* status)
   } else {
     fputs("server gone, waiting ", stdout);
   }
-  printf("buffer %.1f s gen %.1f/%.1f ms notes %llu late %llu drop %llu xrun "
-         "%llu",
-         status->buffered_s,
-         status->generation_p50_ms,
-         status->generation_p99_ms,
-         (unsigned long long)status->notes,
-         (unsigned long long)status->late,
-         (unsigned long long)status->dropped,
-         (unsigned long long)status->xruns);
+  printf(
+    "buffer %.1f/%.1f s gen %.1f/%.1f ms notes %llu late %llu drop %llu xrun "
+    "%llu",
+    status->buffered_s,
+    status->look_ahead_s,
+    status->generation_p50_ms,
+    status->generation_p99_ms,
+    (unsigned long long)status->notes,
+    (unsigned long long)status->late,
+    (unsigned long long)status->dropped,
+    (unsigned long long)status->xruns);
+  if (status->fewer_steps || status->fallback_model || status->repeated) {
+    printf(" fewer %llu fallback %llu repeat %llu",
+           (unsigned long long)status->fewer_steps,
+           (unsigned long long)status->fallback_model,
+           (unsigned long long)status->repeated);
+  }
   if (status->starved) {
     printf(" starved %llu", (unsigned long long)status->starved);
   }

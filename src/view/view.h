@@ -12,6 +12,7 @@ typedef struct {
   const char* backend; // name; NULL: the server is gone
   uint32_t    connection_count;
   double      buffered_s;
+  double      look_ahead_s; // what it should be
   double      generation_p50_ms;
   double      generation_p99_ms;
   uint64_t    notes;
@@ -19,6 +20,9 @@ typedef struct {
   uint64_t    dropped;
   uint64_t    starved;
   uint64_t    xruns;
+  uint64_t    fewer_steps; // windows of the three fallbacks
+  uint64_t    fallback_model;
+  uint64_t    repeated;
 } ViewStatus;
 
 typedef struct {

@@ -1,8 +1,9 @@
-// live/generator on a model of the test's own (standard normal prior; a decoder
-// that shows z): the walk stays on the prior, slerp meets its ends, each window
-// is a pure function of seed and number.
+// live/generator on a fake model: the walk stays on the prior, slerp meets its
+// ends, each window is a pure function of seed and number, and each mode asks
+// the model for what it should.
+#include "fake_model.h"
 #include "live/generator.h"
-#include "rng.h"
+#include "music/scale.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -13,66 +14,53 @@
 
 #include <cmocka.h>
 
-#define LATENT 24u
+#define LATENT FAKE_LATENT
 
-struct Model {
-  int unused;
-};
-
-uint32_t
-model_latent_size(const Model* model)
+static Params
+params_of(GeneratorMode mode)
 {
-  (void)model;
-  return LATENT;
-}
-
-void
-model_sample_prior(const Model* model,
-                   uint64_t     seed,
-                   uint64_t     first_window,
-                   uint32_t     count,
-                   float*       z)
-{
-  (void)model;
-  for (uint32_t i = 0; i < count; ++i) {
-    Rng rng = rng_make(seed, RNG_USE_LATENT, first_window + i);
-    rng_normals(&rng, z + i * LATENT, LATENT);
-  }
-}
-
-Status
-model_decode(Model*       model,
-             const float* z,
-             uint32_t     count,
-             float        temperature,
-             uint64_t     seed,
-             uint64_t     first_window,
-             NoteEvent*   out,
-             Error*       error)
-{
-  (void)model;
-  (void)error;
-  assert_int_equal(count, 1);
-  for (int i = 0; i < WINDOW_NOTES; ++i) {
-    out[i] = (NoteEvent){ .pitch      = (uint8_t)(1 + first_window % 127),
-                          .velocity   = z[i],
-                          .step_s     = temperature,
-                          .duration_s = (float)seed };
-  }
-  return STATUS_OK;
+  Params params                   = params_standard();
+  params.value[PARAM_MODE]        = mode;
+  params.value[PARAM_LEG_WINDOWS] = 5;
+  params.value[PARAM_TEMPERATURE] = 0.5;
+  return params;
 }
 
 static Generator
 make(Model* model, GeneratorMode mode, double walk_step, uint64_t seed)
 {
-  Params params                   = params_standard();
-  params.value[PARAM_MODE]        = mode;
-  params.value[PARAM_WALK_STEP]   = walk_step;
-  params.value[PARAM_LEG_WINDOWS] = 5;
-  params.value[PARAM_TEMPERATURE] = 0.5;
+  Params params                 = params_of(mode);
+  params.value[PARAM_WALK_STEP] = walk_step;
   Generator generator;
+  Error     error;
+  assert_int_equal(generator_check(model, &params, &error), STATUS_OK);
   generator_init(&generator, model, &params, seed);
   return generator;
+}
+
+static Model
+diffusion(void)
+{
+  Model model;
+  fake_model_init(&model, MODEL_DIFFUSION);
+  return model;
+}
+
+// Moves to the next window's latent; the window itself is not of interest.
+static void
+step(Generator* generator)
+{
+  static GeneratorJob job;
+  NoteEvent           events[WINDOW_NOTES] = { { 0 } };
+  generator_prepare(generator, &job);
+  generator_accept(generator, &job, events);
+}
+
+static void
+next(Generator* generator, Model* model, NoteEvent out[WINDOW_NOTES])
+{
+  Error error;
+  assert_int_equal(generator_next(generator, model, out, &error), STATUS_OK);
 }
 
 static double
@@ -91,14 +79,14 @@ test_walk_stays_on_the_prior(void** state)
   (void)state;
   const double steps[] = { 0.1, 0.35, 0.9 };
   for (int k = 0; k < 3; ++k) {
-    Model     model     = { 0 };
+    Model     model     = diffusion();
     Generator generator = make(&model, GENERATOR_WALK, steps[k], 7);
     double    sum = 0, squares = 0, moved = 0;
     float     before[LATENT];
     const int windows = 40000;
     for (int i = 0; i < windows; ++i) {
       memcpy(before, generator.z, sizeof before);
-      generator_step(&generator);
+      step(&generator);
       moved += i ? pow(distance(before, generator.z), 2) : 0;
       for (uint32_t d = 0; d < LATENT; ++d) {
         sum += generator.z[d];
@@ -120,13 +108,13 @@ static void
 test_interpolation_meets_its_ends(void** state)
 {
   (void)state;
-  Model     model     = { 0 };
+  Model     model     = diffusion();
   Generator generator = make(&model, GENERATOR_INTERPOLATE, 0, 9);
   float     before[LATENT];
   for (uint64_t window = 0; window < 40; ++window) {
     float anchor[LATENT];
     memcpy(before, generator.z, sizeof before);
-    generator_step(&generator);
+    step(&generator);
     model_sample_prior(&model, 9, window / 5, 1, anchor);
     if (window % 5 == 0) {
       assert_true(distance(generator.z, anchor) < 1e-5);
@@ -161,22 +149,24 @@ static void
 test_determinism(void** state)
 {
   (void)state;
-  Model model = { 0 };
-  for (int mode = GENERATOR_PRIOR; mode <= GENERATOR_INTERPOLATE; ++mode) {
+  Model model = diffusion();
+  for (int mode = GENERATOR_PRIOR; mode <= GENERATOR_BRIDGE; ++mode) {
     Generator one   = make(&model, (GeneratorMode)mode, 0.4, 21);
     Generator two   = make(&model, (GeneratorMode)mode, 0.4, 21);
     Generator other = make(&model, (GeneratorMode)mode, 0.4, 22);
     for (uint64_t window = 0; window < 20; ++window) {
       NoteEvent a[WINDOW_NOTES], b[WINDOW_NOTES], c[WINDOW_NOTES];
-      Error     error;
-      assert_int_equal(generator_next(&one, a, &error), STATUS_OK);
-      assert_int_equal(generator_next(&two, b, &error), STATUS_OK);
-      assert_int_equal(generator_next(&other, c, &error), STATUS_OK);
+      next(&one, &model, a);
+      next(&two, &model, b);
+      next(&other, &model, c);
+      assert_true(model.asked.temperature == 0.5f);
+      assert_int_equal(model.asked.seed, 22);
       for (int i = 0; i < WINDOW_NOTES; ++i) {
         assert_true(a[i].velocity == b[i].velocity);
         assert_true(a[i].velocity != c[i].velocity);
-        assert_true(a[i].step_s == 0.5f);
-        assert_int_equal(a[i].pitch, 1 + window);
+        if (mode != GENERATOR_BRIDGE) {
+          assert_int_equal(a[i].pitch, fake_model_pitch(&model, window));
+        }
       }
     }
   }
@@ -193,11 +183,284 @@ test_steps_depend_on_the_seed(void** state)
   float     before[LATENT];
   for (int window = 0; window < 20; ++window) {
     memcpy(before, one.z, sizeof before);
-    generator_step(&one);
-    generator_step(&other);
+    step(&one);
+    step(&other);
     assert_true(distance(one.z, other.z) > 0.3);
     assert_true(!window || distance(one.z, before) > 0.3);
   }
+}
+
+// Notes that tell where they are in the stream.
+static void
+number(NoteEvent* events, uint32_t first, uint32_t count)
+{
+  for (uint32_t i = 0; i < count; ++i) {
+    events[i] = (NoteEvent){ .pitch      = (uint8_t)(1 + (first + i) % 127),
+                             .velocity   = 0.5f,
+                             .step_s     = 0.1f,
+                             .duration_s = 0.1f };
+  }
+}
+
+// Lets the generator play numbered windows; what it was given goes to `model`.
+static void
+play_numbered(Generator* generator, Model* model, uint32_t* played)
+{
+  static GeneratorJob job;
+  NoteEvent           events[WINDOW_NOTES];
+  Error               error;
+  do {
+    generator_prepare(generator, &job);
+    assert_int_equal(generator_run(model, &job, events, &error), STATUS_OK);
+    number(events, *played, WINDOW_NOTES);
+  } while (!generator_accept(generator, &job, events));
+  *played += WINDOW_NOTES;
+}
+
+static void
+expect_given(const Model* model, uint32_t count, uint32_t played)
+{
+  assert_int_equal(model->asked.before, count);
+  for (uint32_t i = 0; i < count; ++i) {
+    assert_int_equal(model->given[i].pitch, 1 + (played - count + i) % 127);
+  }
+}
+
+// Each window of `continue` knows the last notes and has noise of its own.
+static void
+test_continue(void** state)
+{
+  (void)state;
+  const double   asked[] = { -1, 24, 11, 8, 3 }; // -1: auto
+  const uint32_t given[] = { 24, 24, 11, 8, 3 };
+  for (int k = 0; k < 5; ++k) {
+    Model  model                = diffusion();
+    Params params               = params_of(GENERATOR_CONTINUE);
+    params.value[PARAM_CONTEXT] = asked[k];
+    Generator generator;
+    generator_init(&generator, &model, &params, 3);
+    uint32_t played = 0;
+    for (uint64_t window = 0; window < 12; ++window) {
+      const uint32_t before = played;
+      float          z[LATENT];
+      play_numbered(&generator, &model, &played);
+      expect_given(&model, before < given[k] ? before : given[k], before);
+      assert_int_equal(model.asked.after, 0);
+      model_sample_prior(&model, 3, window, 1, z);
+      assert_memory_equal(z, model.z, sizeof z);
+    }
+    // What something else played is known too.
+    NoteEvent others[WINDOW_NOTES];
+    number(others, played, WINDOW_NOTES);
+    generator_heard(&generator, others, WINDOW_NOTES);
+    played += WINDOW_NOTES;
+    const uint32_t before = played;
+    play_numbered(&generator, &model, &played);
+    expect_given(&model, given[k], before);
+  }
+}
+
+static void
+test_walk_with_context(void** state)
+{
+  (void)state;
+  Model  model                  = diffusion();
+  Params params                 = params_of(GENERATOR_WALK);
+  params.value[PARAM_WALK_STEP] = 0.1;
+  Generator generator;
+  uint32_t  played = 0;
+  float     before[LATENT];
+  generator_init(&generator, &model, &params, 3);
+  play_numbered(&generator, &model, &played);
+  play_numbered(&generator, &model, &played);
+  assert_int_equal(model.asked.before, 0); // auto: none
+  params.value[PARAM_CONTEXT] = 16;
+  generator_init(&generator, &model, &params, 3);
+  for (played = 0; played < 80;) {
+    memcpy(before, model.z, sizeof before);
+    play_numbered(&generator, &model, &played);
+    assert_true(played <= 8 || distance(before, model.z) < 0.3);
+  }
+  expect_given(&model, 16, played - 8);
+}
+
+static void
+test_mutate(void** state)
+{
+  (void)state;
+  Model  model                        = diffusion();
+  Params params                       = params_of(GENERATOR_MUTATE);
+  params.value[PARAM_MUTATE_STRENGTH] = 0.25;
+  Generator generator;
+  NoteEvent phrase[12], last[WINDOW_NOTES];
+  generator_init(&generator, &model, &params, 3);
+  next(&generator, &model, last);
+  assert_null(model.asked.phrase); // the first comes from nothing
+  for (int i = 0; i < 5; ++i) {
+    NoteEvent out[WINDOW_NOTES];
+    next(&generator, &model, out);
+    assert_non_null(model.asked.phrase);
+    assert_true(model.asked.strength == 0.25f);
+    assert_memory_equal(model.phrase, last, sizeof last);
+    memcpy(last, out, sizeof last);
+    // What a fallback plays is no phrase of this one's.
+    number(phrase, 0, WINDOW_NOTES);
+    generator_heard(&generator, phrase, WINDOW_NOTES);
+  }
+  generator_init(&generator, &model, &params, 3);
+  number(phrase, 40, 12);
+  generator_begin_from(&generator, phrase, 12);
+  next(&generator, &model, last);
+  assert_memory_equal(model.phrase, phrase, sizeof model.phrase);
+}
+
+// Anchors sound as they are made, at the ends of the slerp; between them each
+// window knows what was played and where it leads.
+static void
+expect_bridge(Generator* generator, Model* model, NoteEvent* anchor)
+{
+  static NoteEvent played[40 * WINDOW_NOTES];
+  float            before[LATENT];
+  for (uint32_t window = 0; window < 40; ++window) {
+    NoteEvent* const out  = played + (size_t)window * WINDOW_NOTES;
+    const uint32_t   done = window * WINDOW_NOTES;
+    const uint32_t   room = CONTEXT_NOTES_MAX - GENERATOR_BRIDGE_AFTER;
+    next(generator, model, out);
+    if (window % 5 == 0) {
+      float end[LATENT];
+      assert_true(!anchor->pitch ||
+                  !memcmp(out, anchor, WINDOW_NOTES * sizeof *out));
+      assert_int_equal(model->asked.before + model->asked.after, 0);
+      memcpy(anchor, generator->phrase, WINDOW_NOTES * sizeof *anchor);
+      model_sample_prior(model, 3, window / 5 + 1, 1, end);
+      assert_memory_equal(model->z, end, sizeof end);
+      model_sample_prior(model, 3, window / 5, 1, before);
+      continue;
+    }
+    assert_int_equal(model->asked.before, done < room ? done : room);
+    assert_int_equal(model->asked.after, WINDOW_NOTES);
+    assert_memory_equal(model->given,
+                        out - model->asked.before,
+                        model->asked.before * sizeof *out);
+    assert_memory_equal(model->given + model->asked.before,
+                        anchor,
+                        WINDOW_NOTES * sizeof *anchor);
+    assert_true(distance(before, model->z) < 0.7);
+    memcpy(before, model->z, sizeof before);
+  }
+}
+
+static void
+test_bridge(void** state)
+{
+  (void)state;
+  Model     model                = diffusion();
+  Generator generator            = make(&model, GENERATOR_BRIDGE, 0, 3);
+  NoteEvent anchor[WINDOW_NOTES] = { { 0 } };
+  expect_bridge(&generator, &model, anchor);
+  generator = make(&model, GENERATOR_BRIDGE, 0, 3);
+  number(anchor, 70, WINDOW_NOTES);
+  generator_begin_from(&generator, anchor, WINDOW_NOTES);
+  expect_bridge(&generator, &model, anchor);
+}
+
+// In a session that begins from notes, continue knows the last of them.
+static void
+test_continue_from_notes(void** state)
+{
+  (void)state;
+  Model     model     = diffusion();
+  Generator generator = make(&model, GENERATOR_CONTINUE, 0, 3);
+  NoteEvent notes[CONTEXT_NOTES_MAX];
+  uint32_t  played = 10;
+  number(notes, 0, 10);
+  generator_begin_from(&generator, notes, 10);
+  play_numbered(&generator, &model, &played);
+  expect_given(&model, 10, 10);
+}
+
+static void
+test_scale_after_transposing(void** state)
+{
+  (void)state;
+  Model  model              = diffusion();
+  Params params             = params_of(GENERATOR_PRIOR);
+  params.value[PARAM_SCALE] = SCALE_MAJOR;
+  Error error;
+  for (int transpose = -13; transpose <= 13; ++transpose) {
+    Generator generator;
+    NoteEvent out[WINDOW_NOTES];
+    params.value[PARAM_TRANSPOSE] = transpose;
+    assert_int_equal(params_set_text(&params, PARAM_KEY, "D", &error), 0);
+    generator_init(&generator, &model, &params, 3);
+    next(&generator, &model, out);
+    const uint16_t d_major = 0xad6; // D E F# G A B C#
+    for (int class = 0; class < 12; ++class) {
+      const int sounding = (class + transpose + 24) % 12;
+      assert_int_equal(model.asked.forbidden_classes >> class & 1,
+                       !(d_major >> sounding & 1));
+    }
+  }
+}
+
+static void
+test_steps(void** state)
+{
+  (void)state;
+  Model  model  = diffusion();
+  Params params = params_of(GENERATOR_PRIOR);
+  Error  error;
+  for (int typed = 0; typed < 2; ++typed) {
+    Generator generator;
+    NoteEvent out[WINDOW_NOTES];
+    generator_init(&generator, &model, &params, 3);
+    next(&generator, &model, out);
+    assert_int_equal(model.asked.steps, typed ? 50 : 20);
+    assert_int_equal(model.asked.sampler, typed ? SAMPLER_DPM : SAMPLER_DDIM);
+    params.value[PARAM_STEPS] = 50;
+    assert_int_equal(params_set_text(&params, PARAM_SAMPLER, "dpm++", &error),
+                     0);
+  }
+}
+
+static void
+expect_refused(const Model*  model,
+               GeneratorMode mode,
+               ParamId       id,
+               double        value,
+               const char*   says)
+{
+  Params params    = params_of(mode);
+  params.value[id] = value;
+  Error error;
+  assert_int_not_equal(generator_check(model, &params, &error), STATUS_OK);
+  if (!strstr(error.text, says)) {
+    fail_msg("no '%s' in '%s'", says, error.text);
+  }
+}
+
+static void
+test_what_a_model_cannot_do(void** state)
+{
+  (void)state;
+  Model        vae, model = diffusion();
+  const Params plain = params_of(GENERATOR_WALK);
+  Error        error;
+  fake_model_init(&vae, MODEL_VAE);
+  assert_int_equal(generator_check(&vae, &plain, &error), STATUS_OK);
+  for (int mode = GENERATOR_CONTINUE; mode <= GENERATOR_BRIDGE; ++mode) {
+    expect_refused(&vae, (GeneratorMode)mode, PARAM_MODE, mode, "vae");
+  }
+  expect_refused(&vae, GENERATOR_WALK, PARAM_STEPS, 1, "steps is 1");
+  expect_refused(&vae, GENERATOR_WALK, PARAM_CONTEXT, 0, "context is 0");
+  expect_refused(&vae, GENERATOR_WALK, PARAM_ETA, 0.5, "eta is 0.5");
+  expect_refused(&vae, GENERATOR_WALK, PARAM_SAMPLER, 0, "sampler is ddpm");
+  expect_refused(&model, GENERATOR_WALK, PARAM_STEPS, 1001, "1000 steps");
+  expect_refused(&model, GENERATOR_BRIDGE, PARAM_CONTEXT, 17, "at most 16");
+  model.context_max = 10;
+  expect_refused(&model, GENERATOR_CONTINUE, PARAM_CONTEXT, 11, "at most 10");
+  model.context_max = 7;
+  expect_refused(&model, GENERATOR_BRIDGE, PARAM_WALK_STEP, 0, "bridge");
 }
 
 int
@@ -209,6 +472,14 @@ main(void)
     cmocka_unit_test(test_slerp),
     cmocka_unit_test(test_determinism),
     cmocka_unit_test(test_steps_depend_on_the_seed),
+    cmocka_unit_test(test_continue),
+    cmocka_unit_test(test_continue_from_notes),
+    cmocka_unit_test(test_walk_with_context),
+    cmocka_unit_test(test_mutate),
+    cmocka_unit_test(test_bridge),
+    cmocka_unit_test(test_scale_after_transposing),
+    cmocka_unit_test(test_steps),
+    cmocka_unit_test(test_what_a_model_cannot_do),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

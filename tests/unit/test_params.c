@@ -22,7 +22,10 @@ test_table(void** state)
     const ParamInfo* const info = &param_table[id];
     assert_non_null(info->name);
     assert_true(info->low < info->high);
-    assert_true(info->standard >= info->low && info->standard <= info->high);
+    const bool is_auto = info->flags & PARAM_MAY_BE_AUTO;
+    assert_true(info->standard >= info->low - is_auto);
+    assert_true(info->standard <= info->high);
+    assert_true(params_is_auto(&standard, (ParamId)id) == is_auto);
     assert_true(strlen(info->help) > 0);
     assert_int_equal(params_find(info->name), id);
     assert_true((info->type == PARAM_CHOICE) == (info->choices != NULL));
@@ -80,13 +83,58 @@ test_text(void** state)
   assert_int_equal(params_set_text(&params, PARAM_MODE, "prior", &error), 0);
   assert_int_equal((int)params.value[PARAM_MODE], GENERATOR_PRIOR);
   assert_int_not_equal(params_set_text(&params, PARAM_MODE, "x", &error), 0);
-  assert_non_null(strstr(error.text, "prior, walk, interpolate"));
+  assert_non_null(strstr(error.text, "prior, walk, interpolate, continue"));
   assert_int_equal(params_set_text(&params, PARAM_TEMPO, "1.5", &error), 0);
   const char* const bad[] = { "", " ", "1.5x", "fast", "nan", "inf", "-1" };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
     assert_int_not_equal(params_set_text(&params, PARAM_TEMPO, bad[i], &error),
                          STATUS_OK);
     assert_true(params.value[PARAM_TEMPO] == 1.5);
+  }
+}
+
+// Left to the model by its name only: 0 steps are out of range.
+static void
+test_auto(void** state)
+{
+  (void)state;
+  Params params = params_standard();
+  Error  error;
+  assert_int_equal(params_set_text(&params, PARAM_STEPS, "8", &error), 0);
+  assert_false(params_is_auto(&params, PARAM_STEPS));
+  assert_int_not_equal(params_set_text(&params, PARAM_STEPS, "0", &error), 0);
+  assert_non_null(strstr(error.text, "steps is 0"));
+  assert_int_equal(params_set_text(&params, PARAM_STEPS, "auto", &error), 0);
+  assert_true(params_is_auto(&params, PARAM_STEPS));
+  assert_int_equal(params_set_text(&params, PARAM_CONTEXT, "0", &error), 0);
+  assert_false(params_is_auto(&params, PARAM_CONTEXT));
+  assert_int_not_equal(params_set_text(&params, PARAM_ETA, "auto", &error), 0);
+}
+
+static void
+test_names(void** state)
+{
+  (void)state;
+  const struct {
+    ParamId     id;
+    const char* good;
+    const char* bad;
+  } cases[] = { { PARAM_SAMPLER, "dpm++", "dpm" },
+                { PARAM_KEY, "Bb", "H" },
+                { PARAM_SCALE, "minor-pentatonic", "moll" } };
+  for (int i = 0; i < 3; ++i) {
+    Params params = params_standard();
+    Error  error;
+    char   text[32];
+    assert_int_equal(
+      params_set_text(&params, cases[i].id, cases[i].good, &error), 0);
+    params_format(&params, cases[i].id, text, sizeof text);
+    assert_string_equal(text, cases[i].good);
+    assert_int_not_equal(
+      params_set_text(&params, cases[i].id, cases[i].bad, &error), 0);
+    // All the names are told, to the last.
+    const ParamInfo* const info = &param_table[cases[i].id];
+    assert_non_null(strstr(error.text, info->choices[(int)info->high]));
   }
 }
 
@@ -106,6 +154,12 @@ test_what_no_single_value_breaks(void** state)
   assert_int_equal(params_check(&params, &error), STATUS_OK);
   params.value[PARAM_REGISTER_HIGH] = 70;
   assert_int_equal(params_check(&params, &error), STATUS_BAD_ARGUMENT);
+  params                  = params_standard();
+  params.value[PARAM_ETA] = 0.5;
+  assert_int_equal(params_check(&params, &error), STATUS_OK);
+  assert_int_equal(params_set_text(&params, PARAM_SAMPLER, "ddpm", &error), 0);
+  assert_int_equal(params_check(&params, &error), STATUS_BAD_ARGUMENT);
+  assert_non_null(strstr(error.text, "ddim"));
 }
 
 int
@@ -115,6 +169,8 @@ main(void)
     cmocka_unit_test(test_table),
     cmocka_unit_test(test_ranges),
     cmocka_unit_test(test_text),
+    cmocka_unit_test(test_auto),
+    cmocka_unit_test(test_names),
     cmocka_unit_test(test_what_no_single_value_breaks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

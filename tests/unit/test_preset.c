@@ -34,7 +34,7 @@ test_shipped(void** state)
 {
   (void)state;
   data_list("presets", ".cfg", load);
-  assert_true(loaded_count >= 3);
+  assert_true(loaded_count >= 6);
   for (size_t a = 0; a < loaded_count; ++a) {
     for (size_t b = 0; b < a; ++b) {
       assert_memory_not_equal(
@@ -78,6 +78,16 @@ test_values(void** state)
   assert_true(preset.params.value[PARAM_TEMPO] == 2);
   assert_true(preset.params.value[PARAM_TRANSPOSE] == -12);
   assert_true(preset.params.value[PARAM_DYNAMICS] == 1);
+  assert_string_equal(preset.model, "");
+  assert_int_equal(load_text("model = \"student\"\nsteps = 4\nscale = "
+                             "\"blues\"\ncontext = \"auto\"\n",
+                             &preset,
+                             path,
+                             &error),
+                   STATUS_OK);
+  assert_string_equal(preset.model, "student");
+  assert_true(preset.params.value[PARAM_STEPS] == 4);
+  assert_true(params_is_auto(&preset.params, PARAM_CONTEXT));
   assert_int_equal(load_text("", &preset, path, &error), STATUS_OK);
 }
 
@@ -98,6 +108,12 @@ test_refusals(void** state)
     { "channel = 99999999999L\n", ":1: ", "channel" },
     { "mode = 1\n", ":1: ", "mode" },
     { "mode = \"x\"\n", ":1: ", "walk" },
+    { "steps = 0\n", ":1: ", "1 to 4000" },
+    { "eta = 1.5\n", ":1: ", "0 to 1" },
+    { "eta = 0.5\nsampler = \"dpm++\"\n", "", "ddim" },
+    { "model = 3\n", ":1: ", "model" },
+    { "model = \"\"\n", ":1: ", "model" },
+    { "model = \"../../etc/passwd\"\n", ":1: ", "meander models" },
     { "description = 3\n", ":1: ", "description" },
     { "tempo = { a = 1 }\n", ":1: ", "tempo" },
     { "tempo == 1\n", ":1: ", "syntax" },

@@ -1,10 +1,11 @@
-// live/worker on a model of the test's own: the notes do not depend on how far
-// or how often it is asked to go, a full ring makes it wait, and the thread
-// stays ahead of a process that takes notes, through a stall, to the end.
+// live/worker on a fake model: the notes do not depend on how far or how often
+// it is asked to go, a full ring makes it wait, and the thread stays ahead of a
+// process that takes notes, with a model that is slow or stalls, to the end.
+#include "clock.h"
+#include "fake_model.h"
 #include "live/process_setup.h"
 #include "live/worker.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -12,89 +13,44 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-struct Model {
-  float       step_s;
-  uint64_t    fail_at; // window
-  atomic_bool stalled;
-  useconds_t  slow_us;
-};
-
-uint32_t
-model_latent_size(const Model* model)
-{
-  (void)model;
-  return 1;
-}
-
-void
-model_sample_prior(const Model* model,
-                   uint64_t     seed,
-                   uint64_t     first_window,
-                   uint32_t     count,
-                   float*       z)
-{
-  (void)model;
-  for (uint32_t i = 0; i < count; ++i) {
-    z[i] = (float)((seed + first_window + i) % 101) / 101.0f;
-  }
-}
-
-Status
-model_decode(Model*       model,
-             const float* z,
-             uint32_t     count,
-             float        temperature,
-             uint64_t     seed,
-             uint64_t     first_window,
-             NoteEvent*   out,
-             Error*       error)
-{
-  (void)count;
-  (void)temperature;
-  (void)seed;
-  if (first_window >= model->fail_at) {
-    return error_set(error, STATUS_UNAVAILABLE, "the model broke");
-  }
-  while (atomic_load(&model->stalled)) {
-    usleep(1000);
-  }
-  if (model->slow_us) {
-    usleep(model->slow_us);
-  }
-  for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
-    out[i] = (NoteEvent){ .pitch      = (uint8_t)(30 + first_window % 60),
-                          .velocity   = 0.1f + 0.8f * fabsf(z[0]),
-                          .step_s     = model->step_s,
-                          .duration_s = 0.3f };
-  }
-  return STATUS_OK;
-}
-
 typedef struct {
   Model   model;
+  Model   fallback;
   Process process;
   Worker  worker;
 } World;
 
 static World*
-make_world(float step_s, double seconds)
+make_world_of(ModelKind kind, float step_s, double seconds, bool fallback)
 {
-  World* const world  = aligned_alloc(alignof(World), sizeof *world);
-  const Params params = params_standard();
+  World* const world = aligned_alloc(alignof(World), sizeof *world);
   Error        error;
   assert_non_null(world);
   memset(world, 0, sizeof *world);
-  world->model = (Model){ .step_s = step_s, .fail_at = UINT64_MAX };
+  fake_model_init(&world->model, kind);
+  fake_model_init(&world->fallback, MODEL_VAE);
+  world->model.step_s    = step_s;
+  world->fallback.step_s = step_s;
+  world->fallback.pitch  = 100;
   assert_int_equal(process_init(&world->process, &error), STATUS_OK);
   process_connect(&world->process);
-  worker_init(
-    &world->worker, &world->process, &world->model, &params, 5, seconds);
+  const WorkerSetup setup = { .model    = &world->model,
+                              .fallback = fallback ? &world->fallback : NULL,
+                              .params   = params_standard(),
+                              .seed     = 5,
+                              .seconds  = seconds };
+  worker_init(&world->worker, &world->process, &setup);
   return world;
+}
+
+static World*
+make_world(float step_s, double seconds)
+{
+  return make_world_of(MODEL_VAE, step_s, seconds, false);
 }
 
 static void
@@ -215,70 +171,279 @@ test_plan_is_kept(void** state)
   free_world(world);
 }
 
+// What the other end of the cable hears.
+typedef struct {
+  uint64_t span; // frame
+  uint64_t last_on;
+  uint64_t gap_max; // between a note-on and the next, in frames
+  uint32_t ons, offs;
+  uint8_t  pitches[8192]; // of the note-ons
+  int      sounding[128];
+} Heard;
+
 static bool
 take(void* handle, uint32_t offset, const uint8_t message[3])
 {
-  (void)handle;
-  (void)offset;
-  (void)message;
+  Heard* const heard = handle;
+  if ((message[0] & 0xf0) != 0x90) {
+    ++heard->offs;
+    assert_int_equal(heard->sounding[message[1]]--, 1);
+    return true;
+  }
+  const uint64_t frame = heard->span + offset;
+  const uint64_t gap   = heard->ons ? frame - heard->last_on : 0;
+  heard->gap_max       = gap > heard->gap_max ? gap : heard->gap_max;
+  heard->last_on       = frame;
+  assert_int_equal(heard->sounding[message[1]]++, 0);
+  assert_true(heard->ons < sizeof heard->pitches);
+  heard->pitches[heard->ons++] = message[1];
   return true;
 }
 
-// Plays `spans` spans of 10 ms at four times the speed of real time.
+// Plays `spans` spans of 10 ms at `speed` times that of real time.
 static void
-play(World* world, uint64_t* frame, int spans)
+play_at(World* world, Heard* heard, int spans, int speed)
 {
-  const MidiSink sink = { .write = take };
+  const MidiSink sink = { .write = take, .handle = heard };
+  int64_t        due  = clock_now_ns();
   for (int i = 0; i < spans; ++i) {
-    process_span(&world->process, *frame, 480, false, &sink);
-    *frame += 480;
-    usleep(2500);
+    process_span(&world->process, heard->span, 480, false, &sink);
+    heard->span += 480;
+    due += 10000000 / speed;
+    clock_sleep_until_ns(due);
   }
+}
+
+static void
+play(World* world, Heard* heard, int spans)
+{
+  play_at(world, heard, spans, 4);
+}
+
+static void
+start(World* world)
+{
+  Error error;
+  assert_int_equal(worker_prime(&world->worker, &error), STATUS_OK);
+  assert_int_equal(worker_start(&world->worker, 48000, &error), STATUS_OK);
+}
+
+// Whatever happened: no period without a plan, nothing late, each note ended,
+// and never a longer rest than the notes themselves explain.
+static void
+expect_no_silence(const World* world, const Heard* heard, double gap_s)
+{
+  const ProcessCounters* const counters = &world->process.counters;
+  assert_int_equal(atomic_load(&counters->spans_starved), 0);
+  assert_int_equal(atomic_load(&counters->late), 0);
+  assert_int_equal(atomic_load(&counters->dropped), 0);
+  assert_int_equal(heard->offs, heard->ons);
+  if ((double)heard->gap_max / 48000 > gap_s) {
+    fail_msg("%.2f s of silence", (double)heard->gap_max / 48000);
+  }
+  assert_false(atomic_load(&world->worker.failed));
+}
+
+// The windows that the model made are all there, once each, in order: those of
+// a stall too, only later. Returns how many there are; notes of the fallback
+// (pitch 100) and repeated ones stand between.
+static uint32_t
+expect_all_windows(const Heard* heard, bool repeats)
+{
+  uint32_t window = 0;
+  for (uint32_t i = 0; i + 7 < heard->ons; i += WINDOW_NOTES) {
+    const uint8_t pitch = heard->pitches[i];
+    if (pitch == 30 + window % 60) {
+      ++window;
+    } else {
+      assert_true(pitch == 100 || repeats);
+    }
+    assert_true(repeats || pitch == heard->pitches[i + 7]);
+  }
+  return window;
 }
 
 static void
 test_thread_stays_ahead(void** state)
 {
   (void)state;
-  World* const                 world    = make_world(0.05f, 8);
-  const ProcessCounters* const counters = &world->process.counters;
-  uint64_t                     frame    = 0;
-  Error                        error;
-  assert_int_equal(worker_prime(&world->worker, &error), STATUS_OK);
-  assert_int_equal(worker_start(&world->worker, 48000, &error), STATUS_OK);
-  play(world, &frame, 100);
-  assert_int_equal(atomic_load(&counters->spans_starved), 0);
-  assert_int_equal(atomic_load(&counters->late), 0);
-  // A stall beyond the look-ahead: counted, and what comes late is not played.
-  atomic_store(&world->model.stalled, true);
-  play(world, &frame, 400);
-  atomic_store(&world->model.stalled, false);
-  assert_true(atomic_load(&counters->spans_starved) > 50);
-  play(world, &frame, 350);
-  worker_stop(&world->worker);
-  const uint64_t notes = atomic_load(&counters->notes);
-  const uint64_t late  = atomic_load(&counters->late);
-  assert_true(late > 10);
-  assert_int_equal(notes + late, 160); // 8 s / 50 ms
-  assert_false(atomic_load(&world->worker.failed));
+  World* const world = make_world(0.05f, 8);
+  Heard        heard = { 0 };
+  start(world);
+  play(world, &heard, 810);
+  assert_true(worker_stop(&world->worker));
+  expect_no_silence(world, &heard, 0.051);
+  assert_int_equal(heard.ons, 160); // 8 s / 50 ms
+  assert_int_equal(worker_fallbacks(&world->worker), 0);
+  assert_int_equal(expect_all_windows(&heard, false), 20);
   free_world(world);
 }
 
-// Freewheeling: process waits for a worker that is slower than it.
+// A stall of 10 s in the middle, a fallback model or none; afterwards all is
+// as before.
+static void
+stall(bool fallback)
+{
+  World* const world = make_world_of(MODEL_DIFFUSION, 0.05f, 24, fallback);
+  const WorkerCounters* const counters = &world->worker.counters;
+  static Heard                heard;
+  memset(&heard, 0, sizeof heard);
+  start(world);
+  play(world, &heard, 400);
+  assert_int_equal(worker_fallbacks(&world->worker), 0);
+  atomic_store(&world->model.stalled, true);
+  play(world, &heard, 1000);
+  atomic_store(&world->model.stalled, false);
+  // 10 s less what was planned, in windows of 0.4 s.
+  const uint64_t windows = fallback ? atomic_load(&counters->fallback_model)
+                                    : atomic_load(&counters->repeated);
+  assert_in_range(windows, 15, 25);
+  assert_int_equal(worker_fallbacks(&world->worker), windows);
+  play(world, &heard, 400);
+  const uint64_t all = worker_fallbacks(&world->worker);
+  assert_in_range(all - windows, 0, 10); // steps, until the stall is forgotten
+  play(world, &heard, 610);
+  assert_int_equal(worker_fallbacks(&world->worker), all);
+  assert_true(worker_stop(&world->worker));
+  expect_no_silence(world, &heard, 0.7);
+  assert_int_equal(heard.ons, 480); // 24 s / 50 ms
+  assert_in_range(expect_all_windows(&heard, !fallback), 30, 45);
+  free_world(world);
+}
+
+static void
+test_stall_repeats(void** state)
+{
+  (void)state;
+  stall(false);
+}
+
+static void
+test_stall_falls_back(void** state)
+{
+  (void)state;
+  stall(true);
+}
+
+// A model whose windows take ten times as long as they last.
+static void
+ten_times_too_slow(bool fallback)
+{
+  World* const world = make_world_of(MODEL_DIFFUSION, 0.05f, 24, fallback);
+  const WorkerCounters* const counters = &world->worker.counters;
+  static Heard                heard;
+  memset(&heard, 0, sizeof heard);
+  // 20 steps in 1 s; 0.4 s of music pass in 0.1 s.
+  atomic_store(&world->model.step_us, 50000);
+  start(world);
+  play(world, &heard, 2410);
+  assert_true(worker_stop(&world->worker));
+  expect_no_silence(world, &heard, 0.7);
+  assert_in_range(heard.ons, 450, 480); // repeating may wait a little
+  assert_true(atomic_load(&counters->fewer_steps) >= 10);
+  assert_true(atomic_load(fallback ? &counters->fallback_model
+                                   : &counters->repeated) >= 10);
+  assert_int_equal(
+    atomic_load(fallback ? &counters->repeated : &counters->fallback_model), 0);
+  assert_true(expect_all_windows(&heard, !fallback) >= 10);
+  free_world(world);
+}
+
+static void
+test_slow_repeats(void** state)
+{
+  (void)state;
+  ten_times_too_slow(false);
+}
+
+static void
+test_slow_falls_back(void** state)
+{
+  (void)state;
+  ten_times_too_slow(true);
+}
+
+// Too slow for all steps, quick enough for some: nothing else is needed.
+static void
+test_fewer_steps_suffice(void** state)
+{
+  (void)state;
+  World* const world = make_world_of(MODEL_DIFFUSION, 0.05f, 10, true);
+  const WorkerCounters* const counters = &world->worker.counters;
+  static Heard                heard;
+  memset(&heard, 0, sizeof heard);
+  atomic_store(&world->model.step_us, 32000); // 20 steps: 0.64 s for 0.4 s
+  start(world);
+  play_at(world, &heard, 1010, 1);
+  assert_true(worker_stop(&world->worker));
+  expect_no_silence(world, &heard, 0.051);
+  assert_in_range(atomic_load(&counters->fewer_steps), 10, 23);
+  assert_int_equal(worker_fallbacks(&world->worker),
+                   atomic_load(&counters->fewer_steps));
+  assert_int_equal(expect_all_windows(&heard, false), 25);
+  free_world(world);
+}
+
+// Very short windows do not make a machine gun when they are repeated.
+static void
+test_repeats_take_their_time(void** state)
+{
+  (void)state;
+  World* const world = make_world_of(MODEL_DIFFUSION, 0.002f, 8, false);
+  static Heard heard;
+  memset(&heard, 0, sizeof heard);
+  start(world);
+  atomic_store(&world->model.stalled, true);
+  play(world, &heard, 700);
+  atomic_store(&world->model.stalled, false);
+  assert_true(worker_stop(&world->worker));
+  // 24 notes a second, and those before it stalled.
+  assert_in_range(heard.ons, 100, 7 * 24 + 100);
+  assert_int_equal(atomic_load(&world->process.counters.spans_starved), 0);
+  free_world(world);
+}
+
+// The end does not wait for a call that does not end.
+static void
+test_stop_while_stalled(void** state)
+{
+  (void)state;
+  World* const world = make_world_of(MODEL_DIFFUSION, 0.05f, -1, true);
+  Heard        heard = { 0 };
+  start(world);
+  play(world, &heard, 100);
+  atomic_store(&world->model.stalled, true);
+  play(world, &heard, 300);
+  const double began_s = clock_now_s();
+  assert_false(worker_stop(&world->worker));
+  assert_true(clock_now_s() - began_s < 1);
+  assert_true(atomic_load(&world->worker.counters.fallback_model) > 0);
+  atomic_store(&world->model.stalled, false);
+  while (atomic_load(&world->model.calls_under_way)) {
+    usleep(1000);
+  }
+  usleep(20000); // its thread goes
+  free_world(world);
+}
+
+// Freewheeling: process waits for a worker that is slower than it, and nothing
+// falls back.
 static void
 test_freewheel_waits(void** state)
 {
   (void)state;
-  World* const                 world    = make_world(0.01f, 40);
+  World* const world = make_world_of(MODEL_DIFFUSION, 0.01f, 40, true);
   const ProcessCounters* const counters = &world->process.counters;
-  const MidiSink               sink     = { .write = take };
+  static Heard                 heard;
+  const MidiSink               sink = { .write = take, .handle = &heard };
   Error                        error;
-  world->model.slow_us = 2000;
+  atomic_store(&world->model.call_us, 2000);
   assert_int_equal(worker_start(&world->worker, 48000, &error), STATUS_OK);
   for (uint64_t frame = 0; frame < 41 * 48000; frame += 4096) {
     process_span(&world->process, frame, 4096, true, &sink);
   }
-  worker_stop(&world->worker);
+  assert_true(worker_stop(&world->worker));
+  assert_int_equal(worker_fallbacks(&world->worker), 0);
   assert_int_equal(atomic_load(&counters->notes), 4000);
   assert_int_equal(atomic_load(&counters->late), 0);
   assert_int_equal(atomic_load(&counters->spans_starved), 0);
@@ -290,11 +455,11 @@ test_failure_is_told(void** state)
 {
   (void)state;
   World* const world   = make_world(0.05f, 8);
-  uint64_t     frame   = 0;
+  Heard        heard   = { 0 };
   world->model.fail_at = 3;
   Error error;
   assert_int_equal(worker_start(&world->worker, 48000, &error), STATUS_OK);
-  play(world, &frame, 40);
+  play(world, &heard, 40);
   assert_true(atomic_load(&world->worker.failed));
   worker_stop(&world->worker);
   assert_non_null(strstr(world->worker.error.text, "the model broke"));
@@ -309,6 +474,13 @@ main(void)
     cmocka_unit_test(test_full_ring_waits),
     cmocka_unit_test(test_plan_is_kept),
     cmocka_unit_test(test_thread_stays_ahead),
+    cmocka_unit_test(test_stall_repeats),
+    cmocka_unit_test(test_stall_falls_back),
+    cmocka_unit_test(test_slow_repeats),
+    cmocka_unit_test(test_slow_falls_back),
+    cmocka_unit_test(test_fewer_steps_suffice),
+    cmocka_unit_test(test_repeats_take_their_time),
+    cmocka_unit_test(test_stop_while_stalled),
     cmocka_unit_test(test_freewheel_waits),
     cmocka_unit_test(test_failure_is_told),
   };

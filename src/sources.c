@@ -1,0 +1,144 @@
+// Models and phrase.
+#include "sources.h"
+
+#include "music/condense.h"
+#include "music/smf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// An option that was typed is refused whatever its value, so that nobody waits
+// for what it would have done.
+static Status
+check_typed(const Options* options, const Model* model, Error* error)
+{
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    const ParamInfo* const info = &param_table[id];
+    if (options->typed[id] && info->flags & PARAM_DIFFUSION_ONLY &&
+        model_kind(model) != MODEL_DIFFUSION) {
+      char dashed[PARAM_NAME_BYTES];
+      params_dashed_name((ParamId)id, dashed);
+      return error_set(error,
+                       STATUS_UNSUPPORTED,
+                       "--%s needs a diffusion model, %.300s is a %s",
+                       dashed,
+                       options->model_path,
+                       model_kind_name(model));
+    }
+  }
+  return STATUS_OK;
+}
+
+static Status
+load_fallback(Sources* sources, const Options* options, Error* error)
+{
+  const char* const path   = options->fallback_path;
+  Status            status = model_load(path, 1, &sources->fallback, error);
+  if (status) {
+    return status;
+  }
+  status = model_require(sources->fallback, MODEL_VAE, "--fallback", error);
+  if (status) {
+    error_prefix(error, "%s: ", path);
+  }
+  return status;
+}
+
+static Status
+take_phrase(Sources*        sources,
+            const char*     path,
+            const SmfNotes* notes,
+            bool            last,
+            Error*          error)
+{
+  NoteEvent* const events = malloc((notes->count + 1) * sizeof *events);
+  if (!events) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory for a phrase");
+  }
+  const size_t count = condense_notes(notes->notes, notes->count, events);
+  const size_t keep  = count < CONTEXT_NOTES_MAX ? count : CONTEXT_NOTES_MAX;
+  memcpy(sources->phrase,
+         last ? events + count - keep : events,
+         keep * sizeof *events);
+  sources->phrase_count = (uint32_t)keep;
+  free(events);
+  return keep >= WINDOW_NOTES
+           ? STATUS_OK
+           : error_set(error,
+                       STATUS_BAD_FILE,
+                       "%s: --phrase needs %u notes or more, this file has %zu",
+                       path,
+                       WINDOW_NOTES,
+                       count);
+}
+
+// What goes on from the phrase begins at its end.
+static Status
+load_phrase(Sources* sources, const Options* options, Error* error)
+{
+  const GeneratorMode mode = (GeneratorMode)options->params.value[PARAM_MODE];
+  if (mode < GENERATOR_CONTINUE) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "--phrase is for the modes continue, mutate and bridge");
+  }
+  SmfNotes     notes;
+  const Status status = smf_read_file(options->phrase_path, &notes, error);
+  if (status) {
+    return status;
+  }
+  const Status taken = take_phrase(
+    sources, options->phrase_path, &notes, mode == GENERATOR_CONTINUE, error);
+  smf_notes_free(&notes);
+  return taken;
+}
+
+Status
+sources_load(Sources* sources, const Options* options, bool live, Error* error)
+{
+  *sources      = (Sources){ 0 };
+  Status status = model_load(options->model_path, 1, &sources->model, error);
+  if (status || (status = check_typed(options, sources->model, error))) {
+    return status;
+  }
+  status = generator_check(sources->model, &options->params, error);
+  if (status) {
+    error_prefix(error,
+                 "%s with %s: ",
+                 options->preset ? options->preset : "playing",
+                 options->model_path);
+    return status;
+  }
+  // Nothing stands in for a VAE unless asked for: it is as quick.
+  const bool wants_fallback =
+    options->fallback_path &&
+    (options->fallback_path != options->shipped_fallback ||
+     model_kind(sources->model) == MODEL_DIFFUSION);
+  if (live && wants_fallback &&
+      (status = load_fallback(sources, options, error))) {
+    return status;
+  }
+  return options->phrase_path ? load_phrase(sources, options, error)
+                              : STATUS_OK;
+}
+
+void
+sources_free(Sources* sources)
+{
+  model_free(sources->model);
+  model_free(sources->fallback);
+}
+
+WorkerSetup
+sources_setup(const Sources* sources, const Options* options)
+{
+  return (WorkerSetup){
+    .model        = sources->model,
+    .fallback     = sources->fallback,
+    .params       = options->params,
+    .phrase       = sources->phrase_count ? sources->phrase : NULL,
+    .phrase_count = sources->phrase_count,
+    .seed         = options->seed,
+    .seconds      = options->seconds,
+  };
+}

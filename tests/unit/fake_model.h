@@ -1,0 +1,36 @@
+// A model of the tests' own behind model.h: quick, or as slow as asked; its
+// notes show what they were made from, and it remembers what it was asked.
+#pragma once
+
+#include "model.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define FAKE_LATENT 24u
+
+struct Model {
+  ModelKind kind;
+  float     step_s;  // of its notes
+  uint64_t  fail_at; // window
+  uint32_t  steps_default;
+  uint32_t  steps_max;
+  uint32_t  context_max;
+  uint8_t   pitch; // of all its notes; 0: by the window's number
+
+  atomic_bool      stalled; // its calls do not end while this is set
+  _Atomic uint32_t call_us; // a call takes so long,
+  _Atomic uint32_t step_us; // and so long for each step
+  _Atomic uint32_t calls_under_way;
+
+  // Of the last call.
+  ModelRequest asked;
+  float        z[FAKE_LATENT];
+  NoteEvent    given[CONTEXT_NOTES_MAX];
+  NoteEvent    phrase[WINDOW_NOTES];
+};
+
+void fake_model_init(Model* model, ModelKind kind);
+
+// The key of all notes of a window.
+uint8_t fake_model_pitch(const Model* model, uint64_t window);
