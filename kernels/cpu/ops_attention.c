@@ -174,16 +174,7 @@ softmax_row(const Head*  head,
       score[i] = allowed[i] != 0.0f ? score[i] : 0.0f;
     }
   }
-  float lane[LANES] = { 0 };
-  for (uint32_t i = n; i < head->keys_padded; ++i) {
-    score[i] = 0.0f;
-  }
-  for (uint32_t i = 0; i < n; i += LANES) {
-    for (uint32_t j = 0; j < LANES; ++j) {
-      lane[j] += score[i + j];
-    }
-  }
-  const float factor = 1.0f / lanes_total(lane);
+  const float factor = 1.0f / row_sum(score, n);
   for (uint32_t i = 0; i < n; ++i) {
     probabilities[i] = score[i] * factor;
   }
@@ -243,20 +234,10 @@ VARIANT(attention)(Device*  device,
 static void
 softmax_row_backward(const Head* head, const float* p, float* score)
 {
-  const uint32_t n           = head->keys;
-  float          lane[LANES] = { 0 };
-  uint32_t       i           = 0;
-  for (; i + LANES <= n; i += LANES) {
-    for (uint32_t j = 0; j < LANES; ++j) {
-      lane[j] += p[i + j] * score[i + j];
-    }
-  }
-  for (uint32_t j = 0; i + j < n; ++j) {
-    lane[j] += p[i + j] * score[i + j];
-  }
-  const float mean = lanes_total(lane);
+  const uint32_t n    = head->keys;
+  const float    mean = row_dot(p, score, n);
 #pragma GCC ivdep
-  for (i = 0; i < n; ++i) {
+  for (uint32_t i = 0; i < n; ++i) {
     score[i] = p[i] * (score[i] - mean) * head->scale;
   }
 }

@@ -49,38 +49,6 @@ VARIANT(gelu_backward)(Device* device, Tensor x, Tensor dy, Tensor dx)
   }
 }
 
-static inline float
-row_sum(const float* x, uint32_t count)
-{
-  float    lane[LANES] = { 0 };
-  uint32_t i           = 0;
-  for (; i + LANES <= count; i += LANES) {
-    for (uint32_t j = 0; j < LANES; ++j) {
-      lane[j] += x[i + j];
-    }
-  }
-  for (uint32_t j = 0; i + j < count; ++j) {
-    lane[j] += x[i + j];
-  }
-  return lanes_total(lane);
-}
-
-static inline float
-row_dot(const float* x, const float* y, uint32_t count)
-{
-  float    lane[LANES] = { 0 };
-  uint32_t i           = 0;
-  for (; i + LANES <= count; i += LANES) {
-    for (uint32_t j = 0; j < LANES; ++j) {
-      lane[j] += x[i + j] * y[i + j];
-    }
-  }
-  for (uint32_t j = 0; i + j < count; ++j) {
-    lane[j] += x[i + j] * y[i + j];
-  }
-  return lanes_total(lane);
-}
-
 void
 VARIANT(modulated_norm)(Device* device,
                         Tensor  x,
@@ -139,23 +107,21 @@ VARIANT(modulated_norm_backward)(Device* device,
     const float        factor = *row(inverse, r);
     // The gradient of normal, dy * (1 + scale), loses its mean and its part
     // along normal: the norm is blind to both.
-    float    sum[LANES]   = { 0 };
-    float    along[LANES] = { 0 };
-    uint32_t i            = 0;
+    Lanes    sum   = { 0 };
+    Lanes    along = { 0 };
+    uint32_t i     = 0;
     for (; i + LANES <= n; i += LANES) {
-      for (uint32_t j = 0; j < LANES; ++j) {
-        const float d = dyr[i + j] * (1.0f + scale[i + j]);
-        sum[j] += d;
-        along[j] += d * nr[i + j];
-      }
+      const Lanes d = *lanes_in(dyr + i) * (1.0f + *lanes_in(scale + i));
+      sum += d;
+      along += d * *lanes_in(nr + i);
     }
     for (uint32_t j = 0; i + j < n; ++j) {
       const float d = dyr[i + j] * (1.0f + scale[i + j]);
       sum[j] += d;
       along[j] += d * nr[i + j];
     }
-    const float mean  = lanes_total(sum) / (float)n;
-    const float slope = lanes_total(along) / (float)n;
+    const float mean  = lanes_total((const float*)&sum) / (float)n;
+    const float slope = lanes_total((const float*)&along) / (float)n;
 #pragma GCC ivdep
     for (i = 0; i < n; ++i) {
       const float d = dyr[i] * (1.0f + scale[i]);

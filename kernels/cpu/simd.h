@@ -52,18 +52,9 @@ row(Tensor x, uint32_t r)
   return x.data + (size_t)r * x.stride;
 }
 
-// Sum in eight lanes, so that the order of additions (and so the rounding) is
-// the same in every variant.
+// Sums run in eight lanes, so that the order of additions (and so the rounding)
+// is the same in every variant. A value of eight lanes, at any address:
 #define LANES 8
-
-static inline float
-lanes_total(const float lane[LANES])
-{
-  return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
-         ((lane[2] + lane[6]) + (lane[3] + lane[7]));
-}
-
-// Eight lanes as one value, at any address.
 typedef float Lanes
   __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
@@ -77,6 +68,41 @@ static inline Lanes*
 lanes_of(float* x)
 {
   return (Lanes*)x;
+}
+
+static inline float
+lanes_total(const float lane[LANES])
+{
+  return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
+         ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+}
+
+static inline float
+row_sum(const float* x, uint32_t count)
+{
+  Lanes    sum = { 0 };
+  uint32_t i   = 0;
+  for (; i + LANES <= count; i += LANES) {
+    sum += *lanes_in(x + i);
+  }
+  for (uint32_t j = 0; i + j < count; ++j) {
+    sum[j] += x[i + j];
+  }
+  return lanes_total((const float*)&sum);
+}
+
+static inline float
+row_dot(const float* x, const float* y, uint32_t count)
+{
+  Lanes    sum = { 0 };
+  uint32_t i   = 0;
+  for (; i + LANES <= count; i += LANES) {
+    sum += *lanes_in(x + i) * *lanes_in(y + i);
+  }
+  for (uint32_t j = 0; i + j < count; ++j) {
+    sum[j] += x[i + j] * y[i + j];
+  }
+  return lanes_total((const float*)&sum);
 }
 
 static inline float
