@@ -129,6 +129,14 @@ index_at(Tensor index, uint32_t r, uint32_t end)
 
 // --- Entries of the table that live in other files
 
+void VARIANT(matmul)(Device*,
+                     bool   transpose_a,
+                     bool   transpose_b,
+                     float  alpha,
+                     Tensor a,
+                     Tensor b,
+                     float  beta,
+                     Tensor c);
 void VARIANT(gelu)(Device*, Tensor x, Tensor y);
 void VARIANT(gelu_backward)(Device*, Tensor x, Tensor dy, Tensor dx);
 void VARIANT(modulated_norm)(Device*,

@@ -15,7 +15,7 @@
 
 #define ROWS 5u
 #define COLUMNS 11u
-#define MAXIMUM 4096u
+#define MAXIMUM 16384u
 
 static Device* device;
 
