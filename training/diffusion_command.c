@@ -8,6 +8,7 @@
 
 typedef struct {
   DiffusionTrainer trainer;
+  const char*      teacher_path;
   DiffusionLoss    loss;          // since the last report
   uint64_t         notes;         // likewise
   float            learning_rate; // of the last step
@@ -53,7 +54,14 @@ open_run(void*          self,
 {
   Run* const run = self;
   return diffusion_trainer_open(
-    &run->trainer, recipe, dataset, thread_count, error);
+    &run->trainer, recipe, run->teacher_path, dataset, thread_count, error);
+}
+
+static const char*
+teacher_digest(const void* self)
+{
+  const Run* const run = self;
+  return diffusion_trainer_teacher(&run->trainer);
 }
 
 static void
@@ -123,21 +131,23 @@ diffusion_command_main(int argc, char** argv)
   static Run        state; // large
   DiffusionRecipe   recipe = diffusion_recipe_default();
   const TrainingRun run    = {
-       .command      = "diffusion",
-       .product      = "a diffusion model",
-       .unit         = "sequences",
-       .format       = &diffusion_recipe_format,
-       .recipe       = &recipe,
-       .columns      = columns,
-       .column_count = COLUMN_COUNT,
-       .trainer      = &state,
-       .optimiser    = &state.trainer.optimiser,
-       .shuffle      = &state.trainer.shuffle,
-       .open         = open_run,
-       .close        = close_run,
-       .step         = step,
-       .report       = report,
-       .save         = save,
+       .command        = "diffusion",
+       .product        = "a diffusion model",
+       .unit           = "sequences",
+       .format         = &diffusion_recipe_format,
+       .recipe         = &recipe,
+       .columns        = columns,
+       .column_count   = COLUMN_COUNT,
+       .trainer        = &state,
+       .optimiser      = &state.trainer.optimiser,
+       .shuffle        = &state.trainer.shuffle,
+       .teacher_path   = &state.teacher_path,
+       .teacher_digest = teacher_digest,
+       .open           = open_run,
+       .close          = close_run,
+       .step           = step,
+       .report         = report,
+       .save           = save,
   };
   return training_run_main(argc, argv, &run);
 }

@@ -20,6 +20,8 @@ static const RecipeKey keys[] = {
   CHOICE("noise", settings.noise, noise_kind_names),
   WHOLE("noise_steps", settings.noise_steps, 2, NOISE_STEPS_MAX),
   WHOLE("self_condition", settings.self_condition, 0, 1),
+  WHOLE("student_steps", settings.student_steps, 0, 64),
+  WHOLE("teacher_substeps", teacher_substeps, 1, 64),
   WHOLE("chunk", chunk, 1, RECIPE_CHUNK_MAX),
   REAL("continuation_share", continuation_share, 0, 1),
   REAL("prefix_share", prefix_share, 0, 1),
@@ -69,6 +71,7 @@ diffusion_recipe_default(void)
     .channel_weight     = 1.0f,
     .snr_low            = 1.0f,
     .snr_high           = 5.0f,
+    .teacher_substeps   = 4,
     .validate_steps     = 500,
   };
 }
@@ -85,6 +88,14 @@ diffusion_recipe_check(DiffusionRecipe* r, Error* error)
   if (r->snr_low > r->snr_high) {
     return error_set(
       error, STATUS_BAD_ARGUMENT, "recipe: snr_low is above snr_high");
+  }
+  const uint32_t student = r->settings.student_steps;
+  if (student && (r->settings.prediction != PREDICT_DATA ||
+                  r->settings.noise_steps / student < r->teacher_substeps)) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "recipe: a student needs prediction \"data\" and at most "
+                     "noise_steps / student_steps teacher_substeps");
   }
   return diffusion_check_settings(&r->settings, error);
 }

@@ -19,6 +19,10 @@ typedef struct {
   float snr_low;        // weight by noise level (diffusion.h)
   float snr_high;
 
+  // Distilling (settings.student_steps above 0): steps of the teacher in one of
+  // the student's.
+  uint32_t teacher_substeps;
+
   uint32_t validate_steps; // held-out figures every so many steps
 } DiffusionRecipe;
 

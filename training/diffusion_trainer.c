@@ -5,7 +5,9 @@
 #include "diffusion_checkpoint.h"
 #include "run_state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 // Held-out figures: enough to tell recipes apart, few enough to be cheap. Cut
 // into passes of its own, so that the figures do not depend on the recipe.
@@ -13,17 +15,21 @@
 #define JUDGE_CHUNK 32u
 #define JUDGE_SEED 1u
 
+static uint32_t
+lane_chunk(const DiffusionTrainer* t)
+{
+  return t->recipe.chunk > JUDGE_CHUNK ? t->recipe.chunk : JUDGE_CHUNK;
+}
+
 static Status
 open_lane(DiffusionTrainer* t, uint32_t i, Error* error)
 {
   DiffusionLane* const lane = &t->lanes[i];
-  const uint32_t       chunk =
-    t->recipe.chunk > JUDGE_CHUNK ? t->recipe.chunk : JUDGE_CHUNK;
-  Status status = sequence_pass_create(&lane->pass, chunk, error);
+  Status status = sequence_pass_create(&lane->pass, lane_chunk(t), error);
   if (status == STATUS_OK) {
     status = diffusion_create(t->optimiser.devices[i],
                               &t->recipe.settings,
-                              chunk,
+                              lane_chunk(t),
                               true,
                               t->lanes[0].diffusion,
                               &lane->diffusion,
@@ -53,10 +59,100 @@ open_lanes(DiffusionTrainer* t, Error* error)
   uint32_t        count;
   denoiser_parameters(&t->recipe.settings.net, t->table, &count);
   status = denoiser_initialise(net, run->seed, error);
+  if (t->lanes[0].teacher) {
+    op_copy(t->optimiser.devices[0],
+            denoiser_weights(diffusion_net(t->lanes[0].teacher)),
+            denoiser_weights(net));
+  }
   return status == STATUS_OK
            ? optimiser_bind(
                &t->optimiser, t->table, count, denoiser_weights(net), error)
            : status;
+}
+
+// --- The teacher -------------------------------------------------------------
+
+// A student is its teacher's twin, or it could not begin with its weights.
+static Status
+check_teacher(const DiffusionRecipe* recipe,
+              const Checkpoint*      checkpoint,
+              const Dataset*         dataset,
+              Error*                 error)
+{
+  DiffusionSettings settings;
+  EncodingStats     stats;
+  Status            status =
+    diffusion_checkpoint_settings(checkpoint, &settings, &stats, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
+  const bool is_student  = settings.student_steps > 0;
+  settings.student_steps = recipe->settings.student_steps;
+  if (is_student ||
+      memcmp(&settings, &recipe->settings, sizeof settings) != 0 ||
+      memcmp(&stats, dataset_stats(dataset), sizeof stats) != 0) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "%s: a teacher must not be a student itself, and must "
+                     "have the recipe's network and the data set's encoding",
+                     checkpoint_path(checkpoint));
+  }
+  return STATUS_OK;
+}
+
+static Status
+open_teachers(DiffusionTrainer* t, const Checkpoint* checkpoint, Error* error)
+{
+  DiffusionSettings settings = t->recipe.settings;
+  settings.student_steps     = 0;
+  Status status              = STATUS_OK;
+  for (uint32_t i = 0; i < t->recipe.run.lanes && status == STATUS_OK; ++i) {
+    status = diffusion_create(t->optimiser.devices[i],
+                              &settings,
+                              lane_chunk(t),
+                              true,
+                              t->lanes[0].teacher,
+                              &t->lanes[i].teacher,
+                              error);
+  }
+  return status == STATUS_OK
+           ? diffusion_checkpoint_load(
+               checkpoint, t->optimiser.devices[0], t->lanes[0].teacher, error)
+           : status;
+}
+
+static Status
+load_teacher(DiffusionTrainer* t, const char* path, Error* error)
+{
+  if (!path && !t->recipe.settings.student_steps) {
+    return STATUS_OK;
+  }
+  if (!path || !t->recipe.settings.student_steps) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "--teacher and a recipe with student_steps go together");
+  }
+  Checkpoint* checkpoint;
+  Status      status = checkpoint_open(path, &checkpoint, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
+  snprintf(t->teacher_digest,
+           sizeof t->teacher_digest,
+           "%s",
+           checkpoint_digest(checkpoint));
+  status = check_teacher(&t->recipe, checkpoint, t->dataset, error);
+  if (status == STATUS_OK) {
+    status = open_teachers(t, checkpoint, error);
+  }
+  checkpoint_close(checkpoint);
+  return status;
+}
+
+const char*
+diffusion_trainer_teacher(const DiffusionTrainer* t)
+{
+  return t->teacher_digest[0] ? t->teacher_digest : NULL;
 }
 
 static Status
@@ -65,6 +161,7 @@ open_judge(DiffusionTrainer* t, Error* error)
   DiffusionRecipe* const r = &t->judge_recipe;
   *r                       = diffusion_recipe_default();
   r->settings              = t->recipe.settings;
+  r->teacher_substeps      = t->recipe.teacher_substeps;
   r->run.seed              = JUDGE_SEED;
   r->run.batch             = JUDGE_PASSES * JUDGE_CHUNK;
   r->run.transpose         = 0;
@@ -98,6 +195,7 @@ open_judge(DiffusionTrainer* t, Error* error)
 Status
 diffusion_trainer_open(DiffusionTrainer*      t,
                        const DiffusionRecipe* recipe,
+                       const char*            teacher_path,
                        const Dataset*         dataset,
                        uint32_t               thread_count,
                        Error*                 error)
@@ -113,6 +211,9 @@ diffusion_trainer_open(DiffusionTrainer*      t,
   }
   if (status == STATUS_OK) {
     status = optimiser_open(&t->optimiser, &t->recipe.run, thread_count, error);
+  }
+  if (status == STATUS_OK) {
+    status = load_teacher(t, teacher_path, error);
   }
   if (status == STATUS_OK) {
     status = open_lanes(t, error);
@@ -134,6 +235,7 @@ diffusion_trainer_close(DiffusionTrainer* t)
   // Lane 0 last: the others use its weights.
   for (uint32_t i = t->recipe.run.lanes; i-- > 0;) {
     diffusion_free(t->lanes[i].diffusion);
+    diffusion_free(t->lanes[i].teacher);
     sequence_pass_free(&t->lanes[i].pass);
   }
   optimiser_close(&t->optimiser);
@@ -151,6 +253,7 @@ batch_of(const DiffusionRecipe* recipe, const SequencePass* pass)
     .channels       = pass->channels,
     .clean          = pass->clean,
     .t              = pass->t,
+    .next           = recipe->settings.student_steps ? pass->next : NULL,
     .self_condition = pass->self_condition,
     .seed           = recipe->run.seed,
     .first_sequence = pass->first_sequence,
@@ -160,6 +263,17 @@ batch_of(const DiffusionRecipe* recipe, const SequencePass* pass)
     .snr_low        = recipe->snr_low,
     .snr_high       = recipe->snr_high,
   };
+}
+
+static void
+learn(DiffusionLane* lane, const DiffusionBatch* batch, DiffusionLoss* loss)
+{
+  if (lane->teacher) {
+    diffusion_distil_step(
+      lane->diffusion, lane->teacher, batch, lane->pass.substeps, loss);
+  } else {
+    diffusion_train_step(lane->diffusion, batch, loss);
+  }
 }
 
 static void
@@ -185,7 +299,7 @@ lane_gradient(void* context, uint32_t i)
     place.count         = left < r->chunk ? left : r->chunk;
     sequence_pass_fill(&t->slots, &t->shuffle, r, &place, &lane->pass);
     const DiffusionBatch batch = batch_of(r, &lane->pass);
-    diffusion_train_step(lane->diffusion, &batch, &lane->loss);
+    learn(lane, &batch, &lane->loss);
     lane->notes += (uint64_t)batch.sequences * batch.notes;
   }
 }
@@ -241,7 +355,12 @@ lane_judge(void* context, uint32_t i)
     lane->pass.self_condition  = r->settings.self_condition;
     const DiffusionBatch batch = batch_of(r, &lane->pass);
     t->judge_losses[p]         = (DiffusionLoss){ 0 };
-    diffusion_judge(lane->diffusion, &batch, &t->judge_losses[p]);
+    if (lane->teacher) {
+      // The gradient that comes with it is cleared before the next step.
+      learn(lane, &batch, &t->judge_losses[p]);
+    } else {
+      diffusion_judge(lane->diffusion, &batch, &t->judge_losses[p]);
+    }
   }
 }
 
@@ -281,7 +400,11 @@ diffusion_trainer_save(DiffusionTrainer* t, const char* directory, Error* error)
     return error_set(error, STATUS_NO_MEMORY, "no memory to save the weights");
   }
   RunTexts texts;
-  run_state_texts(o, &diffusion_recipe_format, t->dataset, &texts);
+  run_state_texts(o,
+                  &diffusion_recipe_format,
+                  t->dataset,
+                  diffusion_trainer_teacher(t),
+                  &texts);
   char path[RUN_PATH_BYTES];
   run_path(directory, "checkpoint.safetensors", path);
   tensor_read(o->devices[0], o->average, host);
@@ -290,7 +413,7 @@ diffusion_trainer_save(DiffusionTrainer* t, const char* directory, Error* error)
                                                    dataset_stats(t->dataset),
                                                    host,
                                                    texts.texts,
-                                                   RUN_TEXT_COUNT,
+                                                   texts.count,
                                                    error);
   free(host);
   return status == STATUS_OK ? run_state_write(o, directory, &texts, error)

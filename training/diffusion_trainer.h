@@ -9,6 +9,7 @@
 
 typedef struct {
   Diffusion*    diffusion; // lane 0 owns the weights
+  Diffusion*    teacher;   // likewise; NULL: nothing is distilled
   SequencePass  pass;
   DiffusionLoss loss;  // of the last step
   uint64_t      notes; // that passed through in it, given ones included
@@ -22,7 +23,8 @@ typedef struct {
   Optimiser       optimiser;
   DiffusionLane   lanes[RECIPE_LANES_MAX];
   Parameter       table[DENOISER_PARAMETERS_MAX];
-  uint32_t        lane_passes; // of a step and lane, at most
+  uint32_t        lane_passes;        // of a step and lane, at most
+  char            teacher_digest[24]; // empty: none
   // Validation.
   DiffusionRecipe judge_recipe;
   SlotTable       judge_slots;
@@ -31,13 +33,18 @@ typedef struct {
   Tensor          kept;         // the weights, while the average is judged
 } DiffusionTrainer;
 
-// After a failure, diffusion_trainer_close() is still owed.
+// `teacher_path`: the checkpoint to distil, which is also where the weights
+// begin; NULL where the recipe has no student_steps. After a failure,
+// diffusion_trainer_close() is still owed.
 Status diffusion_trainer_open(DiffusionTrainer*      trainer,
                               const DiffusionRecipe* recipe,
+                              const char*            teacher_path,
                               const Dataset*         dataset,
                               uint32_t               thread_count,
                               Error*                 error);
-void   diffusion_trainer_close(DiffusionTrainer* trainer);
+// Digest of the teacher's checkpoint, or NULL.
+const char* diffusion_trainer_teacher(const DiffusionTrainer* trainer);
+void        diffusion_trainer_close(DiffusionTrainer* trainer);
 
 // One step. Adds the sums over the batch to `loss`, and the notes that it took
 // to `notes`.

@@ -17,6 +17,7 @@ void
 run_state_texts(const Optimiser*    optimiser,
                 const RecipeFormat* format,
                 const Dataset*      dataset,
+                const char*         teacher_digest,
                 RunTexts*           out)
 {
   recipe_print(format, optimiser->recipe, out->recipe);
@@ -24,6 +25,8 @@ run_state_texts(const Optimiser*    optimiser,
   out->texts[0] = (CheckpointText){ "recipe", out->recipe };
   out->texts[1] = (CheckpointText){ "step", out->step };
   out->texts[2] = (CheckpointText){ "data_digest", dataset_digest(dataset) };
+  out->texts[3] = (CheckpointText){ "teacher_digest", teacher_digest };
+  out->count    = teacher_digest ? 4 : 3;
 }
 
 static void
@@ -68,7 +71,7 @@ run_state_write(const Optimiser* o,
   char path[RUN_PATH_BYTES];
   run_path(directory, "state.safetensors", path);
   const Status status = checkpoint_write(
-    path, texts->texts, RUN_TEXT_COUNT, entries, STATE_TENSORS, error);
+    path, texts->texts, texts->count, entries, STATE_TENSORS, error);
   free(host);
   return status;
 }
@@ -120,10 +123,30 @@ load_tensors(Optimiser* o, const Checkpoint* state, Error* error)
   return device_status(o->devices[0], error);
 }
 
+static Status
+check_digest(const Checkpoint* state,
+             const char*       key,
+             const char*       digest,
+             const char*       what,
+             Error*            error)
+{
+  const char* const found = checkpoint_text(state, key);
+  return found && !strcmp(found, digest)
+           ? STATUS_OK
+           : error_set(error,
+                       STATUS_BAD_FILE,
+                       "%s: this run was trained on another %s (%s, not %s)",
+                       checkpoint_path(state),
+                       what,
+                       found ? found : "unknown",
+                       digest);
+}
+
 Status
 run_state_load(Optimiser*     o,
                const char*    directory,
                const Dataset* dataset,
+               const char*    teacher_digest,
                Error*         error)
 {
   Checkpoint* state;
@@ -131,15 +154,11 @@ run_state_load(Optimiser*     o,
   if (status != STATUS_OK) {
     return status;
   }
-  const char* const digest = checkpoint_text(state, "data_digest");
-  if (!digest || strcmp(digest, dataset_digest(dataset)) != 0) {
+  status = check_digest(
+    state, "data_digest", dataset_digest(dataset), "data set", error);
+  if (status == STATUS_OK && teacher_digest) {
     status =
-      error_set(error,
-                STATUS_BAD_FILE,
-                "%s: this run was trained on another data set (%s, not %s)",
-                checkpoint_path(state),
-                digest ? digest : "unknown",
-                dataset_digest(dataset));
+      check_digest(state, "teacher_digest", teacher_digest, "teacher", error);
   }
   if (status == STATUS_OK) {
     status = checkpoint_get_u32(state, "step", 0, UINT32_MAX, &o->step, error);

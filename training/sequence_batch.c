@@ -13,6 +13,7 @@
 #define SEQUENCES_A_SLOT (SEQUENCE_NOTES / SHORTEST_NOTES)
 // Streams of a step's own draws, above those of slots.
 #define STEP_STREAMS (1ull << 54)
+#define JUMP_STREAMS (3ull << 53)
 
 // --- Slots -------------------------------------------------------------------
 
@@ -85,8 +86,9 @@ sequence_pass_create(SequencePass* pass, uint32_t chunk, Error* error)
                 .channels = malloc(rows * CHANNEL_COUNT * sizeof(float)),
                 .clean    = malloc(rows * sizeof(float)),
                 .t        = malloc((size_t)chunk * SEQUENCES_A_SLOT * sizeof(uint32_t)),
+                .next     = malloc((size_t)chunk * SEQUENCES_A_SLOT * sizeof(uint32_t)),
   };
-  return pass->pitch && pass->channels && pass->clean && pass->t
+  return pass->pitch && pass->channels && pass->clean && pass->t && pass->next
            ? STATUS_OK
            : error_set(
                error, STATUS_NO_MEMORY, "no memory for a training pass");
@@ -99,6 +101,7 @@ sequence_pass_free(SequencePass* pass)
   free(pass->channels);
   free(pass->clean);
   free(pass->t);
+  free(pass->next);
 }
 
 static double
@@ -135,6 +138,68 @@ plan_pass(const DiffusionRecipe* recipe,
   for (uint32_t s = 0; s < out->sequences; ++s) {
     const double at = fraction(level + (s + share) / out->sequences);
     out->t[s]       = 1 + (uint32_t)(at * settings->noise_steps);
+  }
+}
+
+// A jump over `steps` of the student's K grid steps, from a place on that grid
+// where the jump fits.
+static void
+plan_grid_jumps(const DiffusionSettings* settings,
+                uint32_t                 steps,
+                double                   level,
+                SequencePass*            out)
+{
+  const uint32_t k = settings->student_steps;
+  for (uint32_t s = 0; s < out->sequences; ++s) {
+    const double   at   = fraction(level + (double)s / out->sequences);
+    const uint32_t from = steps + (uint32_t)(at * (k - steps + 1));
+    out->t[s]           = settings->noise_steps * from / k;
+    out->next[s]        = settings->noise_steps * (from - steps) / k;
+  }
+}
+
+// From any level, any length up to one of the student's steps.
+static void
+plan_free_jumps(const DiffusionSettings* settings,
+                Rng*                     rng,
+                uint32_t                 substeps,
+                SequencePass*            out)
+{
+  const uint32_t longest = settings->noise_steps / settings->student_steps;
+  for (uint32_t s = 0; s < out->sequences; ++s) {
+    const uint32_t jump = 1 + rng_below(rng, longest);
+    uint32_t       t    = out->t[s];
+    // Each substep moves by at least one.
+    t            = t < substeps ? substeps : t;
+    out->t[s]    = t;
+    out->next[s] = jump < substeps ? t - substeps : t > jump ? t - jump : 0;
+  }
+}
+
+static void
+plan_jumps(const DiffusionRecipe* recipe,
+           const PassPlace*       place,
+           SequencePass*          out)
+{
+  const DiffusionSettings* const settings = &recipe->settings;
+  const uint32_t                 k        = settings->student_steps;
+  Rng                            rng      = rng_make(recipe->run.seed,
+                     RNG_USE_BATCH,
+                     JUMP_STREAMS + (uint64_t)place->step * place->pass_count +
+                       place->pass);
+  const uint32_t                 kind     = rng_below(&rng, 8);
+  const double                   level    = (double)rng_uniform(&rng);
+  out->substeps                           = recipe->teacher_substeps;
+  if (kind < 3 || k == 1) {
+    plan_grid_jumps(settings, 1, level, out);
+  } else if (kind < 4) {
+    out->substeps *= k > 2 ? 2 : k;
+    plan_grid_jumps(settings, k > 2 ? 2 : k, level, out);
+  } else if (kind < 6) {
+    out->substeps *= k;
+    plan_grid_jumps(settings, k, level, out);
+  } else {
+    plan_free_jumps(settings, &rng, out->substeps, out);
   }
 }
 
@@ -207,6 +272,9 @@ sequence_pass_fill(const SlotTable*       table,
                    SequencePass*          out)
 {
   plan_pass(recipe, place, out);
+  if (recipe->settings.student_steps) {
+    plan_jumps(recipe, place, out);
+  }
   for (uint32_t b = 0; b < place->count; ++b) {
     const uint64_t number = place->order + place->first + b;
     const uint32_t index  = shuffle->order[number % shuffle->count];

@@ -51,6 +51,10 @@ typedef struct {
   float*    channels;       // [rows][CHANNEL_COUNT]
   float*    clean;          // [rows]
   uint32_t* t;              // [sequences]
+  // Of a student's recipe: where each is to go, and in how many steps of the
+  // teacher.
+  uint32_t* next; // [sequences]
+  uint32_t  substeps;
 } SequencePass;
 
 Status sequence_pass_create(SequencePass* pass, uint32_t chunk, Error* error);
@@ -63,6 +67,10 @@ void   sequence_pass_free(SequencePass* pass);
 // Masks, by the recipe's shares: all but the last WINDOW_NOTES given
 // (continuation), a prefix of random length, all but WINDOW_NOTES or a random
 // number of notes in a row (infill), or none. At least one note is not given.
+//
+// With student_steps K the noise levels are those of the K steps, and the jumps
+// one of them (3/8 of the passes), two (1/8), all (1/4), or at any level of any
+// length up to one of them (1/4).
 void sequence_pass_fill(const SlotTable*       table,
                         const Shuffle*         shuffle,
                         const DiffusionRecipe* recipe,

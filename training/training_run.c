@@ -21,6 +21,9 @@ on_signal(int signal)
   stop_signal = signal;
 }
 
+static const char teacher_usage[] = "  --teacher FILE  checkpoint to distil, "
+                                    "where the recipe has student_steps\n";
+
 static void
 print_usage(const TrainingRun* run, char text[USAGE_BYTES])
 {
@@ -36,11 +39,13 @@ print_usage(const TrainingRun* run, char text[USAGE_BYTES])
     "  --steps N       instead of the recipe's\n"
     "  --batch N       %s a step, instead of the recipe's, 1 to %u\n"
     "  --seed N        instead of the recipe's\n"
-    "  --threads N     default: one a core\n",
+    "  --threads N     default: one a core\n"
+    "%s",
     run->command,
     run->product,
     run->unit,
-    RECIPE_BATCH_MAX);
+    RECIPE_BATCH_MAX,
+    run->teacher_path ? teacher_usage : "");
 }
 
 typedef struct {
@@ -71,16 +76,14 @@ parse(int argc, char** argv, const TrainingRun* run, Options* o, int* exit_code)
       &o->has_batch },
     { "seed", 0, COMMAND_U32, &o->seed, 0, INT32_MAX, false, &o->has_seed },
     { "threads", 0, COMMAND_U32, &o->threads, .low = 1, .high = 64 },
+    // Last: only some commands have it.
+    { "teacher", 0, COMMAND_TEXT, run->teacher_path, .required = false },
   };
+  const size_t count =
+    sizeof options / sizeof *options - (run->teacher_path ? 0 : 1);
   char usage[USAGE_BYTES];
   print_usage(run, usage);
-  if (!command_parse(argc,
-                     argv,
-                     usage,
-                     options,
-                     sizeof options / sizeof *options,
-                     NULL,
-                     exit_code)) {
+  if (!command_parse(argc, argv, usage, options, count, NULL, exit_code)) {
     return false;
   }
   if (o->resume && (o->config || o->has_batch || o->has_seed)) {
@@ -188,7 +191,9 @@ open_and_train(const Options*     o,
   RunLog log = { 0 };
   status     = run->open(run->trainer, run->recipe, dataset, o->threads, error);
   if (status == STATUS_OK && o->resume) {
-    status = run_state_load(run->optimiser, o->out, dataset, error);
+    const char* const teacher =
+      run->teacher_digest ? run->teacher_digest(run->trainer) : NULL;
+    status = run_state_load(run->optimiser, o->out, dataset, teacher, error);
   }
   if (status == STATUS_OK) {
     status = run_log_open(&log,

@@ -26,7 +26,8 @@ typedef struct {
   size_t              column_count;
   void*               trainer;
   Optimiser*          optimiser; // the trainer's, as is
-  Shuffle*            shuffle;
+  const char** teacher_path;     // where --teacher goes; NULL: no such option
+  Shuffle*     shuffle;
 
   // From `recipe`, once it is final. After a failure, close() is still owed.
   Status (*open)(void*          trainer,
@@ -43,6 +44,8 @@ typedef struct {
                    double   seconds,
                    double*  values,
                    Error*   error);
+  // Digest of the teacher in use, NULL where none; may be NULL itself.
+  const char* (*teacher_digest)(const void* trainer);
   // Writes checkpoint.safetensors, then state.safetensors.
   Status (*save)(void* trainer, const char* directory, Error* error);
 } TrainingRun;

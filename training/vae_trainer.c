@@ -271,7 +271,7 @@ vae_trainer_save(VaeTrainer* t, const char* directory, Error* error)
     return error_set(error, STATUS_NO_MEMORY, "no memory to save the weights");
   }
   RunTexts texts;
-  run_state_texts(o, &vae_recipe_format, t->dataset, &texts);
+  run_state_texts(o, &vae_recipe_format, t->dataset, NULL, &texts);
   char path[RUN_PATH_BYTES];
   run_path(directory, "checkpoint.safetensors", path);
   tensor_read(o->devices[0], o->average, host);
@@ -281,7 +281,7 @@ vae_trainer_save(VaeTrainer* t, const char* directory, Error* error)
                                 host,
                                 &t->prior,
                                 texts.texts,
-                                RUN_TEXT_COUNT,
+                                texts.count,
                                 error);
   free(host);
   return status == STATUS_OK ? run_state_write(o, directory, &texts, error)

@@ -4,72 +4,16 @@
 // and training against OpenBLAS's rate on a large product.
 //
 // usage: bench_vae MODEL.safetensors
-#include "clock.h"
+#include "bounds.h"
 #include "model.h"
 #include "vae_checkpoint.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define WINDOWS 4000
 #define BATCH 256u
-
-static int
-by_value(const void* a, const void* b)
-{
-  const double x = *(const double*)a;
-  const double y = *(const double*)b;
-  return (x > y) - (x < y);
-}
-
-// Best of several passes of a matrix-vector product over `bytes` of weights:
-// the floor's own way of reading.
-static double
-read_bandwidth(Device* device, size_t bytes)
-{
-  const uint32_t columns = 1024;
-  const uint32_t rows    = (uint32_t)(bytes / sizeof(float) / columns);
-  Tensor         w, x, y;
-  if (tensor_allocate(device, rows, columns, &w, NULL) ||
-      tensor_allocate(device, 1, columns, &x, NULL) ||
-      tensor_allocate(device, 1, rows, &y, NULL)) {
-    return NAN;
-  }
-  double best = INFINITY;
-  for (int i = 0; i < 50; ++i) {
-    const double start = clock_now_s();
-    op_matmul(device, false, true, 1.0f, x, w, 0.0f, y);
-    best = fmin(best, clock_now_s() - start);
-  }
-  tensor_free(device, &w);
-  tensor_free(device, &x);
-  tensor_free(device, &y);
-  return (double)rows * columns * sizeof(float) / best;
-}
-
-static double
-product_rate(Device* device)
-{
-  enum { N = 1536 };
-  Tensor a, b, c;
-  if (tensor_allocate(device, N, N, &a, NULL) ||
-      tensor_allocate(device, N, N, &b, NULL) ||
-      tensor_allocate(device, N, N, &c, NULL)) {
-    return NAN;
-  }
-  double best = INFINITY;
-  for (int i = 0; i < 5; ++i) {
-    const double start = clock_now_s();
-    op_matmul(device, false, true, 1.0f, a, b, 0.0f, c);
-    best = fmin(best, clock_now_s() - start);
-  }
-  tensor_free(device, &a);
-  tensor_free(device, &b);
-  tensor_free(device, &c);
-  return 2.0 * N * N * (double)N / best;
-}
 
 // Weights read for one window: those of the steps once a step, the rest once.
 static size_t
@@ -99,7 +43,7 @@ bench_one(Model* model, const char* path, Device* device)
   Checkpoint*      checkpoint;
   VaeSizes         sizes;
   EncodingStats    stats;
-  Parameter     table[VAE_PARAMETER_COUNT];
+  Parameter        table[VAE_PARAMETER_COUNT];
   if (checkpoint_open(path, &checkpoint, NULL) ||
       vae_checkpoint_sizes(checkpoint, &sizes, &stats, NULL)) {
     return;
@@ -108,8 +52,13 @@ bench_one(Model* model, const char* path, Device* device)
   checkpoint_close(checkpoint);
   for (int i = 0; i < WINDOWS; ++i) {
     model_sample_prior(model, 1, (uint64_t)i, 1, z);
-    const double start = clock_now_s();
-    model_decode(model, z, 1, 1.0f, 1, (uint64_t)i, events, NULL);
+    const double       start   = clock_now_s();
+    const ModelRequest request = { .z            = z,
+                                   .count        = 1,
+                                   .temperature  = 1.0f,
+                                   .seed         = 1,
+                                   .first_window = (uint64_t)i };
+    model_generate(model, &request, events, NULL);
     seconds[i] = clock_now_s() - start;
   }
   qsort(seconds, WINDOWS, sizeof *seconds, by_value);
@@ -137,7 +86,12 @@ bench_many(Model* model)
   for (uint32_t first = 0; first < MANY; first += BATCH) {
     const uint32_t count = MANY - first < BATCH ? MANY - first : BATCH;
     model_sample_prior(model, 1, first, count, z);
-    model_decode(model, z, count, 1.0f, 1, first, events, NULL);
+    const ModelRequest request = { .z            = z,
+                                   .count        = count,
+                                   .temperature  = 1.0f,
+                                   .seed         = 1,
+                                   .first_window = first };
+    model_generate(model, &request, events, NULL);
   }
   const double seconds = clock_now_s() - start;
   printf("ten_thousand_windows_s=%.3f\nsample_windows_per_s=%.0f\n",

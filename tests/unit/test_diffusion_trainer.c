@@ -14,8 +14,9 @@ open_trainer(const DiffusionRecipe* recipe, uint32_t threads)
   DiffusionTrainer* const t = malloc(sizeof *t);
   Error                   error;
   assert_non_null(t);
-  assert_int_equal(diffusion_trainer_open(t, recipe, dataset, threads, &error),
-                   STATUS_OK);
+  assert_int_equal(
+    diffusion_trainer_open(t, recipe, NULL, dataset, threads, &error),
+    STATUS_OK);
   return t;
 }
 
@@ -108,8 +109,8 @@ test_resumed_run_ends_alike(void** state)
     run_state_recipe(directory, &diffusion_recipe_format, &again, NULL),
     STATUS_OK);
   t = open_trainer(&again, 2);
-  assert_int_equal(run_state_load(&t->optimiser, directory, dataset, NULL),
-                   STATUS_OK);
+  assert_int_equal(
+    run_state_load(&t->optimiser, directory, dataset, NULL, NULL), STATUS_OK);
   assert_int_equal(t->optimiser.step, 3);
   take_steps(t, 3);
   save(t, &other);
