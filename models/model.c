@@ -171,6 +171,8 @@ model_pitch_bias(uint16_t forbidden_classes, float* bias)
     bias[pitch] =
       forbidden_classes >> (pitch % 12) & 1 ? FORBIDDEN_LOGIT : 0.0f;
   }
+  // No event has it: it would be moved to the next key, of another class.
+  bias[ENCODING_START_PITCH] = FORBIDDEN_LOGIT;
 }
 
 static Status

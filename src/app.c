@@ -400,7 +400,7 @@ start(App* app, Error* error)
            options->seed,
            model_kind_name(app->sources.model),
            model_digest(app->sources.model));
-  if ((status = worker_prime(&app->worker, error)) ||
+  if ((status = worker_prime(&app->worker, &signal_count, error)) ||
       (status = open_backend(app, error)) ||
       (status = worker_start(&app->worker, app->sample_rate_hz, error)) ||
       (status = start_backend(app, error))) {

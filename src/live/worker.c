@@ -20,6 +20,8 @@
 #define PRIMED_MUSIC_S 0.5
 #define PRIMED_MUSIC_TIMES 4.0 // the time that a window took
 #define PRIMING_TIME_S 0.25
+// A model that has made nothing by then is not waited for, if there is another.
+#define PRIMING_PATIENCE_S 1.0
 // Repeated notes last this long in all at least, before they come again.
 #define LOOP_S_MIN 1.0
 #define POLL_S 0.002
@@ -91,37 +93,6 @@ generate(Worker* worker, NoteEvent out[WINDOW_NOTES], Error* error)
     measured(worker, &job, clock_now_s() - start_s);
   } while (!status && !generator_accept(&worker->generator, &job, out));
   return status;
-}
-
-static bool
-is_primed(const Worker* worker, double music_s, double spent_s)
-{
-  if (!worker->primed_count) {
-    return false;
-  }
-  const double window_s = spent_s / worker->primed_count;
-  return worker->primed_count == WORKER_PRIMED_MAX ||
-         spent_s >= PRIMING_TIME_S ||
-         music_s >= fmax(PRIMED_MUSIC_S, PRIMED_MUSIC_TIMES * window_s);
-}
-
-Status
-worker_prime(Worker* worker, Error* error)
-{
-  const double start_s = clock_now_s();
-  double       music_s = 0;
-  while (!is_primed(worker, music_s, clock_now_s() - start_s)) {
-    NoteEvent* const window = worker->primed[worker->primed_count];
-    const Status     status = generate(worker, window, error);
-    if (status) {
-      return status;
-    }
-    ++worker->primed_count;
-    for (int i = 0; i < WINDOW_NOTES; ++i) {
-      music_s += window[i].step_s / worker->params.value[PARAM_TEMPO];
-    }
-  }
-  return STATUS_OK;
 }
 
 void
@@ -280,18 +251,71 @@ next_repeated(Worker* worker, NoteEvent out[WINDOW_NOTES])
 }
 
 static bool
-next_fallback(Worker* worker, NoteEvent out[WINDOW_NOTES])
+next_of_fallback_model(Worker* worker, NoteEvent out[WINDOW_NOTES])
 {
   Error error;
   if (!worker->fallback ||
       generator_next(
         &worker->fallback_generator, worker->fallback, out, &error)) {
-    return next_repeated(worker, out);
+    return false;
   }
   generator_heard(&worker->generator, out, WINDOW_NOTES);
   count(&worker->counters.fallback_model);
   worker->loop_count = 0;
   return true;
+}
+
+static Status
+start_sampling(Worker* worker, Error* error)
+{
+  return worker->sampling
+           ? STATUS_OK
+           : sampling_start(worker->model, &worker->sampling, error);
+}
+
+static bool
+is_primed(const Worker* worker, double music_s, double spent_s)
+{
+  if (!worker->primed_count) {
+    return false;
+  }
+  const double window_s = spent_s / worker->primed_count;
+  return worker->primed_count == WORKER_PRIMED_MAX ||
+         spent_s >= PRIMING_TIME_S ||
+         music_s >= fmax(PRIMED_MUSIC_S, PRIMED_MUSIC_TIMES * window_s);
+}
+
+Status
+worker_prime(Worker* worker, const atomic_int* give_up, Error* error)
+{
+  const double start_s = clock_now_s();
+  double       music_s = 0;
+  double       spent_s = 0;
+  const Status status  = start_sampling(worker, error);
+  if (status) {
+    return status;
+  }
+  while (!is_primed(worker, music_s, spent_s) &&
+         !(give_up && atomic_load(give_up))) {
+    NoteEvent* const window = worker->primed[worker->primed_count];
+    if (next_sampled(worker, window) ||
+        (spent_s > PRIMING_PATIENCE_S &&
+         next_of_fallback_model(worker, window))) {
+      ++worker->primed_count;
+      for (int i = 0; i < WINDOW_NOTES; ++i) {
+        music_s += window[i].step_s / worker->params.value[PARAM_TEMPO];
+      }
+    } else if (atomic_load(&worker->failed)) {
+      *error = worker->error;
+      return error->status;
+    } else if (!sampling_is_busy(worker->sampling)) {
+      give_job(worker, 0, false);
+    } else {
+      sampling_wait(worker->sampling, POLL_S);
+    }
+    spent_s = clock_now_s() - start_s;
+  }
+  return STATUS_OK;
 }
 
 // Plans as far as the look-ahead, or as there is something to plan.
@@ -312,7 +336,8 @@ keep_ahead(Worker* worker, uint64_t committed)
     } else if (!sampling_is_busy(worker->sampling)) {
       give_job(worker, committed, in_time);
     } else if (in_time && spare_s(worker, committed) < 0 &&
-               next_fallback(worker, events)) {
+               (next_of_fallback_model(worker, events) ||
+                next_repeated(worker, events))) {
       plan_window(worker, events);
     } else {
       return;
@@ -354,7 +379,7 @@ Status
 worker_start(Worker* worker, uint32_t sample_rate_hz, Error* error)
 {
   worker->sample_rate_hz = sample_rate_hz;
-  const Status status = sampling_start(worker->model, &worker->sampling, error);
+  const Status status    = start_sampling(worker, error);
   if (status) {
     return status;
   }

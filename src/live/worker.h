@@ -78,8 +78,9 @@ typedef struct {
 // Control thread. The models belong to the worker from here on.
 void worker_init(Worker* worker, Process* process, const WorkerSetup* setup);
 
-// Generates the first windows.
-Status worker_prime(Worker* worker, Error* error);
+// Generates the first windows, in real time: before worker_start(), not in
+// synchronous use. Ends early when *give_up (or NULL) is not 0.
+Status worker_prime(Worker* worker, const atomic_int* give_up, Error* error);
 
 // Puts the music's start at `origin_frame`. Once.
 void worker_place(Worker* worker, uint32_t sample_rate_hz, uint64_t origin);

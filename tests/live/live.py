@@ -2,6 +2,7 @@
 capture client, reading traces and recordings, and the invariants of DESIGN.md.
 Standard library only."""
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -26,20 +27,24 @@ def expect(condition, text):
 
 
 class Workplace:
-    """A folder that vanishes, with a model in it."""
+    """A folder that vanishes, with a model of each kind in it; `model` is the
+    one that plays."""
 
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="meander-test-")
-        self.model = self.path("model.safetensors")
-        subprocess.run([MAKE_MODEL, self.model], check=True)
+        self.vae = self.path("vae.safetensors")
+        self.diffusion = self.path("diffusion.safetensors")
+        subprocess.run([MAKE_MODEL, "vae", self.vae], check=True)
+        subprocess.run([MAKE_MODEL, "diffusion", self.diffusion], check=True)
+        self.model = self.vae
 
     def path(self, name):
         return os.path.join(self.folder.name, name)
 
 
-def start_meander(work, *arguments, **settings):
+def start_meander(work, *arguments, program=MEANDER, **settings):
     return subprocess.Popen(
-        [MEANDER, *(["--model", work.model] if work else []), *map(str, arguments)],
+        [program, *(["--model", work.model] if work else []), *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
 
 
@@ -90,6 +95,17 @@ def render(work, seed, seconds, name, *arguments):
     return read_bytes(path)
 
 
+def refused(code, work, *arguments, says, **settings):
+    """meander ends with `code` and one line on stderr that holds `says`."""
+    got, out, err = run_meander(work, *arguments, **settings)
+    lines = err.splitlines()
+    expect(got == code, f"{arguments}: exit code {got}, not {code}: {out}{err}")
+    expect(len(lines) == 1 and lines[0].startswith("meander: "),
+           f"{arguments}: not one error line: {err!r}")
+    for text in [says] if isinstance(says, str) else says:
+        expect(text in lines[0], f"{arguments}: no {text!r} in {err!r}")
+
+
 def read_bytes(path):
     with open(path, "rb") as file:
         return file.read()
@@ -99,6 +115,13 @@ def read_events(path):
     """[(frame, status, data1, data2)] of a trace or a capture."""
     with open(path) as file:
         return [tuple(map(int, line.split())) for line in file]
+
+
+def counter(log, name):
+    """The number before `name` in what meander says at its end; those that are
+    0 it leaves out."""
+    found = re.search(rf"(\d+) {name}", log[log.rindex("played "):])
+    return int(found[1]) if found else 0
 
 
 def read_recording(path):

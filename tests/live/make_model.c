@@ -1,46 +1,54 @@
-// A test tool: writes a small VAE checkpoint with random weights, so that tests
-// of live play need no trained model. Usage: make_model FILE.safetensors
+// A test tool: writes a small checkpoint with random weights, so that tests of
+// live play need no trained model. Usage: make_model vae|diffusion FILE
+#include "diffusion_checkpoint.h"
 #include "vae_checkpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 // Larger than an initial weight, so that windows differ from one another.
 #define WEIGHT_SCALE 3.0f
 
-static Status
-write_model(const char* path, Error* error)
+static const EncodingStats stats = { .u_mean = 1.6f,
+                                     .u_std  = 0.9f,
+                                     .w_mean = -1.2f,
+                                     .w_std  = 0.8f,
+                                     .v_mean = 0.5f,
+                                     .v_std  = 0.15f };
+
+// The tensor's values, larger; NULL: no memory.
+static float*
+larger(Device* device, Tensor weights, size_t count)
 {
-  const VaeSizes      sizes = { .pitch_embedding = 16,
-                                .encoder_hidden  = 16,
-                                .latent          = 32,
-                                .decoder_hidden  = 64 };
-  const EncodingStats stats = { .u_mean = 1.6f,
-                                .u_std  = 0.9f,
-                                .w_mean = -1.2f,
-                                .w_std  = 0.8f,
-                                .v_mean = 0.5f,
-                                .v_std  = 0.15f };
-  Device*             device;
-  Vae*                vae;
-  Status              status = device_open_cpu(NULL, &device, error);
-  if (status ||
-      (status = vae_create(device, &sizes, 1, false, NULL, &vae, error)) ||
-      (status = vae_initialise(vae, 1, error))) {
+  float* const values = malloc(count * sizeof *values);
+  if (values) {
+    tensor_read(device, weights, values);
+    for (size_t i = 0; i < count; ++i) {
+      values[i] *= WEIGHT_SCALE;
+    }
+  }
+  return values;
+}
+
+static Status
+write_vae(Device* device, const char* path, Error* error)
+{
+  const VaeSizes sizes = { .pitch_embedding = 16,
+                           .encoder_hidden  = 16,
+                           .latent          = 32,
+                           .decoder_hidden  = 64 };
+  Vae*           vae;
+  Status status = vae_create(device, &sizes, 1, false, NULL, &vae, error);
+  if (status || (status = vae_initialise(vae, 1, error))) {
     return status;
   }
-  Parameter table[VAE_PARAMETER_COUNT];
+  Parameter    table[VAE_PARAMETER_COUNT];
   const size_t count   = vae_parameters(&sizes, table);
-  float* const weights = malloc(count * sizeof *weights);
-  if (!weights) {
-    return error_set(error, STATUS_NO_MEMORY, "no memory");
-  }
-  tensor_read(device, vae_weights(vae), weights);
-  for (size_t i = 0; i < count; ++i) {
-    weights[i] *= WEIGHT_SCALE;
-  }
-  LatentPrior prior;
-  status = latent_prior_create(&prior, sizes.latent, error);
+  float* const weights = larger(device, vae_weights(vae), count);
+  LatentPrior  prior;
+  status = weights ? latent_prior_create(&prior, sizes.latent, error)
+                   : error_set(error, STATUS_NO_MEMORY, "no memory");
   if (!status) {
     status = vae_checkpoint_write(
       path, &sizes, &stats, weights, &prior, NULL, 0, error);
@@ -48,17 +56,57 @@ write_model(const char* path, Error* error)
   }
   free(weights);
   vae_free(vae);
-  device_close(device);
+  return status;
+}
+
+static Status
+write_diffusion(Device* device, const char* path, Error* error)
+{
+  DiffusionSettings settings = { .net         = { .kind       = DENOISER_TRANSFORMER,
+                                                  .width      = 32,
+                                                  .layers     = 2,
+                                                  .heads      = 2,
+                                                  .time_width = 32 },
+                                 .pitch_code  = PITCH_EMBEDDING,
+                                 .prediction  = PREDICT_DATA,
+                                 .noise       = NOISE_COSINE,
+                                 .noise_steps = 1000,
+                                 .self_condition = 1 };
+  Diffusion*        diffusion;
+  Status            status = diffusion_check_settings(&settings, error);
+  if (status || (status = diffusion_create(
+                   device, &settings, 1, false, NULL, &diffusion, error))) {
+    return status;
+  }
+  Denoiser* const net = diffusion_net(diffusion);
+  Parameter       table[DENOISER_PARAMETERS_MAX];
+  uint32_t        tensors;
+  const size_t    count = denoiser_parameters(&settings.net, table, &tensors);
+  status                = denoiser_initialise(net, 1, error);
+  if (!status) {
+    float* const weights = larger(device, denoiser_weights(net), count);
+    status               = weights ? diffusion_checkpoint_write(
+                         path, &settings, &stats, weights, NULL, 0, error)
+                                   : error_set(error, STATUS_NO_MEMORY, "no memory");
+    free(weights);
+  }
+  diffusion_free(diffusion);
   return status;
 }
 
 int
 main(int argc, char** argv)
 {
-  Error error;
-  if (argc != 2 || write_model(argv[1], &error)) {
-    fprintf(stderr, "make_model: %s\n", argc == 2 ? error.text : "usage");
-    return 1;
+  Error   error  = { .text = "usage: make_model vae|diffusion FILE" };
+  Status  status = STATUS_BAD_ARGUMENT;
+  Device* device;
+  if (argc == 3 && !(status = device_open_cpu(NULL, &device, &error))) {
+    status = !strcmp(argv[1], "vae") ? write_vae(device, argv[2], &error)
+                                     : write_diffusion(device, argv[2], &error);
+    device_close(device);
   }
-  return 0;
+  if (status) {
+    fprintf(stderr, "make_model: %s\n", error.text);
+  }
+  return status ? 1 : 0;
 }

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 
+import live
 from live import (MEANDER, Failure, Workplace, check_invariants,
                   check_recording, expect, finish, read_bytes, read_events,
                   read_recording, render, run_meander, run_tests,
@@ -19,15 +20,8 @@ PRESETS = ("calm", "glass", "toccata")
 NO_SERVER = {**os.environ, "JACK_DEFAULT_SERVER": "meander-test-none"}
 
 
-def refused(code, *arguments, says, work=True, **settings):
-    """meander ends with `code` and one line on stderr that holds `says`."""
-    got, out, err = run_meander(WORK if work else None, *arguments, **settings)
-    lines = err.splitlines()
-    expect(got == code, f"{arguments}: exit code {got}, not {code}: {out}{err}")
-    expect(len(lines) == 1 and lines[0].startswith("meander: "),
-           f"{arguments}: not one error line: {err!r}")
-    for text in [says] if isinstance(says, str) else says:
-        expect(text in lines[0], f"{arguments}: no {text!r} in {err!r}")
+def refused(code, *arguments, work=True, **settings):
+    live.refused(code, WORK if work else None, *arguments, **settings)
 
 
 def write(name, text):

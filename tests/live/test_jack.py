@@ -3,14 +3,13 @@
 each message at the frame it arrives, and that must be the frame it was stamped
 with. MEANDER_PLAY_SECONDS (60): how long to play at each period."""
 import os
-import re
 import shutil
 import signal
 import time
 
 from live import (SKIP, Capture, Failure, Jackd, Workplace, check_invariants,
-                  check_recording, expect, finish, finish_playing, read_bytes,
-                  read_events, read_recording, render, run_tests,
+                  check_recording, counter, expect, finish, finish_playing,
+                  read_bytes, read_events, read_recording, render, run_tests,
                   start_meander)
 
 PLAY_S = float(os.environ.get("MEANDER_PLAY_SECONDS", "60"))
@@ -59,13 +58,6 @@ def compare(heard, stamped, what):
     notes = check_invariants(heard, what)
     check_invariants(stamped, what + " stamped")
     return notes
-
-
-def counter(log, name):
-    """The number before `name` in what meander says at its end; those that are
-    0 it leaves out."""
-    found = re.search(rf"(\d+) {name}", log[log.rindex("played "):])
-    return int(found[1]) if found else 0
 
 
 def rendered(seconds):

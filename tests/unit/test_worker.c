@@ -62,15 +62,11 @@ free_world(World* world)
 
 // Runs the worker to 10 s in strides of `stride` frames; the notes go to `out`.
 static uint32_t
-collect(uint64_t stride, bool primed, StampedNote out[4096])
+collect(uint64_t stride, StampedNote out[4096])
 {
   World* const world = make_world(0.013f, 10);
   uint32_t     count = 0;
   Error        error;
-  if (primed) {
-    assert_int_equal(worker_prime(&world->worker, &error), STATUS_OK);
-    assert_true(world->worker.primed_count > 0);
-  }
   worker_place(&world->worker, 48000, 1000);
   for (uint64_t frame = 0; frame < 1000 + 480000 + stride; frame += stride) {
     assert_int_equal(worker_run_until(&world->worker, frame, &error), 0);
@@ -93,12 +89,12 @@ test_strides_do_not_matter(void** state)
   (void)state;
   static StampedNote first[4096];
   static StampedNote other[4096];
-  const uint32_t     count = collect(480000, false, first);
+  const uint32_t     count = collect(480000, first);
   assert_int_equal(count, 770); // 10 s / 13 ms
   const uint64_t strides[] = { 16, 256, 8192, 100000 };
   for (int i = 0; i < 4; ++i) {
     memset(other, 0, sizeof other);
-    assert_int_equal(collect(strides[i], i % 2, other), count);
+    assert_int_equal(collect(strides[i], other), count);
     for (uint32_t k = 0; k < count; ++k) {
       assert_int_equal(other[k].on_frame, first[k].on_frame);
       assert_int_equal(other[k].off_frame, first[k].off_frame);
@@ -224,7 +220,7 @@ static void
 start(World* world)
 {
   Error error;
-  assert_int_equal(worker_prime(&world->worker, &error), STATUS_OK);
+  assert_int_equal(worker_prime(&world->worker, NULL, &error), STATUS_OK);
   assert_int_equal(worker_start(&world->worker, 48000, &error), STATUS_OK);
 }
 
@@ -403,6 +399,42 @@ test_repeats_take_their_time(void** state)
   free_world(world);
 }
 
+// A model that stalls from its first call on: the fallback begins.
+static void
+test_stalled_from_the_start(void** state)
+{
+  (void)state;
+  World* const world = make_world_of(MODEL_DIFFUSION, 0.05f, 8, true);
+  Heard        heard = { 0 };
+  atomic_store(&world->model.stalled, true);
+  start(world);
+  play(world, &heard, 400);
+  atomic_store(&world->model.stalled, false);
+  play(world, &heard, 410);
+  assert_true(worker_stop(&world->worker));
+  expect_no_silence(world, &heard, 0.051);
+  assert_int_equal(heard.ons, 160);
+  assert_int_equal(heard.pitches[0], 100);
+  assert_true(expect_all_windows(&heard, false) > 5);
+  free_world(world);
+}
+
+// Waiting for the first window can be given up.
+static void
+test_priming_given_up(void** state)
+{
+  (void)state;
+  World* const world  = make_world_of(MODEL_DIFFUSION, 0.05f, 8, false);
+  atomic_int   signal = 1;
+  Error        error;
+  atomic_store(&world->model.stalled, true);
+  assert_int_equal(worker_prime(&world->worker, &signal, &error), STATUS_OK);
+  assert_int_equal(world->worker.primed_count, 0);
+  atomic_store(&world->model.stalled, false);
+  assert_true(worker_stop(&world->worker));
+  free_world(world);
+}
+
 // The end does not wait for a call that does not end.
 static void
 test_stop_while_stalled(void** state)
@@ -480,6 +512,8 @@ main(void)
     cmocka_unit_test(test_slow_falls_back),
     cmocka_unit_test(test_fewer_steps_suffice),
     cmocka_unit_test(test_repeats_take_their_time),
+    cmocka_unit_test(test_stalled_from_the_start),
+    cmocka_unit_test(test_priming_given_up),
     cmocka_unit_test(test_stop_while_stalled),
     cmocka_unit_test(test_freewheel_waits),
     cmocka_unit_test(test_failure_is_told),

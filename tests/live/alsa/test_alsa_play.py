@@ -166,7 +166,7 @@ def run(cache, meander, make_model, guard, model=None):
     with tempfile.TemporaryDirectory() as folder:
         if not model:
             model = os.path.join(folder, "model.safetensors")
-            subprocess.run([make_model, model], check=True)
+            subprocess.run([make_model, "vae", model], check=True)
         return run_vm.run_vm(
             cache,
             GUEST.replace("SECONDS", str(SECONDS)),
