@@ -1,7 +1,7 @@
-// Every op but the products, in plain loops that the compiler vectorises. This
-// file is compiled once for each instruction set (CPU_VARIANT names the table);
-// the portable build is the specification. Long because what is
-// compiled for each instruction set stays one translation unit.
+// The table of ops, and the plain loops that the compiler vectorises; products,
+// attention and the transformer's ops have their own files. Compiled once for
+// each instruction set (CPU_VARIANT names the table); the portable build is the
+// specification. The thread of the Device.
 #include "cpu/simd.h"
 
 #include <float.h>
@@ -338,11 +338,7 @@ cross_entropy(Device* device,
     for (uint32_t i = 0; i < n; ++i) {
       d[i] = fast_exp(x[i] - top);
     }
-    float lane[LANES] = { 0 };
-    for (uint32_t i = 0; i < n; ++i) {
-      lane[i % LANES] += d[i];
-    }
-    const float total  = lanes_total(lane);
+    const float total  = row_sum(d, n);
     const float factor = scale / total;
     for (uint32_t i = 0; i < n; ++i) {
       d[i] *= factor;
@@ -430,12 +426,7 @@ squares(Tensor x)
 {
   double total = 0.0;
   for (uint32_t r = 0; r < x.rows; ++r) {
-    const float* const xr          = row(x, r);
-    float              lane[LANES] = { 0 };
-    for (uint32_t i = 0; i < x.columns; ++i) {
-      lane[i % LANES] += xr[i] * xr[i];
-    }
-    total += (double)lanes_total(lane);
+    total += (double)row_dot(row(x, r), row(x, r), x.columns);
   }
   return total;
 }

@@ -15,7 +15,7 @@
 
 #define ROWS 5u
 #define COLUMNS 11u
-#define MAXIMUM 16384u
+#define MAXIMUM 20480u
 
 static Device* device;
 

@@ -158,6 +158,20 @@ test_gated_add(void** state)
   const Tensor dx      = dot_gradient(ROWS, COLUMNS, 3);
   const Tensor dbranch = poisoned(ROWS, COLUMNS);
   const Tensor dgate   = filled(MODULATIONS, COLUMNS, 1.0f);
+  float        branch[ROWS * COLUMNS], gate[MODULATIONS * COLUMNS];
+  float        before[ROWS * COLUMNS], after[ROWS * COLUMNS];
+  gated_loss(&c);
+  tensor_read(device, c.t[0], branch);
+  tensor_read(device, c.t[2], gate);
+  tensor_read(device, c.t[3], before);
+  tensor_read(device, c.t[4], after);
+  for (uint32_t i = 0; i < ROWS * COLUMNS; ++i) {
+    const size_t m = (size_t)modulation_index[i / COLUMNS];
+    assert_close((double)after[i],
+                 (double)before[i] +
+                   (double)gate[m * COLUMNS + i % COLUMNS] * (double)branch[i],
+                 1e-6);
+  }
   op_gated_add_backward(device, c.t[0], c.t[1], c.t[2], dx, dbranch, dgate);
   remove_start(dgate, 1.0f);
   check_gradient("gated branch", c.t[0], dbranch, gated_loss, &c);
