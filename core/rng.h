@@ -21,7 +21,7 @@ typedef enum {
   RNG_USE_LATENT,      // reparameterisation, prior and walk
   RNG_USE_TOKENS,      // pitch sampling
   RNG_USE_PRIOR,       // which windows a latent prior is fitted to
-  RNG_USE_NOISE,      // a diffusion's starting noise and what its steps add
+  RNG_USE_NOISE,       // a diffusion's starting noise and what its steps add
   RNG_USE_TEST,
   RNG_USE_EVALUATE, // which music an evaluation looks at
 } RngUse;

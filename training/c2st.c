@@ -92,11 +92,11 @@ judge(const Half* train,
       Error*      error)
 {
   const TreesSettings settings = {
-    .trees         = 200,
+    .trees         = 400,
     .leaves        = 31,
-    .rate          = 0.1f,
+    .rate          = 0.05f,
     .leaf_rows_min = 20,
-    .column_share  = 0.5f,
+    .column_share  = 0.3f,
     .seed          = seed,
   };
   BoostedTrees* trees;
@@ -119,6 +119,27 @@ judge(const Half* train,
   return status;
 }
 
+// A half without rows of one set cannot be learned from, or judged.
+static Status
+check_sets(const C2stSet* real, const C2stSet* other, Error* error)
+{
+  const C2stSet* const sets[2] = { real, other };
+  for (int s = 0; s < 2; ++s) {
+    uint32_t of_half[2] = { 0 };
+    for (uint32_t r = 0; r < sets[s]->rows; ++r) {
+      ++of_half[sets[s]->half[r]];
+    }
+    if (!of_half[0] || !of_half[1]) {
+      return error_set(
+        error,
+        STATUS_BAD_ARGUMENT,
+        "music of two pieces at least is needed on each side, to "
+        "learn from one and judge by another");
+    }
+  }
+  return STATUS_OK;
+}
+
 Status
 c2st(uint32_t       columns,
      const C2stSet* real,
@@ -129,8 +150,8 @@ c2st(uint32_t       columns,
 {
   Half   halves[2] = { { 0 } };
   double aucs[2]   = { 0 };
-  Status status    = STATUS_OK;
-  for (uint8_t i = 0; i < 2; ++i) {
+  Status status    = check_sets(real, other, error);
+  for (uint8_t i = 0; i < 2 && status == STATUS_OK; ++i) {
     if (!half_make(&halves[i], i, columns, real, other)) {
       status = error_set(error, STATUS_NO_MEMORY, "no memory for a classifier");
     }

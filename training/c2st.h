@@ -25,6 +25,7 @@ typedef struct {
 // A classifier (boosted_trees.h) is trained on half 0 of both sets and judged
 // on half 1, another the other way round; `auc` is the mean of both. 0.5: not
 // to be told apart; 1: always. It can come out a little below 0.5.
+// STATUS_BAD_ARGUMENT where a half of one set has no rows.
 Status c2st(uint32_t       columns,
             const C2stSet* real,
             const C2stSet* other,

@@ -134,17 +134,28 @@ evaluation_row_name(const EvaluatedModel* model,
            suffix);
 }
 
-// The file's name without its ending; the second of a name says so.
+// The file's name without its ending, or the folder's where every run's file
+// has the same; the second of a name says so.
 static void
 name_model(const Evaluation* e, EvaluatedModel* model)
 {
-  const char* const slash = strrchr(model->path, '/');
-  char              stem[32];
-  snprintf(stem, sizeof stem, "%s", slash ? slash + 1 : model->path);
-  stem[strcspn(stem, ".,")] = '\0';
-  uint32_t same             = 1;
+  char        path[1024];
+  char        stem[32];
+  const char* name = path;
+  snprintf(path, sizeof path, "%s", model->path);
+  char* const slash = strrchr(path, '/');
+  if (slash) {
+    *slash = '\0';
+    name   = slash + 1;
+    if (!strncmp(name, "checkpoint.", strlen("checkpoint."))) {
+      const char* const folder = strrchr(path, '/');
+      name                     = folder ? folder + 1 : path;
+    }
+  }
+  snprintf(stem, sizeof stem, "%.*s", (int)strcspn(name, ".,"), name);
+  uint32_t     same   = 1;
+  const size_t length = strlen(stem);
   for (uint32_t i = 0; i < e->model_count; ++i) {
-    const size_t length = strlen(stem);
     same += !strncmp(e->models[i].name, stem, length) &&
             strchr("#", e->models[i].name[length]);
   }
@@ -221,7 +232,7 @@ load_models(Options* o, Error* error)
 }
 
 static void
-print_about(const Evaluation* e, bool windows, bool streams)
+print_models(const Evaluation* e)
 {
   printf("data %s", dataset_digest(e->data));
   for (uint32_t i = 0; i < e->model_count; ++i) {
@@ -230,7 +241,17 @@ print_about(const Evaluation* e, bool windows, bool streams)
            model_kind_name(e->models[i].model),
            model_digest(e->models[i].model));
   }
-  printf("; seed %" PRIu64 ", %u of them\n", e->seed, e->seeds);
+  printf("; seed %" PRIu64, e->seed);
+  if (e->seeds > 1) {
+    printf(" to %" PRIu64, e->seed + e->seeds - 1);
+  }
+  printf(", temperature %g\n", (double)e->temperature);
+}
+
+static void
+print_about(const Evaluation* e)
+{
+  print_models(e);
   puts(e->raw
          ? "times and velocities as they are (--raw)"
          : "on all sides times are rounded to 5 ms and velocities to MIDI's "
@@ -241,44 +262,73 @@ print_about(const Evaluation* e, bool windows, bool streams)
        "whole. marginals: each field on its own.\nc2st_auc: boosted trees on "
        "hand features and notes, trained on half of the test pieces, judged on "
        "the\nother, and the other way round; 0.5 cannot be told from test "
-       "pieces.");
+       "pieces. It grows with the number of windows.");
   printf("frechet: on %d z-scored hand features (streams %d), corrected for "
          "sample size (a of a + b/N).\n",
          FEATURE_COUNT,
          STREAM_FEATURE_COUNT);
-  if (windows) {
-    puts("oa: overlapping area of the marginal with the test windows', 1 is "
-         "equal. memorised: windows whose\nintervals stand exactly in training "
-         "music (real: in another piece). windows/s: of one core.");
+}
+
+static void
+print_counts(const Evaluation* e, uint32_t notes, uint32_t wanted)
+{
+  const uint64_t all    = window_set_available(e->data, true, notes);
+  size_t         pieces = 0;
+  for (size_t i = 0; i < dataset_piece_count(e->data); ++i) {
+    pieces += dataset_piece(e->data, i)->is_test;
   }
-  if (streams) {
-    puts("consistency, variance: framewise self-similarity against the test "
-         "streams' (SCHmUBERT), 1 is equal.\nglued: independent windows in a "
-         "row. continued: each window made with all notes before it.");
-  }
+  printf("\n%" PRIu64 " of %u notes from each source; the test set's are from "
+         "%zu pieces\n",
+         all < wanted ? all : wanted,
+         notes,
+         pieces);
 }
 
 static Status
-write_csv(const Options* o, const Table* tables, Error* error)
+show_windows(const Evaluation* e, Table* table, Error* error)
 {
-  FileWriter writer;
-  Status     status = file_writer_open(&writer, o->csv, error);
-  if (status != STATUS_OK) {
-    return status;
+  print_counts(e, WINDOW_NOTES, e->windows);
+  puts("oa: overlapping area of the marginal with the test windows', 1 is "
+       "equal. memorised: windows whose\nintervals stand exactly in training "
+       "music (real: in another piece). windows/s: of one core.");
+  fflush(stdout);
+  const Status status = evaluate_windows(e, table, error);
+  if (status == STATUS_OK) {
+    table_print(table, e->seeds, stdout);
+    fflush(stdout);
   }
-  fputs("table,source,seed,measure,value\n", writer.stream);
+  return status;
+}
+
+static Status
+show_streams(const Evaluation* e, Table* table, Error* error)
+{
+  print_counts(e, SEQUENCE_NOTES, e->streams);
+  puts("consistency, variance: framewise self-similarity against the test "
+       "streams' (SCHmUBERT), 1 is equal.\nglued: independent windows in a "
+       "row. continued: each window made with all notes before it.");
+  fflush(stdout);
+  const Status status = evaluate_streams(e, table, error);
+  if (status == STATUS_OK) {
+    table_print(table, e->seeds, stdout);
+  }
+  return status;
+}
+
+static void
+write_csv(const Evaluation* e, const Table* tables, FILE* stream)
+{
+  fputs("table,source,seed,measure,value\n", stream);
   for (int i = PART_WINDOWS; i < PART_COUNT; ++i) {
-    table_write_csv(&tables[i], o->e.seeds, o->e.seed, writer.stream);
+    table_write_csv(&tables[i], e->seeds, e->seed, stream);
   }
-  return file_writer_commit(&writer, error);
 }
 
 static Status
-evaluate(const Options* o, Error* error)
+evaluate(const Options* o, Table* tables, Error* error)
 {
-  const Evaluation* const e                  = &o->e;
-  Table                   tables[PART_COUNT] = { { 0 } };
-  Status                  status             = STATUS_OK;
+  const Evaluation* const e      = &o->e;
+  Status                  status = STATUS_OK;
   for (uint32_t i = 0; i < e->model_count && o->parts[PART_RECONSTRUCTION] &&
                        status == STATUS_OK;
        ++i) {
@@ -289,23 +339,34 @@ evaluate(const Options* o, Error* error)
   }
   if (status == STATUS_OK &&
       (o->parts[PART_WINDOWS] || o->parts[PART_STREAMS])) {
-    print_about(e, o->parts[PART_WINDOWS], o->parts[PART_STREAMS]);
+    print_about(e);
   }
   if (status == STATUS_OK && o->parts[PART_WINDOWS]) {
-    status = evaluate_windows(e, &tables[PART_WINDOWS], error);
-    if (status == STATUS_OK) {
-      table_print(&tables[PART_WINDOWS], e->seeds, stdout);
-      fflush(stdout);
-    }
+    status = show_windows(e, &tables[PART_WINDOWS], error);
   }
   if (status == STATUS_OK && o->parts[PART_STREAMS]) {
-    status = evaluate_streams(e, &tables[PART_STREAMS], error);
-    if (status == STATUS_OK) {
-      table_print(&tables[PART_STREAMS], e->seeds, stdout);
-    }
+    status = show_streams(e, &tables[PART_STREAMS], error);
   }
-  if (status == STATUS_OK && o->csv) {
-    status = write_csv(o, tables, error);
+  return status;
+}
+
+// The CSV file is opened first: it would be a pity to find out after an hour
+// that it cannot be.
+static Status
+evaluate_to_csv(const Options* o, Error* error)
+{
+  Table      tables[PART_COUNT] = { { 0 } };
+  FileWriter writer;
+  Status status = o->csv ? file_writer_open(&writer, o->csv, error) : STATUS_OK;
+  if (status != STATUS_OK) {
+    return status;
+  }
+  status = evaluate(o, tables, error);
+  if (o->csv && status == STATUS_OK) {
+    write_csv(&o->e, tables, writer.stream);
+    status = file_writer_commit(&writer, error);
+  } else if (o->csv) {
+    file_writer_abort(&writer);
   }
   for (int i = 0; i < PART_COUNT; ++i) {
     table_free(&tables[i]);
@@ -339,7 +400,7 @@ evaluate_main(int argc, char** argv)
     status   = load_models(&o, &error);
   }
   if (status == STATUS_OK) {
-    status = evaluate(&o, &error);
+    status = evaluate_to_csv(&o, &error);
   }
   for (uint32_t i = 0; i < o.e.model_count; ++i) {
     model_free(o.e.models[i].model);

@@ -17,28 +17,19 @@ bad(Error* error, const char* text)
                    text);
 }
 
-// The name's length where `text` begins with it and nothing else follows but
-// steps or eta; else 0.
-static size_t
-name_length(const char* text, const char* name)
-{
-  const size_t length = strlen(name);
-  return !strncmp(text, name, length) && strchr("-@", text[length]) ? length
-                                                                    : 0;
-}
-
+// What follows the sampler's name in `text`; NULL where it begins with none.
 static const char*
 read_name(const char* text, SamplerSpec* out)
 {
-  size_t length = name_length(text, "student");
-  if (length) {
+  static const char student[] = "student";
+  if (!strncmp(text, student, strlen(student))) {
     out->student = true;
     out->sampler = SAMPLER_DDIM;
-    return text + length;
+    return text + strlen(student);
   }
   for (int i = 0; sampler_names[i]; ++i) {
-    length = name_length(text, sampler_names[i]);
-    if (length) {
+    const size_t length = strlen(sampler_names[i]);
+    if (!strncmp(text, sampler_names[i], length)) {
       out->sampler = (SamplerKind)i;
       return text + length;
     }

@@ -266,6 +266,67 @@ def test_sample_and_evaluate(work, data, model):
     assert cold != hot, cold
 
 
+def tables(model, data, path, *options):
+    """What evaluate prints, and the figures of its CSV file by table, source,
+    seed and measure."""
+    report = call("evaluate", "--model", model, "--data", data, "--only", "windows,streams", "--windows", "200",
+                  "--streams", "72", "--csv", path, *options).stdout
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return report, {(r["table"], r["source"], int(r["seed"]), r["measure"]): float(r["value"]) for r in rows}
+
+
+def test_tables(work, data, model):
+    path = os.path.join(work, "tables.csv")
+    refused("evaluate", "--model", model, "--data", data, words=["two pieces"])
+    generator = random.Random(3)
+    midi = os.path.join(work, "twelve")
+    os.mkdir(midi)
+    names = [f"{number}.mid" for number in range(12)]
+    for name in names:
+        write_midi(os.path.join(midi, name), generator)
+    held_out = os.path.join(work, "six.txt")
+    with open(held_out, "w") as file:
+        file.writelines(f"twelve/{name}\n" for name in names[:6])
+    data = os.path.join(work, "twelve-data")
+    call("prepare", midi, "-o", data, "--test-list", held_out)
+    report, figures = tables(model, data, path, "--seeds", "2", "--seed", "7")
+    sources = {key[1] for key in figures if key[0] == "windows"}
+    assert sources == {"test", "real", "shuffled", "marginals", "whole"}, sources
+    for seed in (7, 8):
+        # A scale that wanders is nothing like its notes in any order.
+        assert figures["windows", "shuffled", seed, "c2st_auc"] > 0.9
+        assert figures["windows", "real", seed, "c2st_auc"] < 0.75
+        assert figures["windows", "shuffled", seed, "frechet"] > 5 * abs(figures["windows", "real", seed, "frechet"])
+        assert figures["windows", "shuffled", seed, "oa_pitch"] > 0.999
+        assert figures["streams", "shuffled", seed, "c2st_auc"] > 0.9
+    assert figures["windows", "real", 7, "c2st_auc"] != figures["windows", "real", 8, "c2st_auc"]
+    # The table shows the mean, then lowest and highest.
+    lines = [line for line in report.splitlines() if line.startswith("shuffled  ")]
+    mean = (figures["windows", "shuffled", 7, "c2st_auc"] + figures["windows", "shuffled", 8, "c2st_auc"]) / 2
+    assert abs(float(lines[0].split()[1]) - mean) < 0.00051, (lines, mean)
+    assert report.count("  lowest") == report.count("  highest") == 10, report
+
+    timeless = lambda all: {key: value for key, value in all.items() if key[3] != "windows/s"}
+    again = tables(model, data, path, "--seed", "8")[1]
+    assert timeless(again) == {key: value for key, value in timeless(figures).items() if key[2] == 8}
+    raw = tables(model, data, path, "--seed", "8", "--raw")[1]
+    assert timeless(raw) != timeless(again)
+
+    # Two models are two rows; a VAE has nothing to be sampled in steps.
+    both = tables(model, data, path, "--model", model)[1]
+    assert {key[1] for key in both} >= {"whole", "whole#2", "whole glued", "whole#2 glued", "real windows glued"}, both
+    out = os.path.join(work, "y.csv")
+    for option, value in (("--sampler", "ddim"), ("--steps", "4"), ("--eta", "0")):
+        refused("sample", "--model", model, "--count", "3", "--out", out, option, value, words=["diffusion", "vae"])
+    refused("sample", "--model", model, "--count", "3", "--out", out, "--steps", "0", words=["--steps"], code=2)
+    bad = ["evaluate", "--model", model, "--data", data]
+    refused(*bad, "--samplers", "ddim-4,dim-4", words=["dim-4", "dpm++"])
+    refused(*bad, "--only", "windows,stream", words=["stream", "reconstruction"])
+    refused(*bad, "--windows", "3", words=["--windows"], code=2)
+    refused(*bad, "--csv", os.path.join(work, "none", "x.csv"), words=["none"])
+
+
 def evaluate(model, data, *options):
     report = call("evaluate", "--model", model, "--data", data, "--only", "reconstruction", *options).stdout
     return {key: float(value) for key, value in (line.split("=", 1) for line in report.splitlines())}
@@ -349,6 +410,7 @@ def main():
         test_resume(work, data, run)
         test_stop_signal(work, data, recipe)
         test_sample_and_evaluate(work, data, model)
+        test_tables(work, data, model)
         test_other_data(work, model, run)
         test_bad_input(work, data, recipe, run)
 
