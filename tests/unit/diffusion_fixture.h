@@ -1,0 +1,88 @@
+// A small diffusion model with fixed random weights, and notes to feed it.
+#pragma once
+
+#include "diffusion_checkpoint.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SEQUENCES 3u
+#define NOTES 8u
+#define ROWS (SEQUENCES * NOTES)
+
+typedef struct {
+  Device*    device;
+  Diffusion* diffusion;
+  float      pitch[SEQUENCE_NOTES * SEQUENCES];
+  float      channels[SEQUENCE_NOTES * SEQUENCES * CHANNEL_COUNT];
+  float      clean[SEQUENCE_NOTES * SEQUENCES];
+  uint32_t   t[SEQUENCES];
+} Fixture;
+
+static inline DiffusionSettings
+settings_of(DenoiserKind kind, PitchCode code, Prediction prediction)
+{
+  return (DiffusionSettings){
+    .net            = { .kind       = kind,
+                        .width      = 12,
+                        .layers     = 2,
+                        .heads      = 3,
+                        .bottleneck = 5,
+                        .time_width = 7 },
+    .pitch_code     = code,
+    .prediction     = prediction,
+    .noise          = NOISE_COSINE,
+    .noise_steps    = 1000,
+    .self_condition = 1,
+  };
+}
+
+static inline void
+shake_weights(Fixture* f)
+{
+  const Tensor weights = denoiser_weights(diffusion_net(f->diffusion));
+  float* const host    = malloc(weights.columns * sizeof *host);
+  Rng          rng     = rng_make(5, RNG_USE_TEST, 0);
+  rng_normals(&rng, host, weights.columns);
+  for (uint32_t i = 0; i < weights.columns; ++i) {
+    host[i] *= 0.2f;
+  }
+  tensor_write(f->device, weights, host);
+  free(host);
+}
+
+static inline void
+open_fixture(Fixture* f, const DiffusionSettings* settings, bool training)
+{
+  Error error;
+  memset(f, 0, sizeof *f);
+  assert_int_equal(device_open_cpu(NULL, &f->device, &error), STATUS_OK);
+  assert_int_equal(
+    diffusion_create(
+      f->device, settings, SEQUENCES, training, NULL, &f->diffusion, &error),
+    STATUS_OK);
+  shake_weights(f);
+  Rng rng = rng_make(1, RNG_USE_TEST, 0);
+  rng_normals(&rng, f->channels, SEQUENCE_NOTES * SEQUENCES * CHANNEL_COUNT);
+  for (uint32_t r = 0; r < SEQUENCE_NOTES * SEQUENCES; ++r) {
+    f->pitch[r] = (float)(21 + rng_below(&rng, 88));
+    f->clean[r] = r % NOTES < 3 ? 1.0f : 0.0f;
+  }
+  f->t[0] = 40;
+  f->t[1] = 300;
+  f->t[2] = 500;
+}
+
+static inline void
+close_fixture(Fixture* f)
+{
+  assert_int_equal(device_status(f->device, NULL), STATUS_OK);
+  diffusion_free(f->diffusion);
+  device_close(f->device);
+}
