@@ -107,7 +107,6 @@ model_generate(Model*              model,
   if (us) {
     usleep(us);
   }
-  atomic_fetch_sub(&model->calls_under_way, 1);
   for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
     out[i] =
       (NoteEvent){ .pitch      = fake_model_pitch(model, request->first_window),
@@ -115,5 +114,6 @@ model_generate(Model*              model,
                    .step_s     = model->step_s,
                    .duration_s = 0.3f };
   }
+  atomic_fetch_sub(&model->calls_under_way, 1); // and touches it no more
   return STATUS_OK;
 }
