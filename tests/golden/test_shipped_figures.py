@@ -5,6 +5,7 @@ seen: reconstruction, and a prior that has not collapsed.
 usage: test_shipped_figures.py MEANDER_TRAIN MODEL DATA_DIRECTORY
 Exits 77 where the data is not at hand (MEANDER_DATA_DIR, or the argument).
 """
+import csv
 import os
 import re
 import subprocess
@@ -25,6 +26,29 @@ def card_accuracy():
         return float(re.search(r"\| pitch_accuracy \| ([0-9.]+) \|", file.read()).group(1))
 
 
+def test_tables(data, path):
+    """Real music cannot be told from real music, shuffled notes can, and the
+    model is between."""
+    print(call("evaluate", "--model", MODEL, "--data", data, "--only", "windows,streams", "--windows", "2000",
+               "--streams", "600", "--csv", path))
+    with open(path, newline="") as file:
+        rows = {(row["table"], row["source"], row["measure"]): float(row["value"]) for row in csv.DictReader(file)}
+    windows = {key[1:]: value for key, value in rows.items() if key[0] == "windows"}
+    name = os.path.splitext(os.path.basename(MODEL))[0]
+    assert 0.42 < windows["real", "c2st_auc"] < 0.58
+    assert windows["real", "c2st_auc"] + 0.1 < windows[name, "c2st_auc"] < windows["shuffled", "c2st_auc"] - 0.01
+    assert windows["shuffled", "c2st_auc"] > 0.98 and windows["marginals", "c2st_auc"] > 0.98
+    assert -0.2 < windows["real", "frechet"] < 1.5
+    assert 2 * windows["real", "frechet"] < windows[name, "frechet"] < windows["shuffled", "frechet"] / 2
+    assert windows["real", "oa_mean"] > windows[name, "oa_mean"] > 0.8
+    assert windows[name, "memorised"] < windows["test", "memorised"]
+    streams = {key[1:]: value for key, value in rows.items() if key[0] == "streams"}
+    assert 0.38 < streams["real", "c2st_auc"] < 0.62
+    # Windows that have nothing to do with one another show, real as they are.
+    assert streams["real windows glued", "c2st_auc"] > 0.95
+    assert streams["real windows glued", "class_change"] > 1.4 * streams["test", "class_change"]
+
+
 def main():
     test_list = os.path.join(DATA, "test-pieces.txt")
     if not os.path.exists(test_list):
@@ -34,6 +58,7 @@ def main():
         data = os.path.join(work, "data")
         print(call("prepare", DATA, "-o", data, "--test-list", test_list))
         report = call("evaluate", "--model", MODEL, "--data", data, "--only", "reconstruction")
+        test_tables(data, os.path.join(work, "tables.csv"))
     print(report)
     values = {key: float(value) for key, value in (line.split("=", 1) for line in report.splitlines())}
     assert values["windows"] > 20000
