@@ -7,10 +7,10 @@ import shutil
 import signal
 import time
 
-from live import (SKIP, Capture, Failure, Jackd, Workplace, check_invariants,
-                  check_recording, counter, expect, finish, finish_playing,
-                  read_bytes, read_events, read_recording, render, run_tests,
-                  start_meander)
+from live import (MEANDER, SKIP, Capture, Failure, Jackd, Workplace,
+                  check_invariants, check_recording, counter, expect, finish,
+                  finish_playing, read_bytes, read_events, read_recording,
+                  render, run_tests, start_meander)
 
 PLAY_S = float(os.environ.get("MEANDER_PLAY_SECONDS", "60"))
 SEED = 11
@@ -19,8 +19,10 @@ SEED = 11
 class Session:
     """jackd, capture and meander, one of each."""
 
-    def __init__(self, period, seconds, slot=0, find_server=False):
-        """find_server: --backend auto, the server named by the environment."""
+    def __init__(self, period, seconds, slot=0, find_server=False, extra=(),
+                 slow=None):
+        """find_server: --backend auto, the server named by the environment.
+        slow: what meander-slow does to a diffusion model (slow_model.c)."""
         self.server = Jackd(period, slot)
         self.seconds = seconds
         self.capture = Capture(self.server, WORK.path(f"capture{period}"))
@@ -31,8 +33,10 @@ class Session:
         self.player = start_meander(
             WORK, *backend, "--connect", "^capture(-[0-9]+)?:in$", "--seconds",
             seconds, "--seed", SEED, "--record", self.recording, "--trace",
-            self.trace,
-            env={**os.environ, "JACK_DEFAULT_SERVER": self.server.name})
+            self.trace, *extra,
+            program=os.environ["MEANDER_SLOW_PROGRAM"] if slow else MEANDER,
+            env={**os.environ, "JACK_DEFAULT_SERVER": self.server.name,
+                 "MEANDER_SLOW": slow or ""})
 
     def end(self):
         """(events heard, events stamped, log); everything is over."""
@@ -262,6 +266,29 @@ def test_freewheel():
         session.clean_up()
 
 
+def test_stalled_model():
+    """10 s without the model: no xrun of ours, every message at its frame."""
+    session = Session(256, 20, slow="0 3 10", extra=[
+        "--model", WORK.diffusion, "--fallback", WORK.vae, "--tempo", 2])
+    try:
+        heard, stamped, log = session.end()
+        notes = compare(heard, stamped, "stalled model")
+        check_recording(session.recording)
+        windows = counter(log, "windows of the fallback model")
+        told = f"{notes} notes, {windows} windows of the fallback: {log}"
+        expect(windows > 3, told)
+        expect(counter(log, "periods without a plan") == 0, told)
+        if not counter(log, "xrun"):
+            expect(counter(log, "late") == 0, told)
+        on = [e[0] for e in heard if e[1] & 0xF0 == 0x90]
+        rest = max(b - a for a, b in zip(on, on[1:])) / 48000
+        expect(rest < 1.05, f"{rest:.2f} s of silence: {told}")
+        return (f"{notes} notes, {windows} windows of the fallback, longest "
+                f"rest {rest:.2f} s, 0 mismatches")
+    finally:
+        session.clean_up()
+
+
 def test_signal_ends_notes():
     session = Session(256, 60)
     try:
@@ -289,5 +316,6 @@ run_tests([
      test_server_restarted_at_another_rate),
     ("auto_and_later_ports", test_auto_and_later_ports),
     ("freewheel", test_freewheel),
+    ("stalled_model", test_stalled_model),
     ("signal_ends_notes", test_signal_ends_notes),
 ])
