@@ -36,6 +36,9 @@ static const char usage[] =
   "ddim-50,ddim-20,ddim-10,ddim-4,dpm++-20,dpm++-10,"                          \
   "student-4,student-2,student-1"
 
+_Static_assert(EVALUATION_MODELS_MAX >= COMMAND_LIST_MAX,
+               "room for every --model");
+
 enum { PART_RECONSTRUCTION, PART_WINDOWS, PART_STREAMS, PART_COUNT };
 static const char* const part_names[PART_COUNT] = { "reconstruction",
                                                     "windows",
@@ -258,10 +261,11 @@ print_about(const Evaluation* e)
            "(real files lie on a grid of ticks),\nand notes end where "
            "their key is pressed again");
   puts("test: held-out pieces, with which all else is compared. real: training "
-       "pieces, the floor.\nshuffled: test notes dealt out at random, each "
-       "whole. marginals: each field on its own.\nc2st_auc: boosted trees on "
-       "hand features and notes, trained on half of the test pieces, judged on "
-       "the\nother, and the other way round; 0.5 cannot be told from test "
+       "pieces, the floor.\nsteps >= 0.1 s: those without chords, as the "
+       "reference system has them. shuffled: test notes dealt out at\nrandom, "
+       "each whole. marginals: each field on its own.\nc2st_auc: boosted trees "
+       "on hand features and notes, trained on half of the test pieces, judged "
+       "on the\nother, and the other way round; 0.5 cannot be told from test "
        "pieces. It grows with the number of windows.");
   printf("frechet: on %d z-scored hand features (streams %d), corrected for "
          "sample size (a of a + b/N).\n",
@@ -355,7 +359,8 @@ evaluate(const Options* o, Table* tables, Error* error)
 static Status
 evaluate_to_csv(const Options* o, Error* error)
 {
-  Table      tables[PART_COUNT] = { { 0 } };
+  Table      tables[PART_COUNT] = { [PART_WINDOWS] = { .progress = stderr },
+                                    [PART_STREAMS] = { .progress = stderr } };
   FileWriter writer;
   Status status = o->csv ? file_writer_open(&writer, o->csv, error) : STATUS_OK;
   if (status != STATUS_OK) {

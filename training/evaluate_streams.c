@@ -90,7 +90,6 @@ add_source(Comparison* c,
     values[COLUMN_SPEED] =
       cpu_s > 0.0 ? STREAM_WINDOWS * set->count / cpu_s : NAN;
     describe_set(c, set, values);
-    fprintf(stderr, "%s: c2st_auc %.3f\n", name, values[COLUMN_AUC]);
   }
   window_set_free(set);
   return status == STATUS_OK

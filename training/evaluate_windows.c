@@ -121,7 +121,6 @@ add_source(Comparison* c,
   describe_set(c, set, values);
   compare_marginals(c, set, values);
   window_set_free(set);
-  fprintf(stderr, "%s: c2st_auc %.3f\n", name, values[COLUMN_AUC]);
   return table_set(c->table, name, c->layer, values, error);
 }
 
@@ -143,6 +142,14 @@ add_baselines(Comparison* c, WindowSet* train, Error* error)
   const uint64_t seed   = c->e->seed + c->layer;
   Status         status = add_source(c, "real", train, 0.0, error);
   WindowSet      set;
+  if (status == STATUS_OK) {
+    status = window_set_real(
+      c->e->data, false, WINDOW_NOTES, c->test.count, seed, &set, error);
+  }
+  if (status == STATUS_OK) {
+    window_set_floor_steps(&set);
+    status = add_source(c, "steps >= 0.1 s", &set, 0.0, error);
+  }
   if (status == STATUS_OK) {
     status = window_set_shuffled(&c->test, seed, &set, error);
   }

@@ -54,6 +54,15 @@ table_set(Table*        table,
     return error_set(error, STATUS_NO_MEMORY, "no memory for a table");
   }
   memcpy(row->values[seed], values, table->column_count * sizeof *values);
+  if (table->progress) {
+    fprintf(table->progress, "%s: %s:", table->name, name);
+    for (uint32_t c = 0; c < table->column_count; ++c) {
+      if (isfinite(values[c])) {
+        fprintf(table->progress, " %s %.4g", table->columns[c].name, values[c]);
+      }
+    }
+    fputc('\n', table->progress);
+  }
   return STATUS_OK;
 }
 

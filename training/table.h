@@ -27,12 +27,14 @@ typedef struct {
   uint32_t           column_count;
   TableRow*          rows;
   uint32_t           row_count;
+  FILE*              progress; // or NULL
 } Table;
 
 void table_free(Table* table);
 
 // The values of one source and seed (below TABLE_SEEDS_MAX), [column_count]. A
-// name seen before is the same row.
+// name seen before is the same row. Where there is a `progress` they are shown
+// there at once: a table may take hours.
 Status table_set(Table*        table,
                  const char*   name,
                  uint32_t      seed,

@@ -210,6 +210,14 @@ window_set_marginals(const WindowSet* real,
   return shuffle(real, 4, seed, out, error);
 }
 
+void
+window_set_floor_steps(WindowSet* set)
+{
+  for (size_t i = 0; i < (size_t)set->count * set->notes; ++i) {
+    set->events[i].step_s = fmaxf(set->events[i].step_s, WINDOW_SET_FLOOR_S);
+  }
+}
+
 Status
 window_set_glued(const WindowSet* windows,
                  uint32_t         factor,

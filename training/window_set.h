@@ -49,6 +49,11 @@ Status window_set_marginals(const WindowSet* real,
                             uint64_t         seed,
                             WindowSet*       out,
                             Error*           error);
+// Raises steps below 0.1 s to it, in place: chords become arpeggios, as in the
+// reference system.
+#define WINDOW_SET_FLOOR_S 0.1f
+void window_set_floor_steps(WindowSet* set);
+
 // Sequences of `factor` windows each, in the order that `windows` has, halves
 // in turn as in window_set_create(): with no memory from one window to the
 // next. `halved`: only windows of one half meet (real ones).

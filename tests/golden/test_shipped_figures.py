@@ -38,6 +38,7 @@ def test_tables(data, path):
     assert 0.42 < windows["real", "c2st_auc"] < 0.58
     assert windows["real", "c2st_auc"] + 0.1 < windows[name, "c2st_auc"] < windows["shuffled", "c2st_auc"] - 0.01
     assert windows["shuffled", "c2st_auc"] > 0.98 and windows["marginals", "c2st_auc"] > 0.98
+    assert windows["steps >= 0.1 s", "c2st_auc"] > 0.98
     assert -0.2 < windows["real", "frechet"] < 1.5
     assert 2 * windows["real", "frechet"] < windows[name, "frechet"] < windows["shuffled", "frechet"] / 2
     assert windows["real", "oa_mean"] > windows[name, "oa_mean"] > 0.8

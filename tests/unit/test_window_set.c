@@ -223,6 +223,25 @@ test_glued(void** state)
 }
 
 static void
+test_floored_steps(void** state)
+{
+  (void)state;
+  WindowSet set   = real_windows(true, WINDOW_NOTES, 40, 1);
+  WindowSet floor = real_windows(true, WINDOW_NOTES, 40, 1);
+  window_set_floor_steps(&floor);
+  uint32_t raised = 0;
+  for (uint32_t i = 0; i < set.count * WINDOW_NOTES; ++i) {
+    assert_true(floor.events[i].step_s >= 0.1f);
+    raised += floor.events[i].step_s != set.events[i].step_s;
+    assert_true(set.events[i].step_s < 0.1f ||
+                floor.events[i].step_s == set.events[i].step_s);
+  }
+  assert_int_equal(raised, 4 * 19); // of each piece, steps 5 ms to 95 ms
+  window_set_free(&set);
+  window_set_free(&floor);
+}
+
+static void
 test_rounding(void** state)
 {
   (void)state;
@@ -388,6 +407,7 @@ main(void)
     cmocka_unit_test(test_real_windows_are_whole_and_different),
     cmocka_unit_test(test_baselines_keep_the_marginals_of_each_half),
     cmocka_unit_test(test_glued),
+    cmocka_unit_test(test_floored_steps),
     cmocka_unit_test(test_rounding),
     cmocka_unit_test(test_features_by_hand),
     cmocka_unit_test(test_features_are_finite),
