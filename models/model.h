@@ -50,6 +50,7 @@ uint32_t model_active_latents(const Model* model);
 // What a diffusion model was made for; a VAE has 1, 1 and 0.
 uint32_t model_steps_max(const Model* model);     // of its schedule, T
 uint32_t model_steps_default(const Model* model); // student: its own; else 20
+uint32_t model_student_steps(const Model* model); // 0: not distilled
 uint32_t model_context_max(const Model* model);   // notes it can continue
 
 // Draws `count` latents z[count][latent_size] from the prior. Window i uses rng

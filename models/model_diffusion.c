@@ -52,6 +52,7 @@ load_network(Model*            model,
     model->latent_size    = WINDOW_NOTES * own->columns;
     model->active_latents = model->latent_size;
     model->steps_max      = settings.noise_steps;
+    model->student_steps  = settings.student_steps;
     model->steps_default  = settings.student_steps ? settings.student_steps
                             : STEPS_DEFAULT < settings.noise_steps
                               ? STEPS_DEFAULT

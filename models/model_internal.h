@@ -27,6 +27,7 @@ struct Model {
   uint32_t      active_latents;
   uint32_t      steps_max;
   uint32_t      steps_default;
+  uint32_t      student_steps;
   uint32_t      context_max;
   char          digest[24];
 };

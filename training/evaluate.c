@@ -172,7 +172,7 @@ name_model(const Evaluation* e, EvaluatedModel* model)
 static Status
 choose_specs(EvaluatedModel* model, const char* list, Error* error)
 {
-  const bool student = model_is_student(model->model);
+  const bool student = model_student_steps(model->model) > 0;
   for (int attempt = 0; attempt < 2 && !model->spec_count; ++attempt) {
     SamplerSpec  specs[SAMPLER_SPECS_MAX];
     uint32_t     count;
@@ -193,7 +193,7 @@ choose_specs(EvaluatedModel* model, const char* list, Error* error)
 static Status
 choose_stream_spec(EvaluatedModel* model, const char* text, Error* error)
 {
-  const bool student = model_is_student(model->model);
+  const bool student = model_student_steps(model->model) > 0;
   if (text) {
     const Status status = sampler_spec_parse(text, &model->stream_spec, error);
     if (status != STATUS_OK || model->stream_spec.student == student) {

@@ -5,16 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-// Teachers are used with more steps than any student is made for.
-#define STUDENT_STEPS_MAX 8u
-
-bool
-model_is_student(const Model* model)
-{
-  return model_kind(model) == MODEL_DIFFUSION &&
-         model_steps_default(model) <= STUDENT_STEPS_MAX;
-}
-
 static double
 cpu_seconds(void)
 {

@@ -11,9 +11,6 @@ typedef struct {
   uint64_t           seed;
 } WindowMaker;
 
-// A diffusion model distilled for few steps.
-bool model_is_student(const Model* model);
-
 // `count` windows of numbers first .. first + count, of MODEL_BATCH_MAX at
 // most; out[count][WINDOW_NOTES].
 Status make_windows(const WindowMaker* maker,

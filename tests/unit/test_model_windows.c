@@ -11,7 +11,6 @@
 #define CONTEXT 16u // less than a stream has before its last window
 
 struct Model {
-  uint32_t     steps_default;
   uint32_t     count;   // windows made
   uint64_t     highest; // number of a window
   ModelRequest asked;   // last
@@ -22,12 +21,6 @@ model_kind(const Model* model)
 {
   (void)model;
   return MODEL_DIFFUSION;
-}
-
-uint32_t
-model_steps_default(const Model* model)
-{
-  return model->steps_default;
 }
 
 uint32_t
@@ -96,7 +89,7 @@ static void
 test_windows_are_numbered_through(void** state)
 {
   (void)state;
-  Model             model = { .steps_default = 20 };
+  Model             model = { 0 };
   const SamplerSpec spec  = { "ddim-7@0.5", SAMPLER_DPM, 7, 0.5f, false };
   const WindowMaker maker = { &model, &spec, 0.8f, 5 };
   WindowSet         set;
@@ -123,7 +116,7 @@ static void
 test_streams_go_on_from_their_own_notes(void** state)
 {
   (void)state;
-  Model             model = { .steps_default = 20 };
+  Model             model = { 0 };
   const WindowMaker maker = { &model, NULL, 1.0f, 1 };
   WindowSet         set;
   double            cpu_s;
@@ -145,23 +138,12 @@ test_streams_go_on_from_their_own_notes(void** state)
   window_set_free(&set);
 }
 
-static void
-test_few_steps_make_a_student(void** state)
-{
-  (void)state;
-  const Model teacher = { .steps_default = 20 };
-  const Model student = { .steps_default = 4 };
-  assert_false(model_is_student(&teacher));
-  assert_true(model_is_student(&student));
-}
-
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_windows_are_numbered_through),
     cmocka_unit_test(test_streams_go_on_from_their_own_notes),
-    cmocka_unit_test(test_few_steps_make_a_student),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
