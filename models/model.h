@@ -1,7 +1,7 @@
 // One face for every kind of generative model: what the instrument and the
 // offline program may ask of a checkpoint. A Model belongs to one thread at a
 // time (the sampling thread, once play has started) and takes all its memory at
-// load.
+// load; what takes a const Model reads only what load fixed, in any thread.
 //
 // Both kinds turn a point in which the prior is standard normal into a window:
 // the VAE its latent (latent_prior.h maps it to the network's own), a diffusion

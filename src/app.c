@@ -400,6 +400,12 @@ start(App* app, Error* error)
            options->seed,
            model_kind_name(app->sources.model),
            model_digest(app->sources.model));
+  if (app->sources.fallback) {
+    view_log(&app->view,
+             "where it is too slow: %s %s",
+             model_kind_name(app->sources.fallback),
+             model_digest(app->sources.fallback));
+  }
   if ((status = worker_prime(&app->worker, &signal_count, error)) ||
       (status = open_backend(app, error)) ||
       (status = worker_start(&app->worker, app->sample_rate_hz, error)) ||
