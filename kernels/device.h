@@ -99,6 +99,13 @@ typedef struct {
   void (*combine)(Device*, float a, Tensor x, float b, Tensor y, Tensor out);
   void (
     *combine_rows)(Device*, Tensor a, Tensor x, Tensor b, Tensor y, Tensor out);
+  void (*rotate)(Device*,
+                 uint32_t heads,
+                 Tensor   position,
+                 Tensor   cosines,
+                 Tensor   sines,
+                 bool     back,
+                 Tensor   x);
   void (*clamp)(Device*, float low, float high, Tensor x);
   void (*scale_rows)(Device*, Tensor factor, Tensor x);
   void (*softmax)(Device*,

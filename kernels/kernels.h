@@ -191,6 +191,18 @@ void op_gated_add_backward(Device* device,
                            Tensor  dbranch,
                            Tensor  dgate);
 
+// Rotary positions (Su et al. 2021, 2104.09864), in place: in each of the H
+// heads of x[R, D], the pair of columns (i, i + D/2H) turns by the angle whose
+// cosine and sine stand in row position[r] of the tables [P, D/2H]; the other
+// way round where `back` is set, which is also the backward pass.
+void op_rotate(Device*  device,
+               uint32_t heads,
+               Tensor   position,
+               Tensor   cosines,
+               Tensor   sines,
+               bool     back,
+               Tensor   x);
+
 // Scaled dot-product attention of S sequences with H heads (Vaswani et al.
 // 2017). Rows are sequence-major: q, out[S * Lq, D], k, v[S * Lk, D], head h in
 // columns [h D/H, (h+1) D/H). allowed[S * Lq, Lk]: 0 hides a key from a query;

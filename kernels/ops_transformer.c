@@ -185,6 +185,26 @@ op_combine_rows(Device* device,
 }
 
 void
+op_rotate(Device*  device,
+          uint32_t heads,
+          Tensor   position,
+          Tensor   cosines,
+          Tensor   sines,
+          bool     back,
+          Tensor   x)
+{
+  RUN(rotate,
+      same(x, x) && is(position, x.rows, 1) && same(cosines, sines) &&
+        heads > 0 && x.columns == 2 * heads * cosines.columns,
+      heads,
+      position,
+      cosines,
+      sines,
+      back,
+      x);
+}
+
+void
 op_clamp(Device* device, float low, float high, Tensor x)
 {
   RUN(clamp, same(x, x) && low <= high, low, high, x);

@@ -39,10 +39,10 @@ denoiser_check_sizes(const DenoiserSizes* sizes, Error* error)
                        all[i].most);
     }
   }
-  if (!is_lstm && sizes->width % sizes->heads) {
+  if (!is_lstm && sizes->width % (2 * sizes->heads)) {
     return error_set(error,
                      STATUS_BAD_ARGUMENT,
-                     "width %u does not divide into %u heads",
+                     "width %u does not divide into %u heads of even width",
                      sizes->width,
                      sizes->heads);
   }

@@ -5,6 +5,7 @@
 
 #include "arena.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,78 @@ parameters(const DenoiserSizes* sizes, Parameter* table, uint32_t* count)
   *count = FIRST_LAYER + sizes->layers * LAYER_PARAMETERS;
 }
 
-// Every block starts as the identity, so that depth does not hurt the start.
+// --- Rotary positions --------------------------------------------------------
+
+// From a turn in four notes to one in 64.
+static double
+frequency(uint32_t i, uint32_t half)
+{
+  const double share = half > 1 ? (double)i / (half - 1) : 0.0;
+  return 1.57 * pow(1.0 / 16.0, share);
+}
+
+static Status
+make_rotations(Denoiser* denoiser, Error* error)
+{
+  Transformer* const t    = denoiser->own;
+  const uint32_t     half = denoiser->sizes.width / denoiser->sizes.heads / 2;
+  Status             status =
+    tensor_allocate(denoiser->device, SEQUENCE_NOTES, half, &t->cosines, error);
+  if (status == STATUS_OK) {
+    status =
+      tensor_allocate(denoiser->device, SEQUENCE_NOTES, half, &t->sines, error);
+  }
+  for (uint32_t p = 0; status == STATUS_OK && p < SEQUENCE_NOTES; ++p) {
+    float cosines[DENOISER_WIDTH_MAX];
+    float sines[DENOISER_WIDTH_MAX];
+    for (uint32_t i = 0; i < half; ++i) {
+      cosines[i] = (float)cos(p * frequency(i, half));
+      sines[i]   = (float)sin(p * frequency(i, half));
+    }
+    tensor_write(denoiser->device, tensor_rows(t->cosines, p, 1), cosines);
+    tensor_write(denoiser->device, tensor_rows(t->sines, p, 1), sines);
+  }
+  return status;
+}
+
+// Heads start by looking at their neighbours: a transformer that has to find
+// the order of notes by itself finds little else for its first million notes.
+static void
+look_at_neighbours(const DenoiserSizes* sizes, float* qkv_bias)
+{
+  static const int offsets[] = { -1, 1, -2, 2, 0 }; // 0: anywhere
+  const float      strength  = 1.5f;
+  const uint32_t   width     = sizes->width / sizes->heads;
+  const uint32_t   half      = width / 2;
+  for (uint32_t h = 0; h < sizes->heads; ++h) {
+    const int    offset = offsets[h % (sizeof offsets / sizeof *offsets)];
+    float* const q      = qkv_bias + (size_t)h * width;
+    float* const k      = q + sizes->width;
+    for (uint32_t i = 0; offset && i < half; ++i) {
+      k[i]        = strength;
+      q[i]        = strength * (float)cos(offset * frequency(i, half));
+      q[half + i] = strength * (float)sin(offset * frequency(i, half));
+    }
+  }
+}
+
+#define GATE_START 0.5f
+
+static void
+open_gates(const Denoiser* d, uint32_t layer, float* host)
+{
+  const uint32_t width = d->sizes.width;
+  float* const   bias =
+    host +
+    d->table[FIRST_LAYER + layer * LAYER_PARAMETERS + MODULATION_BIAS].offset;
+  for (uint32_t i = 0; i < width; ++i) {
+    bias[2 * width + i] = GATE_START;
+    bias[5 * width + i] = GATE_START;
+  }
+}
+
+// The noise level takes part from the first step on, but modulates nothing yet;
+// branches start half open.
 static void
 initialise(const Denoiser* d, float* host)
 {
@@ -72,6 +144,10 @@ initialise(const Denoiser* d, float* host)
     memset(host + entry->offset,
            0,
            (size_t)entry->rows * entry->columns * sizeof *host);
+    open_gates(d, l, host);
+    look_at_neighbours(
+      &d->sizes,
+      host + d->table[FIRST_LAYER + l * LAYER_PARAMETERS + QKV_BIAS].offset);
   }
   const Parameter* const entry = &d->table[FINAL_WEIGHT];
   memset(host + entry->offset,
@@ -157,6 +233,8 @@ close_transformer(Denoiser* denoiser)
   Transformer* const t = denoiser->own;
   tensor_free(denoiser->device, &t->memory);
   tensor_free(denoiser->device, &t->cache_memory);
+  tensor_free(denoiser->device, &t->cosines);
+  tensor_free(denoiser->device, &t->sines);
   free(t);
 }
 
@@ -188,7 +266,7 @@ open_transformer(Denoiser* denoiser, Error* error)
     status = tensor_allocate(
       denoiser->device, 1, (uint32_t)store, &t->cache_memory, error);
   }
-  return status;
+  return status == STATUS_OK ? make_rotations(denoiser, error) : status;
 }
 
 const DenoiserClass denoiser_transformer = {

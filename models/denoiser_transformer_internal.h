@@ -61,6 +61,8 @@ typedef struct {
   Tensor cache_memory;
   Layer  layer[DENOISER_LAYERS_MAX]; // all the same one when not training
 
+  Tensor cosines, sines; // [SEQUENCE_NOTES, D / heads / 2]: rotary positions
+
   Tensor x;        // [R, D] the residual stream
   Tensor time_pre; // [M, W]
   Tensor time;     // [M, W]

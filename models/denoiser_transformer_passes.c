@@ -107,6 +107,14 @@ block_begin(Denoiser* d, Transformer* t, const DenoiserInput* input, uint32_t l)
                   weight(d, l, QKV_WEIGHT),
                   weight(d, l, QKV_BIAS),
                   layer->qkv);
+  // Queries and keys are rows of 2 x heads heads.
+  op_rotate(d->device,
+            2 * d->sizes.heads,
+            input->position,
+            t->cosines,
+            t->sines,
+            false,
+            tensor_columns(layer->qkv, 0, 2 * d->sizes.width));
 }
 
 // From what attention gathered to the end of block l.
@@ -271,6 +279,13 @@ attention_backward(Denoiser*            d,
                         tensor_columns(t->dqkv, 0, width),
                         tensor_columns(t->dqkv, width, width),
                         tensor_columns(t->dqkv, 2 * width, width));
+  op_rotate(device,
+            2 * d->sizes.heads,
+            input->position,
+            t->cosines,
+            t->sines,
+            true,
+            tensor_columns(t->dqkv, 0, 2 * width));
   layer_affine_backward(
     d, l, QKV_WEIGHT, layer->attention.input, t->dqkv, t->dbranch);
   norm_backward(d,

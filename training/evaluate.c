@@ -258,8 +258,8 @@ print_about(const Evaluation* e)
   puts(e->raw
          ? "times and velocities as they are (--raw)"
          : "on all sides times are rounded to 5 ms and velocities to MIDI's "
-           "(real files lie on a grid of ticks),\nand notes end where "
-           "their key is pressed again");
+           "(real files lie on a grid of ticks),\nnotes end where their key "
+           "is pressed again, and notes of one onset are ordered by pitch");
   puts("test: held-out pieces, with which all else is compared. real: training "
        "pieces, the floor.\nsteps >= 0.1 s: those without chords, as the "
        "reference system has them. shuffled: test notes dealt out at\nrandom, "

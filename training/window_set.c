@@ -281,6 +281,26 @@ on_grid(float time_s, float low)
   return fmaxf(rintf(time_s / WINDOW_SET_GRID_S), low) * WINDOW_SET_GRID_S;
 }
 
+// Notes of one onset stand in the order of their pitches, as the MIDI reader
+// leaves them.
+static void
+order_chords(NoteEvent* events, uint32_t notes)
+{
+  for (uint32_t i = 1; i < notes; ++i) {
+    for (uint32_t k = i; k > 0 && events[k].step_s == 0.0f &&
+                         events[k].pitch < events[k - 1].pitch;
+         --k) {
+      // The place keeps its step, the notes change places.
+      const NoteEvent held   = events[k];
+      const float     step_s = events[k - 1].step_s;
+      events[k]              = events[k - 1];
+      events[k].step_s       = held.step_s;
+      events[k - 1]          = held;
+      events[k - 1].step_s   = step_s;
+    }
+  }
+}
+
 void
 window_set_round(WindowSet* set)
 {
@@ -293,5 +313,6 @@ window_set_round(WindowSet* set)
       events[i].velocity =
         velocity_from_midi(velocity_to_midi(events[i].velocity));
     }
+    order_chords(events, set->notes);
   }
 }

@@ -67,6 +67,7 @@ Status window_set_glued(const WindowSet* windows,
 // on a grid of MIDI ticks, at which no sampler aims: rounds steps and durations
 // to 5 ms (durations to 5 ms at least) and velocities to MIDI's. Real notes end
 // where their key is pressed again, as all notes do once they are played: ends
-// those that the window itself shows to be pressed again.
+// those that the window itself shows to be pressed again. Of notes that begin
+// together on that grid the lower comes first, as in every file that was read.
 #define WINDOW_SET_GRID_S 0.005f
 void window_set_round(WindowSet* set);

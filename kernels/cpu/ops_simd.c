@@ -1,7 +1,6 @@
-// The table of ops, and the plain loops that the compiler vectorises; products,
-// attention and the transformer's ops have their own files. Compiled once for
-// each instruction set (CPU_VARIANT names the table); the portable build is the
-// specification. The thread of the Device.
+// The table of ops, and most of their loops; products, attention, transformer
+// have files of their own. Compiled once for each instruction set (CPU_VARIANT
+// names the table); portable is the specification. The thread of the Device.
 #include "cpu/simd.h"
 
 #include <float.h>
@@ -592,6 +591,7 @@ const DeviceOps JOIN(cpu_ops_, CPU_VARIANT) = {
   .attention_backward       = VARIANT(attention_backward),
   .combine                  = VARIANT(combine),
   .combine_rows             = VARIANT(combine_rows),
+  .rotate                   = VARIANT(rotate),
   .clamp                    = VARIANT(clamp),
   .scale_rows               = VARIANT(scale_rows),
   .softmax                  = VARIANT(softmax),

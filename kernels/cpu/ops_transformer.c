@@ -214,6 +214,36 @@ VARIANT(combine_rows)(Device* device,
 }
 
 void
+VARIANT(rotate)(Device*  device,
+                uint32_t heads,
+                Tensor   position,
+                Tensor   cosines,
+                Tensor   sines,
+                bool     back,
+                Tensor   x)
+{
+  (void)device;
+  const uint32_t half = cosines.columns;
+  const float    sign = back ? -1.0f : 1.0f;
+  for (uint32_t r = 0; r < x.rows; ++r) {
+    const uint32_t     place = index_at(position, r, cosines.rows);
+    const float* const c     = row(cosines, place);
+    const float* const s     = row(sines, place);
+    for (uint32_t h = 0; h < heads; ++h) {
+      float* const a = row(x, r) + (size_t)2 * h * half;
+      float* const b = a + half;
+#pragma GCC ivdep
+      for (uint32_t i = 0; i < half; ++i) {
+        const float ai = a[i];
+        const float bi = b[i];
+        a[i]           = ai * c[i] - sign * s[i] * bi;
+        b[i]           = bi * c[i] + sign * s[i] * ai;
+      }
+    }
+  }
+}
+
+void
 VARIANT(clamp)(Device* device, float low, float high, Tensor x)
 {
   (void)device;

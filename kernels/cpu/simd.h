@@ -187,6 +187,13 @@ void VARIANT(
   combine)(Device*, float a, Tensor x, float b, Tensor y, Tensor out);
 void VARIANT(
   combine_rows)(Device*, Tensor a, Tensor x, Tensor b, Tensor y, Tensor out);
+void VARIANT(rotate)(Device*,
+                     uint32_t heads,
+                     Tensor   position,
+                     Tensor   cosines,
+                     Tensor   sines,
+                     bool     back,
+                     Tensor   x);
 void VARIANT(clamp)(Device*, float low, float high, Tensor x);
 void VARIANT(scale_rows)(Device*, Tensor factor, Tensor x);
 void VARIANT(softmax)(Device*,

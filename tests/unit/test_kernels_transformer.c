@@ -216,6 +216,63 @@ test_combine(void** state)
   RELEASE(whole[0], whole[1], a, b, out);
 }
 
+// Turns pairs by their position's angle; back is the way back; NaN and values
+// beyond clamp's limits are brought in.
+static void
+test_rotate_and_clamp(void** state)
+{
+  (void)state;
+  enum { HEADS = 3, HALF = 2, WIDE = 2 * HEADS * HALF, PLACES = 4 };
+  Tensor       whole;
+  const Tensor x            = make_view(ROWS, WIDE, 1, &whole);
+  const Tensor cosines      = make(PLACES, HALF, 2);
+  const Tensor sines        = make(PLACES, HALF, 3);
+  const Tensor place        = make(ROWS, 1, 4);
+  const float  places[ROWS] = { 3, 0, 2, 2, 1 };
+  float        in[ROWS * WIDE], out[ROWS * WIDE], back[ROWS * WIDE];
+  float        c[PLACES * HALF], s[PLACES * HALF];
+  for (uint32_t i = 0; i < PLACES * HALF; ++i) {
+    c[i] = cosf((float)i);
+    s[i] = sinf((float)i);
+  }
+  tensor_write(device, place, places);
+  tensor_write(device, cosines, c);
+  tensor_write(device, sines, s);
+  tensor_read(device, x, in);
+  op_rotate(device, HEADS, place, cosines, sines, false, x);
+  tensor_read(device, x, out);
+  op_rotate(device, HEADS, place, cosines, sines, true, x);
+  tensor_read(device, x, back);
+  for (uint32_t r = 0; r < ROWS; ++r) {
+    for (uint32_t h = 0; h < HEADS; ++h) {
+      for (uint32_t i = 0; i < HALF; ++i) {
+        const uint32_t a     = r * WIDE + 2 * h * HALF + i;
+        const uint32_t b     = a + HALF;
+        const double   angle = (double)places[r] * HALF + i;
+        assert_close((double)out[a],
+                     (double)in[a] * cos(angle) - (double)in[b] * sin(angle),
+                     1e-6);
+        assert_close((double)out[b],
+                     (double)in[b] * cos(angle) + (double)in[a] * sin(angle),
+                     1e-6);
+        assert_close((double)back[a], (double)in[a], 1e-6);
+        assert_close((double)back[b], (double)in[b], 1e-6);
+      }
+    }
+  }
+  op_fill(device, tensor_columns(x, 0, 1), NAN);
+  op_fill(device, tensor_columns(x, 1, 1), 9.0f);
+  op_fill(device, tensor_columns(x, 2, 1), 0.25f);
+  op_clamp(device, -0.5f, 0.5f, x);
+  tensor_read(device, x, out);
+  for (uint32_t r = 0; r < ROWS; ++r) {
+    assert_true(out[r * WIDE] == -0.5f);
+    assert_true(out[r * WIDE + 1] == 0.5f);
+    assert_true(out[r * WIDE + 2] == 0.25f);
+  }
+  RELEASE(whole, cosines, sines, place);
+}
+
 static void
 test_softmax(void** state)
 {
@@ -413,6 +470,10 @@ test_shapes_are_checked(void** state)
   assert_refused("combine_rows");
   op_scale_rows(device, short_one, a);
   assert_refused("scale_rows");
+  op_rotate(device, 3, one, a, a, false, a);
+  assert_refused("rotate");
+  op_clamp(device, 1.0f, -1.0f, a);
+  assert_refused("clamp");
   op_softmax(device, a, -1.0f, a);
   assert_refused("softmax");
   op_soft_cross_entropy(device, a, b, one, 1.0f, one, a);
@@ -429,6 +490,7 @@ main(void)
     cmocka_unit_test(test_modulated_norm),
     cmocka_unit_test(test_gated_add),
     cmocka_unit_test(test_combine),
+    cmocka_unit_test(test_rotate_and_clamp),
     cmocka_unit_test(test_softmax),
     cmocka_unit_test(test_soft_cross_entropy),
     cmocka_unit_test(test_variants_agree),

@@ -242,6 +242,31 @@ test_floored_steps(void** state)
 }
 
 static void
+test_chords_are_ordered(void** state)
+{
+  (void)state;
+  WindowSet set;
+  Error     error;
+  assert_int_equal(window_set_create(&set, 1, 5, &error), STATUS_OK);
+  NoteEvent* const e = set.events;
+  e[0]               = (NoteEvent){ 50, 0.5f, 0.2f, 0.5f };
+  e[1]               = (NoteEvent){ 70, 0.5f, 0.3f, 0.1f };
+  e[2]               = (NoteEvent){ 64, 0.5f, 0.002f, 0.2f };
+  e[3]               = (NoteEvent){ 60, 0.5f, 0.001f, 0.3f };
+  e[4]               = (NoteEvent){ 40, 0.5f, 0.03f, 0.4f };
+  window_set_round(&set);
+  const uint8_t pitches[]   = { 50, 60, 64, 70, 40 };
+  const float   steps[]     = { 0.2f, 0.3f, 0.0f, 0.0f, 0.03f };
+  const float   durations[] = { 0.5f, 0.3f, 0.2f, 0.1f, 0.4f };
+  for (int i = 0; i < 5; ++i) {
+    assert_int_equal(e[i].pitch, pitches[i]);
+    assert_true(fabsf(e[i].step_s - steps[i]) < 1e-6f);
+    assert_true(fabsf(e[i].duration_s - durations[i]) < 1e-6f);
+  }
+  window_set_free(&set);
+}
+
+static void
 test_rounding(void** state)
 {
   (void)state;
@@ -409,6 +434,7 @@ main(void)
     cmocka_unit_test(test_glued),
     cmocka_unit_test(test_floored_steps),
     cmocka_unit_test(test_rounding),
+    cmocka_unit_test(test_chords_are_ordered),
     cmocka_unit_test(test_features_by_hand),
     cmocka_unit_test(test_features_are_finite),
     cmocka_unit_test(test_streams_know_their_drift),
