@@ -1,4 +1,4 @@
-// Sampling: clean notes around, the sampler's predictor, and notes out of
+// Denoising: clean notes around, the sampler's predictor, and notes out of
 // vectors.
 #include "diffusion_internal.h"
 
@@ -9,7 +9,7 @@ typedef struct {
   const DiffusionRequest* request;
   DenoiserInput           input;
   bool                    has_estimate;
-} Sampling;
+} Denoising;
 
 static void
 write_position(Diffusion*              d,
@@ -78,7 +78,7 @@ bias_pitch(Diffusion* d, const DiffusionRequest* q, Tensor logits)
 static void
 predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
 {
-  Sampling* const            s = context;
+  Denoising* const           s = context;
   Diffusion* const           d = s->d;
   const NoiseSchedule* const n = &d->schedule;
   write_time(d, t, next);
@@ -145,8 +145,8 @@ diffusion_sample(Diffusion*              d,
                  float*                  channels)
 {
   remember_given(d, q);
-  Sampling s = { .d = d, .request = q };
-  s.input    = make_input(d, q, q->notes, false);
+  Denoising s = { .d = d, .request = q };
+  s.input     = make_input(d, q, q->notes, false);
   tensor_write(d->device, d->x, q->x);
   op_fill(d->device, d->ones, 1.0f);
   if (q->pitch_bias) {

@@ -8,8 +8,10 @@
 
 #define FORBIDDEN_LOGIT -1e9f
 
-static const ModelClass* const classes[] = { &model_class_vae,
-                                             &model_class_diffusion };
+static const ModelClass* const classes[] = {
+  [MODEL_VAE]       = &model_class_vae,
+  [MODEL_DIFFUSION] = &model_class_diffusion,
+};
 
 static Status
 find_class(const Checkpoint* checkpoint, const ModelClass** out, Error* error)
@@ -88,17 +90,13 @@ model_require(const Model* model,
               const char*  purpose,
               Error*       error)
 {
-  static const char* const names[] = {
-    [MODEL_VAE]       = "vae",
-    [MODEL_DIFFUSION] = "diffusion",
-  };
   return model->class->kind == kind
            ? STATUS_OK
            : error_set(error,
                        STATUS_UNSUPPORTED,
                        "%s needs a %s checkpoint; this one is of kind %s",
                        purpose,
-                       names[kind],
+                       classes[kind]->name,
                        model->class->name);
 }
 
