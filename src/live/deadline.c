@@ -9,35 +9,56 @@
 #define TIME_SHARE_SHORT 0.25
 // The plan is long again at this share of the look-ahead.
 #define RECOVERED_SHARE 0.75
-// With fewer steps a model sounds worse than what stands in for it; one made
-// for few steps does not.
-#define STEPS_LEAST 4u
+#define LOOK_AHEAD_S_MIN 2.0
+// One window that took minutes is no reason to plan minutes.
+#define LOOK_AHEAD_S_MAX 30.0
+// A job is given a little after the plan got shorter than the look-ahead.
+#define LOOK_AHEAD_MARGIN_S 0.25
+// After so many windows all before count half.
+#define FADE_WINDOWS 128u
 
 void
-deadline_measured(Deadline* deadline, double seconds, uint32_t steps)
+deadline_measured(Deadline* deadline,
+                  double    seconds,
+                  uint32_t  steps,
+                  uint32_t  steps_full)
 {
   const double step_s = seconds / steps;
   // Slower counts at once, faster bit by bit.
   deadline->step_s =
     step_s > deadline->step_s ? step_s : (step_s + deadline->step_s) / 2;
+  latency_add(&deadline->full, step_s * steps_full);
+  if (++deadline->windows == FADE_WINDOWS) {
+    deadline->windows = 0;
+    latency_fade(&deadline->full);
+  }
+}
+
+double
+deadline_look_ahead_s(const Deadline* deadline, uint32_t steps_full)
+{
+  const double slow_s   = latency_percentile_s(&deadline->full, 0.95);
+  const double window_s = fmax(slow_s, deadline->step_s * steps_full);
+  const double wanted_s =
+    window_s / TIME_SHARE + DEADLINE_RESERVE_S + LOOK_AHEAD_MARGIN_S;
+  return fmin(fmax(wanted_s, LOOK_AHEAD_S_MIN), LOOK_AHEAD_S_MAX);
 }
 
 uint32_t
 deadline_steps(Deadline* deadline,
+               uint32_t  steps_least,
                uint32_t  steps_full,
-               double    spare_s,
-               double    look_ahead_s)
+               double    spare_s)
 {
-  if (spare_s >= RECOVERED_SHARE * look_ahead_s) {
-    deadline->short_of_time = false;
-  }
+  const double long_s =
+    RECOVERED_SHARE * deadline_look_ahead_s(deadline, steps_full);
+  deadline->short_of_time = deadline->short_of_time && spare_s < long_s;
   const double share  = deadline->short_of_time ? TIME_SHARE_SHORT : TIME_SHARE;
   const double time_s = fmax(share * spare_s, 0);
   if (steps_full * deadline->step_s <= time_s) {
     return steps_full;
   }
   deadline->short_of_time = true;
-  const uint32_t least    = steps_full > STEPS_LEAST ? STEPS_LEAST : 1;
-  const double   fits     = floor(time_s / deadline->step_s);
-  return fits > least ? (uint32_t)fits : least;
+  const double fits       = floor(time_s / deadline->step_s);
+  return fits > steps_least ? (uint32_t)fits : steps_least;
 }

@@ -11,6 +11,10 @@
 #define DRAWS_FOR_STEPS (1ull << 40)
 #define DRAWS_FOR_FIRST_ANCHOR (1ull << 41)
 
+// With fewer steps a model sounds worse than what stands in for it; one made
+// for few steps does not.
+#define STEPS_LEAST 4u
+
 static Status
 check_kind(const Model* model, const Params* params, Error* error)
 {
@@ -255,6 +259,19 @@ prepare_bridge(Generator* generator, GeneratorJob* job)
   job->request.after = GENERATOR_BRIDGE_AFTER;
 }
 
+// Steps to ask for, so that STEPS_LEAST are run: a mutation runs only the last
+// of those asked for.
+static uint32_t
+steps_least(const Generator* generator, const GeneratorJob* job)
+{
+  if (model_student_steps(generator->model)) {
+    return 1;
+  }
+  const float    share = job->has_phrase ? generator->strength : 1.0f;
+  const uint32_t least = (uint32_t)floorf((STEPS_LEAST - 1) / share) + 1;
+  return least < job->steps_full ? least : job->steps_full;
+}
+
 void
 generator_prepare(Generator* generator, GeneratorJob* job)
 {
@@ -267,14 +284,15 @@ generator_prepare(Generator* generator, GeneratorJob* job)
   memcpy(job->z, generator->z, generator->latent_size * sizeof *job->z);
   if (generator->mode == GENERATOR_BRIDGE) {
     prepare_bridge(generator, job);
-    return;
+  } else {
+    give_context(generator, job);
   }
-  give_context(generator, job);
   if (generator->mode == GENERATOR_MUTATE && generator->has_phrase) {
     job->has_phrase       = true;
     job->request.strength = generator->strength;
     memcpy(job->phrase, generator->phrase, sizeof job->phrase);
   }
+  job->steps_least = steps_least(generator, job);
 }
 
 Status

@@ -15,9 +15,10 @@
 
 // One window to be sampled; complete in itself.
 typedef struct {
-  ModelRequest request;    // without its pointers
-  uint32_t     steps_full; // what request.steps is when there is time
-  bool         is_anchor;  // of a bridge: kept, not played next
+  ModelRequest request;     // without its pointers
+  uint32_t     steps_full;  // what request.steps is when there is time
+  uint32_t     steps_least; // with fewer, what stands in sounds better
+  bool         is_anchor;   // of a bridge: kept, not played next
   float        z[MODEL_LATENT_MAX];
   NoteEvent    given[CONTEXT_NOTES_MAX]; // before, then after
   bool         has_phrase;

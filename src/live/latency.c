@@ -16,6 +16,16 @@ latency_add(LatencyHistogram* histogram, double seconds)
   atomic_fetch_add_explicit(&histogram->bins[index], 1, memory_order_relaxed);
 }
 
+void
+latency_fade(LatencyHistogram* histogram)
+{
+  for (uint32_t i = 0; i < LATENCY_BINS; ++i) {
+    const uint32_t bin =
+      atomic_load_explicit(&histogram->bins[i], memory_order_relaxed);
+    atomic_store_explicit(&histogram->bins[i], bin / 2, memory_order_relaxed);
+  }
+}
+
 double
 latency_percentile_s(const LatencyHistogram* histogram, double share)
 {

@@ -15,6 +15,8 @@ typedef struct {
 
 // The one writing thread.
 void latency_add(LatencyHistogram* histogram, double seconds);
+// Halves what all that came so far counts, against what will come.
+void latency_fade(LatencyHistogram* histogram);
 
 // Any thread: the time that `share` (0..1) of all stayed within; 0 when empty.
 double latency_percentile_s(const LatencyHistogram* histogram, double share);

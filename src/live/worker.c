@@ -6,12 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-// How far ahead of process the plan reaches; longer where generation is slow.
-#define LOOK_AHEAD_S 2.0
-#define LOOK_AHEAD_P95_TIMES 2.0
-// What is planned beyond two periods never gets shorter than this if anything
-// else than the model can fill it: time for this thread to be late.
-#define RESERVE_S 0.1
 // From the committed frame to the first note: two periods and time to stamp.
 #define ORIGIN_LEAD_S 0.03
 #define LEAD_PERIODS 2u
@@ -77,7 +71,8 @@ static void
 measured(Worker* worker, const GeneratorJob* job, double seconds)
 {
   latency_add(&worker->generation, seconds);
-  deadline_measured(&worker->deadline, seconds, job->request.steps);
+  deadline_measured(
+    &worker->deadline, seconds, job->request.steps, job->steps_full);
 }
 
 // In this thread, with all steps.
@@ -166,13 +161,6 @@ span_s(const Worker* worker)
          worker->sample_rate_hz;
 }
 
-static double
-look_ahead_s(Worker* worker)
-{
-  const double slow_s = latency_percentile_s(&worker->generation, 0.95);
-  return fmax(LOOK_AHEAD_S, LOOK_AHEAD_P95_TIMES * slow_s);
-}
-
 // What is planned beyond the committed frame and the reserve.
 static double
 spare_s(const Worker* worker, uint64_t committed)
@@ -180,7 +168,7 @@ spare_s(const Worker* worker, uint64_t committed)
   const double planned_s =
     ((double)worker->scheduler.planned_until - (double)committed) /
     worker->sample_rate_hz;
-  return planned_s - RESERVE_S - LEAD_PERIODS * span_s(worker);
+  return planned_s - DEADLINE_RESERVE_S - LEAD_PERIODS * span_s(worker);
 }
 
 static void
@@ -190,9 +178,9 @@ give_job(Worker* worker, uint64_t committed, bool in_time)
   generator_prepare(&worker->generator, &job);
   if (in_time) {
     job.request.steps = deadline_steps(&worker->deadline,
+                                       job.steps_least,
                                        job.steps_full,
-                                       spare_s(worker, committed),
-                                       look_ahead_s(worker));
+                                       spare_s(worker, committed));
   }
   sampling_give(worker->sampling, &job);
 }
@@ -323,9 +311,11 @@ static void
 keep_ahead(Worker* worker, uint64_t committed)
 {
   // While freewheeling process waits: there is all the time.
-  const bool     in_time = !atomic_load(&worker->process->freewheeling);
-  const double   ahead_s = look_ahead_s(worker) + LEAD_PERIODS * span_s(worker);
-  const uint64_t ahead   = (uint64_t)(ahead_s * worker->sample_rate_hz);
+  const bool   in_time = !atomic_load(&worker->process->freewheeling);
+  const double ahead_s =
+    deadline_look_ahead_s(&worker->deadline, worker->generator.request.steps) +
+    LEAD_PERIODS * span_s(worker);
+  const uint64_t ahead = (uint64_t)(ahead_s * worker->sample_rate_hz);
   atomic_store(&worker->look_ahead_frames, ahead);
   while (wants_more(worker, committed + ahead)) {
     NoteEvent events[WINDOW_NOTES];

@@ -57,6 +57,12 @@ model_steps_default(const Model* model)
 }
 
 uint32_t
+model_student_steps(const Model* model)
+{
+  return model->student_steps;
+}
+
+uint32_t
 model_context_max(const Model* model)
 {
   return model->context_max;

@@ -15,6 +15,7 @@ struct Model {
   uint64_t  fail_at; // window
   uint32_t  steps_default;
   uint32_t  steps_max;
+  uint32_t  student_steps; // 0: not distilled
   uint32_t  context_max;
   uint8_t   pitch; // of all its notes; 0: by the window's number
 

@@ -1,7 +1,11 @@
 // live/deadline: full quality while there is time, as many steps as fit when
-// there is not, and no way back before the plan is long again.
+// there is not, no way back before the plan is long again, and always a way
+// back: a plan long enough for all steps.
 #include "live/deadline.h"
 
+#include "rng.h"
+
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,16 +13,16 @@
 
 #include <cmocka.h>
 
-#define AHEAD_S 2.0
+#define LEAST 4
 
 static void
 test_full_while_there_is_time(void** state)
 {
   (void)state;
   Deadline deadline = { 0 };
-  assert_int_equal(deadline_steps(&deadline, 20, 0.1, AHEAD_S), 20);
-  deadline_measured(&deadline, 0.1, 20);
-  assert_int_equal(deadline_steps(&deadline, 20, 0.21, AHEAD_S), 20);
+  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 0.1), 20);
+  deadline_measured(&deadline, 0.1, 20, 20);
+  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 0.21), 20);
   assert_false(deadline.short_of_time);
 }
 
@@ -29,18 +33,20 @@ test_fewer_fit(void** state)
   // 50 ms a step, spare time, steps for the window
   const struct {
     double   spare_s;
-    uint32_t full, steps;
+    uint32_t least, full, steps;
   } cases[] = {
-    { 1.99, 20, 19 }, { 1.05, 20, 10 }, { 0.5, 20, 5 }, { 0.3, 20, 4 },
-    { 0, 20, 4 },     { -1, 20, 4 },    { 0.25, 4, 2 }, { -1, 4, 1 },
-    { -1, 1, 1 },     { 0.5, 5, 5 },    { 0.1, 5, 4 },
+    { 1.99, 4, 20, 19 }, { 1.05, 4, 20, 10 }, { 0.5, 4, 20, 5 },
+    { 0.3, 4, 20, 4 },   { 0, 4, 20, 4 },     { -1, 4, 20, 4 },
+    { 0.25, 1, 4, 2 },   { 0.25, 4, 4, 4 },   { -1, 1, 4, 1 },
+    { -1, 1, 1, 1 },     { 0.5, 4, 5, 5 },    { 0.1, 4, 5, 4 },
+    { -1, 10, 20, 10 },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
     Deadline deadline = { 0 };
-    deadline_measured(&deadline, 1, 20);
-    // A look-ahead beyond reach: it never counts as long again.
+    deadline_measured(&deadline, 1, 20, 20);
     assert_int_equal(
-      deadline_steps(&deadline, cases[i].full, cases[i].spare_s, 100),
+      deadline_steps(
+        &deadline, cases[i].least, cases[i].full, cases[i].spare_s),
       cases[i].steps);
   }
 }
@@ -51,13 +57,16 @@ test_hysteresis(void** state)
 {
   (void)state;
   Deadline deadline = { 0 };
-  deadline_measured(&deadline, 1, 20);
-  assert_int_equal(deadline_steps(&deadline, 20, 0.8, AHEAD_S), 8);
+  for (int i = 0; i < 100; ++i) {
+    deadline_measured(&deadline, 0.01, 20, 20);
+  }
+  deadline_measured(&deadline, 1, 20, 20);
+  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 0.8), 8);
   assert_true(deadline.short_of_time);
-  deadline_measured(&deadline, 0.008, 8); // 25.5 ms a step by now
-  assert_int_equal(deadline_steps(&deadline, 20, 1.2, AHEAD_S), 11);
+  deadline_measured(&deadline, 0.008, 8, 20); // 25.5 ms a step by now
+  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 1.2), 11);
   assert_true(deadline.short_of_time);
-  assert_int_equal(deadline_steps(&deadline, 20, 1.5, AHEAD_S), 20);
+  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 1.5), 20);
   assert_false(deadline.short_of_time);
 }
 
@@ -66,13 +75,88 @@ test_a_stall_is_forgotten(void** state)
 {
   (void)state;
   Deadline deadline = { 0 };
-  deadline_measured(&deadline, 10, 20);
+  deadline_measured(&deadline, 10, 20, 20);
   int windows = 0;
-  while (deadline_steps(&deadline, 20, 2, AHEAD_S) < 20) {
-    deadline_measured(&deadline, 0.004, 4);
+  while (deadline_steps(&deadline, LEAST, 20, 2) < 20) {
+    deadline_measured(&deadline, 0.004, 4, 20);
     assert_true(++windows < 8);
   }
   assert_true(windows > 0);
+}
+
+// The look-ahead follows what 95 % of the windows would take with all steps,
+// and what they take of late; within limits.
+static void
+test_look_ahead(void** state)
+{
+  (void)state;
+  Deadline deadline = { 0 };
+  assert_true(deadline_look_ahead_s(&deadline, 20) == 2);
+  for (int i = 0; i < 10000; ++i) {
+    deadline_measured(&deadline, 0.025, 20, 20);
+  }
+  assert_true(deadline_look_ahead_s(&deadline, 20) == 2);
+  // Slower by now, with few steps: it is not thousands of windows before the
+  // plan grows for good.
+  for (int i = 0; i < 40; ++i) {
+    deadline_measured(&deadline, 0.3, 4, 20);
+    deadline_measured(&deadline, 0.1, 4, 20);
+  }
+  const double slow_s = deadline_look_ahead_s(&deadline, 20);
+  assert_true(slow_s > 3 && slow_s < 4);
+  deadline_measured(&deadline, 600, 20, 20);
+  assert_true(deadline_look_ahead_s(&deadline, 20) == 30);
+}
+
+// Plays `windows` windows of `music_s` in virtual time: the plan, the deadline
+// and a model of which a window takes between low_s and high_s with all steps.
+// Returns how many of the last half had fewer.
+static int
+play(double music_s, double low_s, double high_s, int windows)
+{
+  Deadline deadline = { 0 };
+  Rng      rng      = rng_make(1, RNG_USE_TEST, 0);
+  double   plan_s   = music_s; // what is planned from now on
+  int      fewer    = 0;
+  for (int i = 0; i < windows; ++i) {
+    // The worker sleeps until there is something to plan, and a little more.
+    plan_s = fmin(plan_s, deadline_look_ahead_s(&deadline, 20) - 0.005);
+    const uint32_t steps =
+      deadline_steps(&deadline, LEAST, 20, plan_s - DEADLINE_RESERVE_S);
+    const double full_s = low_s + (high_s - low_s) * rng_uniform(&rng);
+    const double took_s = full_s * steps / 20;
+    deadline_measured(&deadline, took_s, steps, 20);
+    plan_s = fmax(plan_s - took_s, DEADLINE_RESERVE_S) + music_s;
+    fewer += i >= windows / 2 && steps < 20;
+  }
+  return fewer;
+}
+
+// A model that is quick enough in the long run plays with all its steps in the
+// long run, though the plan ran short at first.
+static void
+test_full_steps_come_back(void** state)
+{
+  (void)state;
+  const struct {
+    double music_s, low_s, high_s;
+  } cases[] = {
+    { 4, 0.3, 1.5 }, { 8, 0.05, 3 },  { 4, 1, 1 },
+    { 4, 1.2, 1.2 }, { 2, 1.5, 1.5 }, { 4, 2, 3.5 },
+    { 4, 0.02, 1 },  { 1, 0.1, 0.8 }, { 14, 10, 13 },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    const int fewer =
+      play(cases[i].music_s, cases[i].low_s, cases[i].high_s, 750);
+    if (fewer > 8) {
+      fail_msg("%d of 375 windows of %g to %g s have fewer steps",
+               fewer,
+               cases[i].low_s,
+               cases[i].high_s);
+    }
+  }
+  // Where it is not, some stay short.
+  assert_true(play(1, 1.2, 1.6, 750) > 75);
 }
 
 int
@@ -83,6 +167,8 @@ main(void)
     cmocka_unit_test(test_fewer_fit),
     cmocka_unit_test(test_hysteresis),
     cmocka_unit_test(test_a_stall_is_forgotten),
+    cmocka_unit_test(test_look_ahead),
+    cmocka_unit_test(test_full_steps_come_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -423,6 +423,39 @@ test_steps(void** state)
   }
 }
 
+// As few steps as still sound well are run, not only asked for.
+static void
+test_least_steps(void** state)
+{
+  (void)state;
+  const struct {
+    GeneratorMode mode;
+    double        strength;
+    uint32_t      steps, student, least;
+  } cases[] = {
+    { GENERATOR_PRIOR, 0.4, 20, 0, 4 },  { GENERATOR_PRIOR, 0.4, 4, 0, 4 },
+    { GENERATOR_PRIOR, 0.4, 2, 0, 2 },   { GENERATOR_PRIOR, 0.4, 8, 8, 1 },
+    { GENERATOR_MUTATE, 0.4, 20, 0, 8 }, { GENERATOR_MUTATE, 0.25, 20, 0, 13 },
+    { GENERATOR_MUTATE, 1, 20, 0, 4 },   { GENERATOR_MUTATE, 0.05, 20, 0, 20 },
+    { GENERATOR_MUTATE, 0.4, 4, 4, 1 },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    static GeneratorJob job;
+    Model               model  = diffusion();
+    Params              params = params_of(cases[i].mode);
+    Generator           generator;
+    NoteEvent           out[WINDOW_NOTES];
+    model.student_steps                 = cases[i].student;
+    params.value[PARAM_STEPS]           = cases[i].steps;
+    params.value[PARAM_MUTATE_STRENGTH] = cases[i].strength;
+    generator_init(&generator, &model, &params, 3);
+    next(&generator, &model, out); // the first mutation is of nothing
+    generator_prepare(&generator, &job);
+    assert_int_equal(job.steps_full, cases[i].steps);
+    assert_int_equal(job.steps_least, cases[i].least);
+  }
+}
+
 static void
 expect_refused(const Model*  model,
                GeneratorMode mode,
@@ -479,6 +512,7 @@ main(void)
     cmocka_unit_test(test_bridge),
     cmocka_unit_test(test_scale_after_transposing),
     cmocka_unit_test(test_steps),
+    cmocka_unit_test(test_least_steps),
     cmocka_unit_test(test_what_a_model_cannot_do),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
