@@ -85,7 +85,7 @@ test_gradient(void** state)
   (void)state;
   Fixture f;
   open_fixture(&f, NULL);
-  Parameter table[VAE_PARAMETER_COUNT];
+  Parameter    table[VAE_PARAMETER_COUNT];
   const size_t total    = vae_parameters(&sizes, table);
   float* const weights  = malloc(total * sizeof(float));
   float* const gradient = malloc(total * sizeof(float));
