@@ -44,8 +44,10 @@ typedef struct {
   double        start_s;
   double        retry_s; // when to look for the server again
   bool          heard_first;
-  bool          told_retry;  // the reason for waiting was logged
-  bool          model_stuck; // within a call that does not end: not to be freed
+  bool          told_retry; // the reason for waiting was logged
+  bool          told_model; // that it failed
+  bool          told_fallback;
+  bool          model_stuck; // within a call that does not end: free nothing
 } App;
 
 static atomic_int signal_count;
@@ -285,11 +287,34 @@ is_over(const App* app)
 }
 
 static void
+tell_fault(App* app, const char* which, ModelFault* fault, bool* told)
+{
+  if (!*told && atomic_load(&fault->failed)) {
+    view_log(&app->view,
+             "%s failed, playing on without it: %s",
+             which,
+             fault->error.text);
+    *told = true;
+  }
+}
+
+static void
+tell_faults(App* app)
+{
+  tell_fault(app, "the model", &app->worker.model_fault, &app->told_model);
+  tell_fault(app,
+             "the fallback model",
+             &app->worker.fallback_fault,
+             &app->told_fallback);
+}
+
+static void
 loop(App* app)
 {
   while (!is_over(app)) {
     clock_sleep_ns(app->heard_first ? LOOP_NS : LOOP_FIRST_NS);
     drain(app);
+    tell_faults(app);
     if (app->backend) {
       poll_backend(app);
     } else if (clock_now_s() >= app->retry_s) {
@@ -406,8 +431,15 @@ start(App* app, Error* error)
              model_kind_name(app->sources.fallback),
              model_digest(app->sources.fallback));
   }
-  if ((status = worker_prime(&app->worker, &signal_count, error)) ||
-      (status = open_backend(app, error)) ||
+  status = worker_prime(&app->worker, &signal_count, error);
+  if (status || atomic_load(&signal_count)) {
+    return status; // given up: it is over before it began
+  }
+  if (!app->worker.primed_count) {
+    view_log(&app->view,
+             "the model has made no notes yet: music begins when it has");
+  }
+  if ((status = open_backend(app, error)) ||
       (status = worker_start(&app->worker, app->sample_rate_hz, error)) ||
       (status = start_backend(app, error))) {
     return status;
@@ -432,7 +464,11 @@ finish_files(App* app, Error* error)
                          app->options->trace_path);
     }
   }
-  if (app->options->record_path) {
+  if (app->options->record_path && !app->recorder.count) {
+    view_log(&app->view,
+             "no notes to record: %s is left as it was",
+             app->options->record_path);
+  } else if (app->options->record_path) {
     // A note whose off could not be written any more ends where time did.
     const uint64_t origin = atomic_load(&app->worker.origin_frame);
     const uint64_t end    = atomic_load(&app->process.processed_until);
@@ -471,6 +507,7 @@ tell_end(App* app)
     { atomic_load(&worker->fewer_steps), "windows of fewer steps" },
     { atomic_load(&worker->fallback_model), "windows of the fallback model" },
     { atomic_load(&worker->repeated), "windows repeated" },
+    { atomic_load(&worker->clock_jumps), "jumps of the clock" },
   };
   char         text[480];
   size_t       used   = (size_t)snprintf(text,
@@ -503,8 +540,8 @@ run(App* app, Error* error)
   end_music(app);
   tell_end(app);
   status = finish_files(app, error);
-  if (!status && atomic_load(&app->worker.failed)) {
-    *error = app->worker.error;
+  if (!status && atomic_load(&app->worker.model_fault.failed)) {
+    *error = app->worker.model_fault.error;
     status = error->status;
   }
   return status;
@@ -526,6 +563,10 @@ app_run(const Options* options, bool* model_stuck, Error* error)
   view_open(&app->view);
   const Status status = run(app, error);
   view_close(&app->view);
+  *model_stuck = app->model_stuck;
+  if (app->model_stuck) {
+    return status; // a thread may still touch all that is here
+  }
   if (app->backend) {
     app->backend->close(app->backend);
   }
@@ -534,10 +575,7 @@ app_run(const Options* options, bool* model_stuck, Error* error)
   }
   recorder_free(&app->recorder);
   process_free(&app->process);
-  *model_stuck = app->model_stuck;
-  if (!app->model_stuck) {
-    sources_free(&app->sources);
-  }
+  sources_free(&app->sources);
   free(app);
   return status;
 }

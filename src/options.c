@@ -15,7 +15,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define DEFAULT_MODEL "vae"
+// The default model, and what plays and stands in where that does not ship.
+#define DEFAULT_MODEL "diffusion"
 #define DEFAULT_FALLBACK "vae"
 #define SECONDS_MAX 86400.0
 
@@ -363,19 +364,26 @@ find_shipped(const char* name, char* path, Error* error)
                        relative);
 }
 
-// The file that --model names, or else the one of the preset, or else the
-// default one; beside it the shipped VAE stands in, where there is one.
+// Without --model: the preset's, or else the default one.
+static Status
+choose_model(Options* options, Error* error)
+{
+  char* const path    = options->shipped_model;
+  options->model_path = path;
+  if (*options->preset_model) {
+    return find_shipped(options->preset_model, path, error);
+  }
+  return find_shipped(DEFAULT_MODEL, path, error)
+           ? find_shipped(DEFAULT_FALLBACK, path, error)
+           : STATUS_OK;
+}
+
+// Beside the model the shipped VAE stands in, where there is one.
 static Status
 choose_models(Options* options, Error* error)
 {
   if (!options->model_path) {
-    char name[PRESET_MODEL_BYTES];
-    snprintf(name,
-             sizeof name,
-             "%s",
-             *options->preset_model ? options->preset_model : DEFAULT_MODEL);
-    options->model_path = options->shipped_model;
-    const Status status = find_shipped(name, options->shipped_model, error);
+    const Status status = choose_model(options, error);
     if (status) {
       return status;
     }

@@ -16,15 +16,37 @@ append(char text[PROVENANCE_BYTES_MAX], const char* format, ...)
   va_end(args);
 }
 
+// FNV-1a of what is taken from the phrase, wherever its file lies.
+static uint64_t
+phrase_digest(const Sources* sources)
+{
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (uint32_t i = 0; i < sources->phrase_count; ++i) {
+    const NoteEvent* const event  = &sources->phrase[i];
+    uint32_t               bits[] = { event->pitch, 0, 0, 0 };
+    memcpy(&bits[1], &event->velocity, sizeof bits[1]);
+    memcpy(&bits[2], &event->step_s, sizeof bits[2]);
+    memcpy(&bits[3], &event->duration_s, sizeof bits[3]);
+    for (size_t k = 0; k < sizeof bits / sizeof *bits; ++k) {
+      hash = (hash ^ bits[k]) * 0x100000001b3u;
+    }
+  }
+  return hash;
+}
+
 static void
 append_fallbacks(const Sources* sources,
                  const Worker*  worker,
                  char           text[PROVENANCE_BYTES_MAX])
 {
+  const WorkerCounters* const counters = &worker->counters;
+  const uint64_t              jumps    = atomic_load(&counters->clock_jumps);
+  if (jumps) {
+    append(text, " clock_jumps=%" PRIu64, jumps);
+  }
   if (!worker_fallbacks(worker)) {
     return;
   }
-  const WorkerCounters* const counters = &worker->counters;
   append(text,
          " fallbacks: fewer_steps=%" PRIu64 " fallback_model=%" PRIu64
          " repeated=%" PRIu64,
@@ -58,7 +80,10 @@ provenance_format(const Options* options,
   }
   if (options->phrase_path) {
     const char* const slash = strrchr(options->phrase_path, '/');
-    append(text, " phrase=%.200s", slash ? slash + 1 : options->phrase_path);
+    append(text,
+           " phrase=%.200s:%016" PRIx64,
+           slash ? slash + 1 : options->phrase_path,
+           phrase_digest(sources));
   }
   append_fallbacks(sources, worker, text);
 }

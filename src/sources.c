@@ -20,7 +20,8 @@ check_typed(const Options* options, const Model* model, Error* error)
       params_dashed_name((ParamId)id, dashed);
       return error_set(error,
                        STATUS_UNSUPPORTED,
-                       "--%s needs a diffusion model, %.300s is a %s",
+                       "--%s needs a diffusion model, %.300s is a %s: name one "
+                       "of those that 'meander models' lists with --model FILE",
                        dashed,
                        options->model_path,
                        model_kind_name(model));
@@ -44,6 +45,19 @@ load_fallback(Sources* sources, const Options* options, Error* error)
   return status;
 }
 
+// What the file says of the first note is how long it lets one wait, which is
+// no part of the phrase: when the phrase comes again that step is as long as
+// the others are on average.
+static void
+set_first_step(NoteEvent* events, size_t count)
+{
+  double sum_s = 0;
+  for (size_t i = 1; i < count && i < WINDOW_NOTES; ++i) {
+    sum_s += events[i].step_s;
+  }
+  events[0].step_s = (float)(sum_s / (WINDOW_NOTES - 1));
+}
+
 static Status
 take_phrase(Sources*        sources,
             const char*     path,
@@ -57,6 +71,7 @@ take_phrase(Sources*        sources,
   }
   const size_t count = condense_notes(notes->notes, notes->count, events);
   const size_t keep  = count < CONTEXT_NOTES_MAX ? count : CONTEXT_NOTES_MAX;
+  set_first_step(events, count);
   memcpy(sources->phrase,
          last ? events + count - keep : events,
          keep * sizeof *events);
@@ -76,11 +91,12 @@ take_phrase(Sources*        sources,
 static Status
 load_phrase(Sources* sources, const Options* options, Error* error)
 {
-  const GeneratorMode mode = (GeneratorMode)options->params.value[PARAM_MODE];
+  const GeneratorMode mode = generator_mode(sources->model, &options->params);
   if (mode < GENERATOR_CONTINUE) {
     return error_set(error,
                      STATUS_BAD_ARGUMENT,
-                     "--phrase is for the modes continue, mutate and bridge");
+                     "--phrase is for the modes continue, mutate and bridge of "
+                     "a diffusion model: choose one with --mode");
   }
   SmfNotes     notes;
   const Status status = smf_read_file(options->phrase_path, &notes, error);
@@ -109,13 +125,13 @@ sources_load(Sources* sources, const Options* options, bool live, Error* error)
                  options->model_path);
     return status;
   }
-  // Nothing stands in for a VAE unless asked for: it is as quick.
+  // Nothing stands in for a VAE unless asked for: it is as quick. What was
+  // asked for must be there, even where nothing falls back.
+  const bool named = options->fallback_path != options->shipped_fallback;
   const bool wants_fallback =
     options->fallback_path &&
-    (options->fallback_path != options->shipped_fallback ||
-     model_kind(sources->model) == MODEL_DIFFUSION);
-  if (live && wants_fallback &&
-      (status = load_fallback(sources, options, error))) {
+    (named || (live && model_kind(sources->model) == MODEL_DIFFUSION));
+  if (wants_fallback && (status = load_fallback(sources, options, error))) {
     return status;
   }
   return options->phrase_path ? load_phrase(sources, options, error)

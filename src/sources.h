@@ -12,8 +12,8 @@ typedef struct {
   uint32_t  phrase_count; // 0: none
 } Sources;
 
-// `live`: with the fallback model, which only play needs. On error there may be
-// something to free.
+// `live`: with the shipped fallback model, which only play needs. On error
+// there may be something to free.
 Status sources_load(Sources*       sources,
                     const Options* options,
                     bool           live,

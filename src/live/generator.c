@@ -15,43 +15,57 @@
 // for few steps does not.
 #define STEPS_LEAST 4u
 
+GeneratorMode
+generator_mode(const Model* model, const Params* params)
+{
+  if (!params_is_auto(params, PARAM_MODE)) {
+    return (GeneratorMode)params->value[PARAM_MODE];
+  }
+  return model_kind(model) == MODEL_DIFFUSION ? GENERATOR_CONTINUE
+                                              : GENERATOR_WALK;
+}
+
 static Status
 check_kind(const Model* model, const Params* params, Error* error)
 {
-  if (model_kind(model) == MODEL_DIFFUSION) {
+  int id = 0;
+  while (id < PARAM_COUNT && !params_need_diffusion(params, (ParamId)id)) {
+    ++id;
+  }
+  if (model_kind(model) == MODEL_DIFFUSION || id == PARAM_COUNT) {
     return STATUS_OK;
   }
   char text[32];
-  params_format(params, PARAM_MODE, text, sizeof text);
-  if (params->value[PARAM_MODE] >= GENERATOR_CONTINUE) {
-    return error_set(error,
-                     STATUS_UNSUPPORTED,
-                     "mode %s needs a diffusion model, this one is a %s",
-                     text,
-                     model_kind_name(model));
-  }
-  for (int id = 0; id < PARAM_COUNT; ++id) {
-    const ParamInfo* const info = &param_table[id];
-    if (info->flags & PARAM_DIFFUSION_ONLY &&
-        params->value[id] != info->standard) {
-      params_format(params, (ParamId)id, text, sizeof text);
-      return error_set(error,
+  params_format(params, (ParamId)id, text, sizeof text);
+  return error_set(error,
+                   STATUS_UNSUPPORTED,
+                   "%s %s needs a diffusion model, this one is a %s: name one "
+                   "of those that 'meander models' lists with --model FILE",
+                   param_table[id].name,
+                   text,
+                   model_kind_name(model));
+}
+
+// A student was distilled for the jumps of one sampler; with another, or fresh
+// noise, its notes are none that it learnt.
+static Status
+check_student(const Model* model, const Params* params, Error* error)
+{
+  const bool own = params->value[PARAM_SAMPLER] == SAMPLER_DDIM &&
+                   params->value[PARAM_ETA] == 0;
+  return own || !model_student_steps(model)
+           ? STATUS_OK
+           : error_set(error,
                        STATUS_UNSUPPORTED,
-                       "%s is %s, which needs a diffusion model; this one is "
-                       "a %s",
-                       info->name,
-                       text,
-                       model_kind_name(model));
-    }
-  }
-  return STATUS_OK;
+                       "this model is a student made for the sampler ddim with "
+                       "eta 0: use --sampler ddim --eta 0, or its teacher");
 }
 
 // Room for notes before a window.
 static uint32_t
 context_room(const Model* model, const Params* params)
 {
-  const bool     bridge = params->value[PARAM_MODE] == GENERATOR_BRIDGE;
+  const bool     bridge = generator_mode(model, params) == GENERATOR_BRIDGE;
   const uint32_t after  = bridge ? GENERATOR_BRIDGE_AFTER : 0;
   const uint32_t most   = model_context_max(model);
   return most > after ? most - after : 0;
@@ -60,28 +74,31 @@ context_room(const Model* model, const Params* params)
 Status
 generator_check(const Model* model, const Params* params, Error* error)
 {
-  const Status status = check_kind(model, params, error);
-  if (status) {
+  Status status = check_kind(model, params, error);
+  if (status || (status = check_student(model, params, error))) {
     return status;
   }
   const double steps   = params->value[PARAM_STEPS];
   const double context = params->value[PARAM_CONTEXT];
+  const bool   bridge  = generator_mode(model, params) == GENERATOR_BRIDGE;
   if (steps > model_steps_max(model)) {
     return error_set(error,
                      STATUS_BAD_ARGUMENT,
-                     "steps is %g, above the %u steps of the model's schedule",
+                     "steps is %g, above the %u steps of the model's schedule: "
+                     "use fewer",
                      steps,
                      model_steps_max(model));
   }
   if (context > context_room(model, params)) {
     return error_set(error,
                      STATUS_BAD_ARGUMENT,
-                     "context is %g notes, the model takes at most %u here",
+                     "context is %g notes, this model takes at most %u in this "
+                     "mode%s: use fewer",
                      context,
-                     context_room(model, params));
+                     context_room(model, params),
+                     bridge ? ", which leads to 8 more" : "");
   }
-  if (params->value[PARAM_MODE] == GENERATOR_BRIDGE &&
-      model_context_max(model) < GENERATOR_BRIDGE_AFTER) {
+  if (bridge && model_context_max(model) < GENERATOR_BRIDGE_AFTER) {
     return error_set(error,
                      STATUS_UNSUPPORTED,
                      "mode bridge needs a model that takes %u notes of "
@@ -95,7 +112,7 @@ generator_check(const Model* model, const Params* params, Error* error)
 static uint32_t
 context_of(const Model* model, const Params* params)
 {
-  const GeneratorMode mode = (GeneratorMode)params->value[PARAM_MODE];
+  const GeneratorMode mode = generator_mode(model, params);
   if (!params_is_auto(params, PARAM_CONTEXT)) {
     return (uint32_t)params->value[PARAM_CONTEXT];
   }
@@ -126,7 +143,7 @@ generator_init(Generator*    generator,
                                 : (uint32_t)v[PARAM_STEPS];
   *generator                = (Generator){
                    .model       = model,
-                   .mode        = (GeneratorMode)v[PARAM_MODE],
+                   .mode        = generator_mode(model, params),
                    .walk_step   = (float)v[PARAM_WALK_STEP],
                    .leg_windows = (uint32_t)v[PARAM_LEG_WINDOWS],
                    .strength    = (float)v[PARAM_MUTATE_STRENGTH],
@@ -188,39 +205,27 @@ slerp(const float* a, const float* b, uint32_t size, float t, float* out)
   }
 }
 
+// The point `leg` sets out from; the next leg's is where it leads.
+static void
+sample_end(const Generator* generator, uint64_t leg, float* z)
+{
+  model_sample_prior(generator->model, generator->seed, leg, 1, z);
+}
+
 static void
 interpolate(Generator* generator)
 {
   const uint64_t leg  = generator->window / generator->leg_windows;
   const uint64_t step = generator->window % generator->leg_windows;
-  float          ends[2 * MODEL_LATENT_MAX];
-  model_sample_prior(generator->model, generator->seed, leg, 2, ends);
-  slerp(ends,
-        ends + generator->latent_size,
+  float          from[MODEL_LATENT_MAX];
+  float          to[MODEL_LATENT_MAX];
+  sample_end(generator, leg, from);
+  sample_end(generator, leg + 1, to);
+  slerp(from,
+        to,
         generator->latent_size,
         (float)step / (float)generator->leg_windows,
         generator->z);
-}
-
-static void
-move(Generator* generator)
-{
-  switch (generator->mode) {
-    case GENERATOR_INTERPOLATE:
-    case GENERATOR_BRIDGE:
-      interpolate(generator);
-      return;
-    case GENERATOR_WALK:
-      if (generator->window) {
-        walk(generator);
-        return;
-      }
-      break;
-    default:
-      break;
-  }
-  model_sample_prior(
-    generator->model, generator->seed, generator->window, 1, generator->z);
 }
 
 static void
@@ -237,26 +242,39 @@ give_context(const Generator* generator, GeneratorJob* job)
 
 // A leg begins with the phrase it leaves, played as it is: meanwhile the one
 // that it leads to is made, at the other end of the leg's great circle. The
-// windows between know both.
+// windows between go along it; the last of them knows what follows.
 static void
 prepare_bridge(Generator* generator, GeneratorJob* job)
 {
-  const uint64_t leg = generator->window / generator->leg_windows;
-  if (generator->window % generator->leg_windows == 0) {
+  const uint64_t leg  = generator->window / generator->leg_windows;
+  const uint64_t step = generator->window % generator->leg_windows;
+  if (step == 0) {
     const bool first = !generator->has_phrase;
     job->is_anchor   = true;
     if (first) {
       job->request.first_window = DRAWS_FOR_FIRST_ANCHOR;
     }
-    model_sample_prior(
-      generator->model, generator->seed, leg + (first ? 0 : 1), 1, job->z);
+    sample_end(generator, first ? leg : leg + 1, generator->z);
     return;
   }
+  interpolate(generator);
   give_context(generator, job);
-  memcpy(job->given + job->request.before,
-         generator->phrase,
-         sizeof generator->phrase);
-  job->request.after = GENERATOR_BRIDGE_AFTER;
+  if (step == generator->leg_windows - 1) {
+    memcpy(job->given + job->request.before,
+           generator->phrase,
+           sizeof generator->phrase);
+    job->request.after = GENERATOR_BRIDGE_AFTER;
+  }
+}
+
+static void
+prepare_mutation(const Generator* generator, GeneratorJob* job)
+{
+  if (generator->has_phrase) {
+    job->has_phrase       = true;
+    job->request.strength = generator->strength;
+    memcpy(job->phrase, generator->phrase, sizeof job->phrase);
+  }
 }
 
 // Steps to ask for, so that STEPS_LEAST are run: a mutation runs only the last
@@ -272,26 +290,38 @@ steps_least(const Generator* generator, const GeneratorJob* job)
   return least < job->steps_full ? least : job->steps_full;
 }
 
+// Where the window starts from: generator->z.
+static void
+move(Generator* generator)
+{
+  if (generator->mode == GENERATOR_INTERPOLATE) {
+    interpolate(generator);
+  } else if (generator->mode == GENERATOR_WALK && generator->window) {
+    walk(generator);
+  } else {
+    model_sample_prior(
+      generator->model, generator->seed, generator->window, 1, generator->z);
+  }
+}
+
 void
 generator_prepare(Generator* generator, GeneratorJob* job)
 {
-  move(generator);
   job->request              = generator->request;
   job->request.first_window = generator->window;
   job->steps_full           = job->request.steps;
   job->is_anchor            = false;
   job->has_phrase           = false;
-  memcpy(job->z, generator->z, generator->latent_size * sizeof *job->z);
   if (generator->mode == GENERATOR_BRIDGE) {
     prepare_bridge(generator, job);
   } else {
+    move(generator);
     give_context(generator, job);
   }
-  if (generator->mode == GENERATOR_MUTATE && generator->has_phrase) {
-    job->has_phrase       = true;
-    job->request.strength = generator->strength;
-    memcpy(job->phrase, generator->phrase, sizeof job->phrase);
+  if (generator->mode == GENERATOR_MUTATE) {
+    prepare_mutation(generator, job);
   }
+  memcpy(job->z, generator->z, generator->latent_size * sizeof *job->z);
   job->steps_least = steps_least(generator, job);
 }
 
@@ -352,16 +382,40 @@ generator_accept(Generator*          generator,
   return true;
 }
 
+// The nearest pitch of an allowed class, the lower of two.
+static uint8_t
+allowed_pitch(uint16_t forbidden, uint8_t pitch)
+{
+  for (int away = 0; away < 12; ++away) {
+    for (int sign = -1; sign <= 1; sign += 2) {
+      const int near = pitch + sign * away;
+      if (near >= 1 && near <= 127 && !(forbidden >> (near % 12) & 1)) {
+        return (uint8_t)near;
+      }
+    }
+  }
+  return pitch;
+}
+
 void
 generator_begin_from(Generator*       generator,
                      const NoteEvent* notes,
                      uint32_t         count)
 {
-  const uint32_t keep = count < CONTEXT_NOTES_MAX ? count : CONTEXT_NOTES_MAX;
-  memcpy(generator->phrase, notes, sizeof generator->phrase);
-  generator->has_phrase = true;
-  if (generator->mode == GENERATOR_CONTINUE) {
-    generator_heard(generator, notes + count - keep, keep);
+  const bool     last = generator->mode == GENERATOR_CONTINUE;
+  const uint32_t room = last ? CONTEXT_NOTES_MAX : WINDOW_NOTES;
+  const uint32_t keep = count < room ? count : room;
+  NoteEvent      kept[CONTEXT_NOTES_MAX];
+  memcpy(kept, last ? notes + count - keep : notes, keep * sizeof *kept);
+  for (uint32_t i = 0; i < keep; ++i) {
+    kept[i].pitch =
+      allowed_pitch(generator->request.forbidden_classes, kept[i].pitch);
+  }
+  if (last) {
+    generator_heard(generator, kept, keep);
+  } else {
+    memcpy(generator->phrase, kept, sizeof generator->phrase);
+    generator->has_phrase = true;
   }
 }
 

@@ -44,8 +44,12 @@ typedef struct {
   bool      has_phrase;
 } Generator;
 
-// Notes that a bridge is given after each window: the phrase it leads to.
+// Notes that the last window of a bridge is given after it: the phrase it leads
+// to.
 #define GENERATOR_BRIDGE_AFTER WINDOW_NOTES
+
+// The mode that the parameters ask for, or else the one that suits the model.
+GeneratorMode generator_mode(const Model* model, const Params* params);
 
 // STATUS_BAD_ARGUMENT, STATUS_UNSUPPORTED: the parameters ask for what `model`
 // cannot do; the line names the parameter.
@@ -58,7 +62,8 @@ void generator_init(Generator*    generator,
                     uint64_t      seed);
 
 // Begins from notes that were not generated: continue goes on from the last,
-// mutate varies and bridge leaves the first WINDOW_NOTES (`count` or more).
+// mutate varies and bridge leaves the first WINDOW_NOTES (`count` or more). Of
+// a scale each takes the nearest note.
 void generator_begin_from(Generator*       generator,
                           const NoteEvent* notes,
                           uint32_t         count);

@@ -16,12 +16,11 @@ static const char* const mode_names[] = { "prior",    "walk",   "interpolate",
 
 // clang-format off
 const ParamInfo param_table[PARAM_COUNT] = {
-  [PARAM_MODE] = { "mode", PARAM_CHOICE, 0, GENERATOR_BRIDGE,
-    GENERATOR_WALK, "",
+  [PARAM_MODE] = { "mode", PARAM_CHOICE, 0, GENERATOR_BRIDGE, -1, "",
     "prior: unrelated windows; walk: each near the last; interpolate: travel "
     "between points; diffusion models also continue: go on from the last "
-    "notes; mutate: vary the last phrase; bridge: lead from phrase to phrase",
-    mode_names, 0 },
+    "notes; mutate: vary the last phrase; bridge: lead from phrase to phrase; "
+    "auto: continue, with a VAE walk", mode_names, PARAM_MAY_BE_AUTO },
   [PARAM_WALK_STEP] = { "walk_step", PARAM_REAL, 0, 1, 0.35, "",
     "walk: how far each window moves (0 stays, 1 forgets)", NULL, 0 },
   [PARAM_LEG_WINDOWS] = { "leg_windows", PARAM_INTEGER, 1, 256, 8, "windows",
@@ -92,6 +91,14 @@ params_is_auto(const Params* params, ParamId id)
   return params->value[id] < param_table[id].low;
 }
 
+bool
+params_need_diffusion(const Params* params, ParamId id)
+{
+  return id == PARAM_MODE ? params->value[id] >= GENERATOR_CONTINUE
+                          : param_table[id].flags & PARAM_DIFFUSION_ONLY &&
+                              params->value[id] != param_table[id].standard;
+}
+
 ParamId
 params_find(const char* name)
 {
@@ -145,6 +152,9 @@ set_choice(Params* params, ParamId id, const char* text, Error* error)
     strncat(names, i ? ", " : "", sizeof names - strlen(names) - 1);
     strncat(names, info->choices[i], sizeof names - strlen(names) - 1);
   }
+  if (info->flags & PARAM_MAY_BE_AUTO) {
+    strncat(names, ", auto", sizeof names - strlen(names) - 1);
+  }
   return error_set(error,
                    STATUS_BAD_ARGUMENT,
                    "%s is '%.40s', use one of %s",
@@ -156,12 +166,12 @@ set_choice(Params* params, ParamId id, const char* text, Error* error)
 Status
 params_set_text(Params* params, ParamId id, const char* text, Error* error)
 {
-  if (param_table[id].type == PARAM_CHOICE) {
-    return set_choice(params, id, text, error);
-  }
   if (param_table[id].flags & PARAM_MAY_BE_AUTO && !strcmp(text, "auto")) {
     params->value[id] = param_table[id].low - 1;
     return STATUS_OK;
+  }
+  if (param_table[id].type == PARAM_CHOICE) {
+    return set_choice(params, id, text, error);
   }
   char*        end;
   const double value = strtod(text, &end);
@@ -196,7 +206,8 @@ params_check(const Params* params, Error* error)
   if (v[PARAM_ETA] > 0 && v[PARAM_SAMPLER] != SAMPLER_DDIM) {
     return error_set(error,
                      STATUS_BAD_ARGUMENT,
-                     "eta is %g, which only the sampler ddim knows",
+                     "eta is %g, which only the sampler ddim knows: use "
+                     "--sampler ddim or --eta 0",
                      v[PARAM_ETA]);
   }
   return STATUS_OK;
@@ -206,10 +217,10 @@ void
 params_format(const Params* params, ParamId id, char* text, size_t size)
 {
   const ParamInfo* const info = &param_table[id];
-  if (info->type == PARAM_CHOICE) {
-    snprintf(text, size, "%s", info->choices[(int)params->value[id]]);
-  } else if (params_is_auto(params, id)) {
+  if (params_is_auto(params, id)) {
     snprintf(text, size, "auto");
+  } else if (info->type == PARAM_CHOICE) {
+    snprintf(text, size, "%s", info->choices[(int)params->value[id]]);
   } else {
     snprintf(text, size, "%g", params->value[id]);
   }

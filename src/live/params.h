@@ -33,7 +33,7 @@ typedef enum {
 
 typedef enum { PARAM_REAL, PARAM_INTEGER, PARAM_CHOICE } ParamType;
 
-// Values of PARAM_MODE.
+// Values of PARAM_MODE; what auto means is generator_mode()'s.
 typedef enum {
   GENERATOR_PRIOR,
   GENERATOR_WALK,
@@ -74,6 +74,9 @@ void params_dashed_name(ParamId id, char text[PARAM_NAME_BYTES]);
 
 // Whether a parameter is left to the model or the mode.
 bool params_is_auto(const Params* params, ParamId id);
+
+// Whether a parameter asks for what a VAE cannot do. Its standard does not.
+bool params_need_diffusion(const Params* params, ParamId id);
 
 // PARAM_COUNT when there is none of this name.
 ParamId params_find(const char* name);

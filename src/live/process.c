@@ -6,8 +6,10 @@
 #include <string.h>
 
 // While freewheeling the longest wait for the worker in one span. JACK itself
-// gives a client 10 s.
+// gives a client 10 s. When that was in vain the worker is told to fall back,
+// which takes it a few ms.
 #define FREEWHEEL_WAIT_NS_MAX 5000000000ll
+#define FREEWHEEL_WAIT_AGAIN_NS_MAX 100000000ll
 
 // One span under way.
 typedef struct {
@@ -223,12 +225,16 @@ static void
 wait_for_plan(Process* process, uint64_t frame)
 {
   rt_leave();
-  const int64_t deadline_ns = clock_now_ns() + FREEWHEEL_WAIT_NS_MAX;
-  while (!plan_reaches(process, frame) &&
+  const int64_t deadline_ns =
+    clock_now_ns() + (process->waited_in_vain ? FREEWHEEL_WAIT_AGAIN_NS_MAX
+                                              : FREEWHEEL_WAIT_NS_MAX);
+  bool reached;
+  while (!(reached = plan_reaches(process, frame)) &&
          !atomic_load(&process->end_requested) &&
          clock_now_ns() < deadline_ns) {
     clock_sleep_ns(100000);
   }
+  process->waited_in_vain = process->waited_in_vain || !reached;
   rt_enter();
 }
 
@@ -254,8 +260,10 @@ process_span(void*           context,
   }
   atomic_store_explicit(
     &process->span_frames, frame_count, memory_order_relaxed);
-  atomic_store_explicit(
-    &process->freewheeling, freewheeling, memory_order_relaxed);
+  process->waited_in_vain = process->waited_in_vain && freewheeling;
+  atomic_store_explicit(&process->freewheeling,
+                        freewheeling && !process->waited_in_vain,
+                        memory_order_relaxed);
   atomic_store_explicit(&process->committed_until, end, memory_order_release);
 
   const bool quiet =

@@ -68,7 +68,7 @@ typedef struct {
   alignas(64) _Atomic uint64_t committed_until;
   _Atomic uint64_t processed_until;
   _Atomic uint32_t span_frames;
-  atomic_bool      freewheeling; // the last span was: it waited for the plan
+  atomic_bool      freewheeling; // the last span was, and the plan came in time
   atomic_bool      ended;        // the answer to end_requested
   ProcessCounters  counters;
 
@@ -76,8 +76,9 @@ typedef struct {
   ActiveNote  active[ACTIVE_NOTES_MAX];
   uint32_t    active_count;
   StampedNote chord[ACTIVE_NOTES_MAX]; // notes that begin at one frame
-  uint64_t    clock_offset; // session clock - backend clock, modulo 2^64
-  bool        reconnected;  // set by process_connect() while no thread runs
+  uint64_t    clock_offset;   // session clock - backend clock, modulo 2^64
+  bool        waited_in_vain; // once, since freewheeling began
+  bool        reconnected;    // set by process_connect() while no thread runs
 } Process;
 
 // A BackendProcess; `context` is the Process.

@@ -87,3 +87,13 @@ scheduler_add(Scheduler*       scheduler,
   }
   return written;
 }
+
+void
+scheduler_skip(Scheduler* scheduler, uint64_t frame)
+{
+  if (frame > scheduler->planned_until) {
+    scheduler->onset_s =
+      (double)(frame - scheduler->origin_frame) / scheduler->sample_rate_hz;
+    scheduler->planned_until = frame;
+  }
+}

@@ -36,3 +36,7 @@ size_t scheduler_add(Scheduler*       scheduler,
                      const NoteEvent* events,
                      size_t           count,
                      StampedNote*     out);
+
+// Leaves out time: what is stamped next follows `frame` as it would have
+// followed the last note. Never goes back.
+void scheduler_skip(Scheduler* scheduler, uint64_t frame);

@@ -9,18 +9,20 @@
 // From the committed frame to the first note: two periods and time to stamp.
 #define ORIGIN_LEAD_S 0.03
 #define LEAD_PERIODS 2u
-// Priming stops at either; a short first chord is not enough music, and a slow
-// model needs more of it.
+// Priming stops when there is music enough; a short first chord is not, and a
+// slow model needs more of it, so that it begins with all its steps.
 #define PRIMED_MUSIC_S 0.5
-#define PRIMED_MUSIC_TIMES 4.0 // the time that a window took
-#define PRIMING_TIME_S 0.25
-// A model that has made nothing by then is not waited for, if there is another.
-#define PRIMING_PATIENCE_S 1.0
+#define PRIMED_MUSIC_TIMES 3.0 // the time that a window took
+// Nor does it keep anyone waiting for longer: a model that has made nothing by
+// then gives way to the other, if there is one.
+#define PRIMING_S_MAX 3.0
 // Repeated notes last this long in all at least, before they come again.
 #define LOOP_S_MIN 1.0
 #define POLL_S 0.002
 // How long a call of the model may go on when all else has ended.
 #define STOP_S_MAX 0.3
+// And one of the fallback, within this thread.
+#define THREAD_STOP_S_MAX 1.0
 
 // The fallback is not asked for what only the other kind can do.
 static Params
@@ -28,12 +30,9 @@ fallback_params(const Params* params)
 {
   Params changed = *params;
   for (int id = 0; id < PARAM_COUNT; ++id) {
-    if (param_table[id].flags & PARAM_DIFFUSION_ONLY) {
+    if (params_need_diffusion(params, (ParamId)id)) {
       changed.value[id] = param_table[id].standard;
     }
-  }
-  if (changed.value[PARAM_MODE] >= GENERATOR_CONTINUE) {
-    changed.value[PARAM_MODE] = GENERATOR_WALK;
   }
   return changed;
 }
@@ -61,35 +60,6 @@ worker_init(Worker* worker, Process* process, const WorkerSetup* setup)
   }
 }
 
-static void
-count(_Atomic uint64_t* counter)
-{
-  atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
-static void
-measured(Worker* worker, const GeneratorJob* job, double seconds)
-{
-  latency_add(&worker->generation, seconds);
-  deadline_measured(
-    &worker->deadline, seconds, job->request.steps, job->steps_full);
-}
-
-// In this thread, with all steps.
-static Status
-generate(Worker* worker, NoteEvent out[WINDOW_NOTES], Error* error)
-{
-  Status       status;
-  GeneratorJob job;
-  do {
-    const double start_s = clock_now_s();
-    generator_prepare(&worker->generator, &job);
-    status = generator_run(worker->model, &job, out, error);
-    measured(worker, &job, clock_now_s() - start_s);
-  } while (!status && !generator_accept(&worker->generator, &job, out));
-  return status;
-}
-
 void
 worker_place(Worker* worker, uint32_t sample_rate_hz, uint64_t origin)
 {
@@ -100,16 +70,6 @@ worker_place(Worker* worker, uint32_t sample_rate_hz, uint64_t origin)
   // Nothing sounds before the origin: that far all is planned.
   atomic_store_explicit(
     &worker->process->planned_until, origin, memory_order_release);
-}
-
-static bool
-next_primed(Worker* worker, NoteEvent out[WINDOW_NOTES])
-{
-  if (worker->primed_used == worker->primed_count) {
-    return false;
-  }
-  memcpy(out, worker->primed[worker->primed_used++], sizeof *worker->primed);
-  return true;
 }
 
 // Whether there is more to plan before `frame`, and room for it.
@@ -140,12 +100,11 @@ Status
 worker_run_until(Worker* worker, uint64_t frame, Error* error)
 {
   while (wants_more(worker, frame)) {
-    NoteEvent events[WINDOW_NOTES];
-    if (!next_primed(worker, events)) {
-      const Status status = generate(worker, events, error);
-      if (status) {
-        return status;
-      }
+    NoteEvent    events[WINDOW_NOTES];
+    const Status status =
+      generator_next(&worker->generator, worker->model, events, error);
+    if (status) {
+      return status;
     }
     plan_window(worker, events);
   }
@@ -153,6 +112,43 @@ worker_run_until(Worker* worker, uint64_t frame, Error* error)
 }
 
 // --- The thread --------------------------------------------------------------
+
+static void
+count(_Atomic uint64_t* counter)
+{
+  atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static void
+drop(ModelFault* fault, const Error* error)
+{
+  fault->error = *error;
+  atomic_store(&fault->failed, true);
+}
+
+static bool
+is_placed(const Worker* worker)
+{
+  return atomic_load(&worker->origin_frame) != WORKER_NO_ORIGIN;
+}
+
+static void
+measured(Worker* worker, const GeneratorJob* job, double seconds)
+{
+  latency_add(&worker->generation, seconds);
+  deadline_measured(
+    &worker->deadline, seconds, job->request.steps, job->steps_full);
+}
+
+static bool
+next_primed(Worker* worker, NoteEvent out[WINDOW_NOTES])
+{
+  if (worker->primed_used == worker->primed_count) {
+    return false;
+  }
+  memcpy(out, worker->primed[worker->primed_used++], sizeof *worker->primed);
+  return true;
+}
 
 static double
 span_s(const Worker* worker)
@@ -194,8 +190,7 @@ next_sampled(Worker* worker, NoteEvent out[WINDOW_NOTES])
     return false;
   }
   if (sampled->status) {
-    worker->error = sampled->error;
-    atomic_store(&worker->failed, true);
+    drop(&worker->model_fault, &sampled->error);
     return false;
   }
   measured(worker, &sampled->job, sampled->seconds);
@@ -242,9 +237,13 @@ static bool
 next_of_fallback_model(Worker* worker, NoteEvent out[WINDOW_NOTES])
 {
   Error error;
-  if (!worker->fallback ||
-      generator_next(
+  if (!worker->fallback) {
+    return false;
+  }
+  if (generator_next(
         &worker->fallback_generator, worker->fallback, out, &error)) {
+    drop(&worker->fallback_fault, &error);
+    worker->fallback = NULL;
     return false;
   }
   generator_heard(&worker->generator, out, WINDOW_NOTES);
@@ -265,12 +264,26 @@ static bool
 is_primed(const Worker* worker, double music_s, double spent_s)
 {
   if (!worker->primed_count) {
-    return false;
+    return spent_s >= PRIMING_S_MAX && !worker->fallback;
   }
   const double window_s = spent_s / worker->primed_count;
   return worker->primed_count == WORKER_PRIMED_MAX ||
-         spent_s >= PRIMING_TIME_S ||
+         spent_s >= PRIMING_S_MAX ||
          music_s >= fmax(PRIMED_MUSIC_S, PRIMED_MUSIC_TIMES * window_s);
+}
+
+static bool
+next_to_prime(Worker* worker, double spent_s, NoteEvent out[WINDOW_NOTES])
+{
+  if (next_sampled(worker, out)) {
+    return true;
+  }
+  const bool gone = atomic_load(&worker->model_fault.failed);
+  if (!gone && !sampling_is_busy(worker->sampling)) {
+    give_job(worker, 0, false);
+  }
+  return (gone || spent_s >= PRIMING_S_MAX) &&
+         next_of_fallback_model(worker, out);
 }
 
 Status
@@ -286,62 +299,101 @@ worker_prime(Worker* worker, const atomic_int* give_up, Error* error)
   while (!is_primed(worker, music_s, spent_s) &&
          !(give_up && atomic_load(give_up))) {
     NoteEvent* const window = worker->primed[worker->primed_count];
-    if (next_sampled(worker, window) ||
-        (spent_s > PRIMING_PATIENCE_S &&
-         next_of_fallback_model(worker, window))) {
+    if (next_to_prime(worker, spent_s, window)) {
       ++worker->primed_count;
       for (int i = 0; i < WINDOW_NOTES; ++i) {
         music_s += window[i].step_s / worker->params.value[PARAM_TEMPO];
       }
-    } else if (atomic_load(&worker->failed)) {
-      *error = worker->error;
-      return error->status;
-    } else if (!sampling_is_busy(worker->sampling)) {
-      give_job(worker, 0, false);
+    } else if (atomic_load(&worker->model_fault.failed)) {
+      break; // and there is no other, or it failed too
     } else {
       sampling_wait(worker->sampling, POLL_S);
     }
     spent_s = clock_now_s() - start_s;
   }
+  if (!worker->primed_count && atomic_load(&worker->model_fault.failed)) {
+    *error = worker->model_fault.error;
+    return error->status;
+  }
   return STATUS_OK;
+}
+
+// Where what is stamped now can still be played.
+static uint64_t
+next_free_frame(const Worker* worker)
+{
+  const uint64_t committed = atomic_load_explicit(
+    &worker->process->committed_until, memory_order_acquire);
+  const uint32_t span = atomic_load(&worker->process->span_frames);
+  return committed + LEAD_PERIODS * (uint64_t)span +
+         (uint64_t)(ORIGIN_LEAD_S * worker->sample_rate_hz);
+}
+
+// The music begins with its first window.
+static void
+plan_live(Worker* worker, const NoteEvent events[WINDOW_NOTES])
+{
+  if (!is_placed(worker)) {
+    worker_place(worker, worker->sample_rate_hz, next_free_frame(worker));
+  }
+  plan_window(worker, events);
+}
+
+// Where the clock went on without this thread (the program was stopped) the
+// music goes on from there: what was missed is not made up for.
+static void
+follow_clock(Worker* worker, uint64_t committed)
+{
+  Scheduler* const scheduler = &worker->scheduler;
+  if (is_placed(worker) && scheduler->planned_until < committed &&
+      committed - scheduler->planned_until >
+        atomic_load(&worker->look_ahead_frames)) {
+    scheduler_skip(scheduler, next_free_frame(worker));
+    atomic_store_explicit(&worker->process->planned_until,
+                          scheduler->planned_until,
+                          memory_order_release);
+    count(&worker->counters.clock_jumps);
+  }
+}
+
+// A window that is there or that stands in; false: there is none to plan now.
+static bool
+next_live(Worker* worker, uint64_t committed, NoteEvent out[WINDOW_NOTES])
+{
+  // While freewheeling process waits: there is all the time.
+  const bool in_time = !atomic_load(&worker->process->freewheeling);
+  if (next_primed(worker, out) || next_sampled(worker, out)) {
+    return true;
+  }
+  const bool gone = atomic_load(&worker->model_fault.failed);
+  if (!gone && !sampling_is_busy(worker->sampling)) {
+    give_job(worker, committed, in_time && is_placed(worker));
+  }
+  if (!gone && !(in_time && spare_s(worker, committed) < 0)) {
+    return false;
+  }
+  if (next_of_fallback_model(worker, out) || next_repeated(worker, out)) {
+    return true;
+  }
+  atomic_store(&worker->failed, gone);
+  return false;
 }
 
 // Plans as far as the look-ahead, or as there is something to plan.
 static void
 keep_ahead(Worker* worker, uint64_t committed)
 {
-  // While freewheeling process waits: there is all the time.
-  const bool   in_time = !atomic_load(&worker->process->freewheeling);
   const double ahead_s =
     deadline_look_ahead_s(&worker->deadline, worker->generator.request.steps) +
     LEAD_PERIODS * span_s(worker);
   const uint64_t ahead = (uint64_t)(ahead_s * worker->sample_rate_hz);
   atomic_store(&worker->look_ahead_frames, ahead);
-  while (wants_more(worker, committed + ahead)) {
-    NoteEvent events[WINDOW_NOTES];
-    if (next_primed(worker, events) || next_sampled(worker, events)) {
-      plan_window(worker, events);
-    } else if (atomic_load(&worker->failed)) {
-      return;
-    } else if (!sampling_is_busy(worker->sampling)) {
-      give_job(worker, committed, in_time);
-    } else if (in_time && spare_s(worker, committed) < 0 &&
-               (next_of_fallback_model(worker, events) ||
-                next_repeated(worker, events))) {
-      plan_window(worker, events);
-    } else {
-      return;
-    }
+  follow_clock(worker, committed);
+  NoteEvent events[WINDOW_NOTES];
+  while (wants_more(worker, committed + ahead) &&
+         next_live(worker, committed, events)) {
+    plan_live(worker, events);
   }
-}
-
-static void
-place_after_committed(Worker* worker, uint64_t committed)
-{
-  const uint32_t span = atomic_load(&worker->process->span_frames);
-  const uint64_t lead = LEAD_PERIODS * (uint64_t)span +
-                        (uint64_t)(ORIGIN_LEAD_S * worker->sample_rate_hz);
-  worker_place(worker, worker->sample_rate_hz, committed + lead);
 }
 
 static void*
@@ -352,9 +404,6 @@ worker_thread(void* context)
          !atomic_load(&worker->failed)) {
     const uint64_t committed = atomic_load_explicit(
       &worker->process->committed_until, memory_order_acquire);
-    if (committed && atomic_load(&worker->origin_frame) == WORKER_NO_ORIGIN) {
-      place_after_committed(worker, committed);
-    }
     if (committed) {
       keep_ahead(worker, committed);
     }
@@ -385,14 +434,27 @@ worker_start(Worker* worker, uint32_t sample_rate_hz, Error* error)
   return STATUS_OK;
 }
 
+static bool
+thread_ends(pthread_t thread, double wait_s)
+{
+  const double deadline_s = clock_now_s() + wait_s;
+  while (pthread_tryjoin_np(thread, NULL)) {
+    if (clock_now_s() > deadline_s) {
+      return false;
+    }
+    clock_sleep_ns(1000000);
+  }
+  return true;
+}
+
 bool
 worker_stop(Worker* worker)
 {
   atomic_store(&worker->stop_requested, true);
-  if (worker->thread_runs) {
-    pthread_join(worker->thread, NULL);
-    worker->thread_runs = false;
+  if (worker->thread_runs && !thread_ends(worker->thread, THREAD_STOP_S_MAX)) {
+    return false;
   }
+  worker->thread_runs = false;
   const bool ended =
     !worker->sampling || sampling_stop(worker->sampling, STOP_S_MAX);
   worker->sampling = NULL;

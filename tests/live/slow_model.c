@@ -1,8 +1,9 @@
 // Stands before model_generate() (the linker's --wrap) in meander-slow, which
-// is meander but for this: diffusion models are as slow as the environment
-// says. MEANDER_SLOW="STEP_MS STALL_AT_S STALL_S": each step takes STEP_MS
-// longer, and the first call that begins STALL_AT_S after the first of all
-// takes STALL_S longer. The sampling thread (and control, before play).
+// is meander but for this: models are as slow as the environment says.
+// MEANDER_SLOW="STEP_MS STALL_AT_S STALL_S [VAE_S]": of a diffusion model each
+// step takes STEP_MS longer, and the first call that begins STALL_AT_S after
+// the first of all takes STALL_S longer; each call of a VAE takes VAE_S longer.
+// The sampling thread and the worker (and control, before play).
 #include "clock.h"
 #include "model.h"
 
@@ -28,14 +29,19 @@ sleep_s(double seconds)
 }
 
 static void
-be_slow(uint32_t steps)
+be_slow(ModelKind kind, uint32_t steps)
 {
   static double     first_s;
   static int        stalls;
-  double            step_ms = 0, stall_at_s = 0, stall_s = 0;
+  double            step_ms = 0, stall_at_s = 0, stall_s = 0, vae_s = 0;
   const char* const text = getenv("MEANDER_SLOW");
   if (!text ||
-      sscanf(text, "%lf %lf %lf", &step_ms, &stall_at_s, &stall_s) != 3) {
+      sscanf(text, "%lf %lf %lf %lf", &step_ms, &stall_at_s, &stall_s, &vae_s) <
+        3) {
+    return;
+  }
+  if (kind == MODEL_VAE) {
+    sleep_s(vae_s);
     return;
   }
   const double now_s = clock_now_s();
@@ -53,8 +59,6 @@ __wrap_model_generate(Model*              model,
                       NoteEvent*          out,
                       Error*              error)
 {
-  if (model_kind(model) == MODEL_DIFFUSION) {
-    be_slow(request->steps);
-  }
+  be_slow(model_kind(model), request->steps);
   return __real_model_generate(model, request, out, error);
 }

@@ -6,6 +6,7 @@ the program meanwhile (with meander-slow, which differs in nothing else)."""
 import os
 import re
 import signal
+import struct
 import time
 
 import live
@@ -35,6 +36,10 @@ def note_ons(path):
     return [e for e in read_events(path) if e[1] & 0xF0 == 0x90]
 
 
+def note_ons_of(recording):
+    return [e for e in read_recording(recording) if e[1] & 0xF0 == 0x90]
+
+
 def play(*arguments, seconds, slow=None, program=live.MEANDER):
     """(log, note-ons, recording) of a session that must go well."""
     recording, trace = WORK.path("play.mid"), WORK.path("trace")
@@ -52,11 +57,11 @@ def play(*arguments, seconds, slow=None, program=live.MEANDER):
 def test_play_equals_render():
     for mode in ("prior", "walk", "interpolate", "continue", "mutate", "bridge"):
         arguments = ("--mode", mode, "--leg-windows", 3, "--steps", 5)
-        out, _, recording = play(*arguments, seconds=3)
+        out, _, recording = play(*arguments, seconds=2)
         expect(not any(counter(out, name) for name in FALLBACKS),
                f"mode {mode} fell back: {out}")
         expect(read_bytes(recording) ==
-               render(WORK, 5, 3, "r.mid", *arguments),
+               render(WORK, 5, 2, "r.mid", *arguments),
                f"mode {mode}: play is not what render makes")
         check_recording(WORK.path("r.mid"))
 
@@ -65,7 +70,7 @@ def test_options_are_heard():
     """Each changes the notes, and none of them the others' meaning."""
     seen = {}
     for name, arguments in (
-            ("plain", []), ("continue", ["--mode", "continue"]),
+            ("walk", ["--mode", "walk"]), ("continue", ["--mode", "continue"]),
             ("context", ["--mode", "continue", "--context", 3]),
             ("none", ["--mode", "continue", "--context", 0]),
             ("steps", ["--steps", 7]), ("eta", ["--eta", 0.7]),
@@ -77,8 +82,11 @@ def test_options_are_heard():
         notes = data[data.index(b"channel="):]
         expect(notes not in seen.values(), f"{name} has no effect: {seen.keys()}")
         seen[name] = notes
-    auto = render(WORK, 5, 20, "o.mid", "--steps", "auto")
-    expect(auto == render(WORK, 5, 20, "o.mid"), "auto is not the standard")
+    plain = render(WORK, 5, 20, "o.mid")
+    expect(plain == render(WORK, 5, 20, "o.mid", "--steps", "auto", "--mode",
+                           "auto"), "auto is not the standard")
+    expect(plain[plain.index(b"channel="):] == seen["continue"],
+           "a diffusion model does not continue on its own")
 
 
 def test_scale():
@@ -128,6 +136,31 @@ def test_preset_names_its_model():
         None, "render", "--preset", preset, "--seconds", 5, "-o", path,
         env={**os.environ, "MEANDER_DATA": WORK.path("data")})
     expect(code == 0 and "model=diffusion:" in text_of(path), f"{out}{err}")
+    # Where it ships the default is the diffusion model, but not for all.
+    os.link(WORK.diffusion, os.path.join(data, "diffusion.safetensors"))
+    for arguments, kind in (([], "diffusion"), (["--preset", "dream"], "diffusion"),
+                            (["--preset", "calm"], "vae"),
+                            (["--preset", "glass"], "vae"),
+                            (["--preset", "toccata"], "vae")):
+        code, out, err = run_meander(
+            None, "render", *arguments, "--seconds", 5, "-o", path,
+            env={**os.environ, "MEANDER_DATA": WORK.path("data")})
+        expect(code == 0 and f"model={kind}:" in text_of(path),
+               f"{arguments}: not the {kind}: {out}{err}")
+
+
+def write_notes(name, wait_ticks):
+    """Nine notes of 0.25 s; the first begins after `wait_ticks` of 1/192 s."""
+    track = b""
+    for i in range(9):
+        wait = 0 if i else wait_ticks
+        track += bytes((wait >> 7 | 0x80, wait & 127, 0x90, 60 + i, 80,
+                        48, 0x80, 60 + i, 0))
+    track += b"\0\xff\x2f\0"
+    with open(WORK.path(name), "wb") as file:
+        file.write(b"MThd" + struct.pack(">IHHH", 6, 0, 1, 96) +
+                   b"MTrk" + struct.pack(">I", len(track)) + track)
+    return WORK.path(name)
 
 
 def test_phrase():
@@ -139,13 +172,29 @@ def test_phrase():
                                phrase), f"{mode} does not repeat")
         expect(first != render(WORK, 5, 8, "c.mid", "--mode", mode),
                f"{mode}: --phrase has no effect")
-        expect("phrase=phrase.mid" in text_of(WORK.path("a.mid")), "no source")
+        expect(re.search(r"phrase=phrase\.mid:[0-9a-f]{16}", text_of(WORK.path("a.mid"))),
+               "no source")
 
     # The first eight notes are where a bridge begins.
     render(WORK, 5, 20, "a.mid", "--mode", "bridge", "--phrase", phrase)
-    keys = [[e[2] for e in read_recording(WORK.path(name))
-             if e[1] & 0xF0 == 0x90][:8] for name in ("phrase.mid", "a.mid")]
+    keys = [[e[2] for e in note_ons_of(WORK.path(name))[:8]]
+            for name in ("phrase.mid", "a.mid")]
     expect(keys[0] == keys[1], f"not the phrase: {keys}")
+
+    # How long the file waits before them is no part of them.
+    for mode in ("continue", "mutate", "bridge"):
+        ons = []
+        for wait in (0, 300):
+            render(WORK, 5, 20, "a.mid", "--mode", mode, "--phrase",
+                   write_notes("wait.mid", wait))
+            ons.append(note_ons_of(WORK.path("a.mid")))
+        expect(ons[0] == ons[1], f"{mode}: the wait is heard")
+
+    # What a bridge begins from is in the scale too.
+    render(WORK, 5, 20, "a.mid", "--mode", "bridge", "--scale", "major",
+           "--phrase", write_notes("wait.mid", 0))
+    heard = {e[2] % 12 for e in note_ons_of(WORK.path("a.mid"))}
+    expect(heard <= {0, 2, 4, 5, 7, 9, 11}, f"{heard} in C major")
 
     short = WORK.path("short.mid")
     render(WORK, 9, 0.01, "short.mid")
@@ -155,6 +204,8 @@ def test_phrase():
             (["--mode", "mutate", "--phrase", WORK.path("none")], "none"),
             (["--mode", "mutate", "--phrase", WORK.model], WORK.model)):
         refused(1, "--backend", "null", *arguments, says=says)
+    refused(1, "render", "--seconds", 1, "-o", WORK.path("x.mid"), "--phrase",
+            phrase, model=WORK.vae, says=["--phrase", "--mode"])
 
 
 def test_bad_options():
@@ -179,6 +230,8 @@ def test_bad_options():
                                               "vae"]),
             (["--fallback", WORK.path("nosuch")], "nosuch")):
         refused(1, "--backend", "null", *arguments, says=says)
+    refused(1, "render", "--seconds", 1, "-o", WORK.path("x.mid"), "--fallback",
+            WORK.path("nosuch"), says="nosuch")
 
 
 def test_options_on_a_vae():
@@ -246,23 +299,48 @@ def test_stall():
 
 
 def test_signal_while_stalled():
-    """The end does not wait for the model, and loses nothing."""
-    recording, trace = WORK.path("stalled.mid"), WORK.path("trace")
-    process = start_meander(
-        WORK, "--backend", "null", "--record", recording, "--trace", trace,
-        "--tempo", 2, program=SLOW_PROGRAM,
-        env={**os.environ, "MEANDER_SLOW": "0 1 60"})
-    time.sleep(5)
-    began = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    code, out, err = finish(process, 20)
-    took = time.monotonic() - began
-    expect(code == 0, f"exit code {code}: {out}{err}")
-    expect(took < 3, f"it took {took:.1f} s")
-    check_invariants(read_events(trace), "trace")
-    expect(check_recording(recording) > 10, "hardly any notes")
-    expect("recorded in" in out, f"not told: {out}")
-    return f"{took:.2f} s"
+    """The end does not wait for the model, nor for what stands in, and loses
+    nothing."""
+    notes = []
+    for slow in ("0 1 60", "0 1 60 60"):
+        recording, trace = WORK.path("stalled.mid"), WORK.path("trace")
+        process = start_meander(
+            WORK, "--backend", "null", "--record", recording, "--trace", trace,
+            "--tempo", 2, "--fallback", WORK.vae, program=SLOW_PROGRAM,
+            env={**os.environ, "MEANDER_SLOW": slow})
+        time.sleep(4)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        code, out, err = finish(process, 20)
+        took = time.monotonic() - began
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        expect(took < 4, f"it took {took:.1f} s")
+        check_invariants(read_events(trace), "trace")
+        expect(check_recording(recording) > 10, "hardly any notes")
+        expect("recorded in" in out, f"not told: {out}")
+        notes.append(f"{took:.2f} s")
+    return ", ".join(notes)
+
+
+def test_nothing_comes():
+    """No fallback, and a model whose first call hangs: that is told, and what
+    was recorded before stays."""
+    recording = WORK.path("old.mid")
+    render(WORK, 5, 5, "old.mid")
+    before = read_bytes(recording)
+    for wait in (1, 5):
+        process = start_meander(
+            WORK, "--backend", "null", "--record", recording, "--fallback",
+            "none", program=SLOW_PROGRAM,
+            env={**os.environ, "MEANDER_SLOW": "0 0 60"})
+        time.sleep(wait)
+        process.send_signal(signal.SIGINT)
+        code, out, err = finish(process, 20)
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        expect(read_bytes(recording) == before, "the old recording is gone")
+        expect("is left as it was" in out, f"not told: {out}")
+        expect(("backend null" in out) == (wait > 3), f"the port: {out}")
+        expect(("no notes yet" in out) == (wait > 3), f"not told: {out}")
 
 
 WORK = Workplace()

@@ -101,7 +101,7 @@ model_generate(Model*              model,
                Error*              error)
 {
   remember(model, request);
-  if (request->first_window >= model->fail_at) {
+  if (request->first_window >= atomic_load(&model->fail_at)) {
     return error_set(error, STATUS_UNAVAILABLE, "the model broke");
   }
   atomic_fetch_add(&model->calls_under_way, 1);

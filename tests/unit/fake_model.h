@@ -11,8 +11,7 @@
 
 struct Model {
   ModelKind kind;
-  float     step_s;  // of its notes
-  uint64_t  fail_at; // window
+  float     step_s; // of its notes
   uint32_t  steps_default;
   uint32_t  steps_max;
   uint32_t  student_steps; // 0: not distilled
@@ -20,6 +19,7 @@ struct Model {
   uint8_t   pitch; // of all its notes; 0: by the window's number
 
   atomic_bool      stalled; // its calls do not end while this is set
+  _Atomic uint64_t fail_at; // window
   _Atomic uint32_t call_us; // a call takes so long,
   _Atomic uint32_t step_us; // and so long for each step
   _Atomic uint32_t calls_under_way;

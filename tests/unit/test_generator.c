@@ -315,7 +315,7 @@ test_mutate(void** state)
 }
 
 // Anchors sound as they are made, at the ends of the slerp; between them each
-// window knows what was played and where it leads.
+// window knows what was played, and the last what follows it.
 static void
 expect_bridge(Generator* generator, Model* model, NoteEvent* anchor)
 {
@@ -338,13 +338,13 @@ expect_bridge(Generator* generator, Model* model, NoteEvent* anchor)
       continue;
     }
     assert_int_equal(model->asked.before, done < room ? done : room);
-    assert_int_equal(model->asked.after, WINDOW_NOTES);
+    assert_int_equal(model->asked.after, window % 5 == 4 ? WINDOW_NOTES : 0);
     assert_memory_equal(model->given,
                         out - model->asked.before,
                         model->asked.before * sizeof *out);
     assert_memory_equal(model->given + model->asked.before,
                         anchor,
-                        WINDOW_NOTES * sizeof *anchor);
+                        model->asked.after * sizeof *anchor);
     assert_true(distance(before, model->z) < 0.7);
     memcpy(before, model->z, sizeof before);
   }
@@ -377,6 +377,39 @@ test_continue_from_notes(void** state)
   generator_begin_from(&generator, notes, 10);
   play_numbered(&generator, &model, &played);
   expect_given(&model, 10, 10);
+}
+
+// Notes that were not generated take the nearest keys of the scale.
+static void
+test_begins_in_scale(void** state)
+{
+  (void)state;
+  const GeneratorMode modes[] = { GENERATOR_CONTINUE,
+                                  GENERATOR_MUTATE,
+                                  GENERATOR_BRIDGE };
+  for (int transpose = -1; transpose <= 1; ++transpose) {
+    for (int i = 0; i < 3; ++i) {
+      Model  model                  = diffusion();
+      Params params                 = params_of(modes[i]);
+      params.value[PARAM_SCALE]     = SCALE_MAJOR; // of C
+      params.value[PARAM_TRANSPOSE] = transpose;
+      Generator generator;
+      NoteEvent notes[2 * WINDOW_NOTES], out[WINDOW_NOTES];
+      number(notes, 60, 2 * WINDOW_NOTES); // each key from C# on
+      generator_init(&generator, &model, &params, 3);
+      generator_begin_from(&generator, notes, 2 * WINDOW_NOTES);
+      next(&generator, &model, out);
+      const NoteEvent* const first =
+        modes[i] == GENERATOR_CONTINUE ? model.given
+        : modes[i] == GENERATOR_MUTATE ? model.phrase
+                                       : out;
+      for (int k = 0; k < WINDOW_NOTES; ++k) {
+        const int sounding = first[k].pitch + transpose;
+        assert_true(0xab5 >> (sounding % 12) & 1); // C D E F G A B
+        assert_true(abs(first[k].pitch - notes[k].pitch) <= 1);
+      }
+    }
+  }
 }
 
 static void
@@ -484,16 +517,61 @@ test_what_a_model_cannot_do(void** state)
   for (int mode = GENERATOR_CONTINUE; mode <= GENERATOR_BRIDGE; ++mode) {
     expect_refused(&vae, (GeneratorMode)mode, PARAM_MODE, mode, "vae");
   }
-  expect_refused(&vae, GENERATOR_WALK, PARAM_STEPS, 1, "steps is 1");
-  expect_refused(&vae, GENERATOR_WALK, PARAM_CONTEXT, 0, "context is 0");
-  expect_refused(&vae, GENERATOR_WALK, PARAM_ETA, 0.5, "eta is 0.5");
-  expect_refused(&vae, GENERATOR_WALK, PARAM_SAMPLER, 0, "sampler is ddpm");
+  expect_refused(&vae, GENERATOR_WALK, PARAM_STEPS, 1, "steps 1 ");
+  expect_refused(&vae, GENERATOR_WALK, PARAM_CONTEXT, 0, "context 0 ");
+  expect_refused(&vae, GENERATOR_WALK, PARAM_ETA, 0.5, "eta 0.5 ");
+  expect_refused(&vae, GENERATOR_WALK, PARAM_SAMPLER, 0, "sampler ddpm ");
   expect_refused(&model, GENERATOR_WALK, PARAM_STEPS, 1001, "1000 steps");
   expect_refused(&model, GENERATOR_BRIDGE, PARAM_CONTEXT, 17, "at most 16");
   model.context_max = 10;
   expect_refused(&model, GENERATOR_CONTINUE, PARAM_CONTEXT, 11, "at most 10");
   model.context_max = 7;
   expect_refused(&model, GENERATOR_BRIDGE, PARAM_WALK_STEP, 0, "bridge");
+}
+
+// A student takes no other sampler than its own; in any number of steps.
+static void
+test_what_a_student_cannot_do(void** state)
+{
+  (void)state;
+  Model  model  = diffusion();
+  Params params = params_of(GENERATOR_WALK);
+  Error  error;
+  model.student_steps = 4;
+  for (int steps = 1; steps <= 8; steps *= 2) {
+    params.value[PARAM_STEPS] = steps;
+    assert_int_equal(generator_check(&model, &params, &error), STATUS_OK);
+  }
+  expect_refused(
+    &model, GENERATOR_WALK, PARAM_SAMPLER, SAMPLER_DDPM, "--sampler ddim");
+  expect_refused(
+    &model, GENERATOR_WALK, PARAM_SAMPLER, SAMPLER_DPM, "--sampler ddim");
+  expect_refused(&model, GENERATOR_WALK, PARAM_ETA, 0.1, "--eta 0");
+}
+
+// Left to the model, the mode is the one that suits it, and all that goes with
+// it.
+static void
+test_mode_auto(void** state)
+{
+  (void)state;
+  const ModelKind kinds[] = { MODEL_VAE, MODEL_DIFFUSION };
+  for (int i = 0; i < 2; ++i) {
+    Model  model;
+    Params params = params_standard();
+    Error  error;
+    fake_model_init(&model, kinds[i]);
+    const GeneratorMode suits = i ? GENERATOR_CONTINUE : GENERATOR_WALK;
+    assert_int_equal(generator_mode(&model, &params), suits);
+    assert_int_equal(generator_check(&model, &params, &error), STATUS_OK);
+    Generator chosen, named;
+    generator_init(&chosen, &model, &params, 3);
+    params.value[PARAM_MODE] = suits;
+    generator_init(&named, &model, &params, 3);
+    assert_memory_equal(&chosen, &named, sizeof chosen);
+    params.value[PARAM_MODE] = GENERATOR_PRIOR;
+    assert_int_equal(generator_mode(&model, &params), GENERATOR_PRIOR);
+  }
 }
 
 int
@@ -510,10 +588,13 @@ main(void)
     cmocka_unit_test(test_walk_with_context),
     cmocka_unit_test(test_mutate),
     cmocka_unit_test(test_bridge),
+    cmocka_unit_test(test_begins_in_scale),
     cmocka_unit_test(test_scale_after_transposing),
     cmocka_unit_test(test_steps),
     cmocka_unit_test(test_least_steps),
     cmocka_unit_test(test_what_a_model_cannot_do),
+    cmocka_unit_test(test_what_a_student_cannot_do),
+    cmocka_unit_test(test_mode_auto),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,9 @@ test_text(void** state)
   assert_int_equal(params_set_text(&params, PARAM_MODE, "prior", &error), 0);
   assert_int_equal((int)params.value[PARAM_MODE], GENERATOR_PRIOR);
   assert_int_not_equal(params_set_text(&params, PARAM_MODE, "x", &error), 0);
-  assert_non_null(strstr(error.text, "prior, walk, interpolate, continue"));
+  assert_non_null(strstr(error.text,
+                         "prior, walk, interpolate, continue, mutate, "
+                         "bridge, auto"));
   assert_int_equal(params_set_text(&params, PARAM_TEMPO, "1.5", &error), 0);
   const char* const bad[] = { "", " ", "1.5x", "fast", "nan", "inf", "-1" };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
@@ -109,6 +111,31 @@ test_auto(void** state)
   assert_int_equal(params_set_text(&params, PARAM_CONTEXT, "0", &error), 0);
   assert_false(params_is_auto(&params, PARAM_CONTEXT));
   assert_int_not_equal(params_set_text(&params, PARAM_ETA, "auto", &error), 0);
+  assert_int_equal(params_set_text(&params, PARAM_MODE, "walk", &error), 0);
+  assert_int_equal(params_set_text(&params, PARAM_MODE, "auto", &error), 0);
+  assert_true(params_is_auto(&params, PARAM_MODE));
+  assert_int_not_equal(params_set_text(&params, PARAM_KEY, "auto", &error), 0);
+}
+
+// What asks for a diffusion model: its modes, and its own parameters once they
+// are changed.
+static void
+test_need_diffusion(void** state)
+{
+  (void)state;
+  Params params = params_standard();
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    assert_false(params_need_diffusion(&params, (ParamId)id));
+  }
+  params.value[PARAM_STEPS] = 4;
+  params.value[PARAM_TEMPO] = 4;
+  assert_true(params_need_diffusion(&params, PARAM_STEPS));
+  assert_false(params_need_diffusion(&params, PARAM_TEMPO));
+  for (int mode = GENERATOR_PRIOR; mode <= GENERATOR_BRIDGE; ++mode) {
+    params.value[PARAM_MODE] = mode;
+    assert_int_equal(params_need_diffusion(&params, PARAM_MODE),
+                     mode >= GENERATOR_CONTINUE);
+  }
 }
 
 static void
@@ -170,6 +197,7 @@ main(void)
     cmocka_unit_test(test_ranges),
     cmocka_unit_test(test_text),
     cmocka_unit_test(test_auto),
+    cmocka_unit_test(test_need_diffusion),
     cmocka_unit_test(test_names),
     cmocka_unit_test(test_what_no_single_value_breaks),
   };
