@@ -1,8 +1,9 @@
 // Stands before model_generate() (the linker's --wrap) in meander-slow, which
-// is meander but for this: models are as slow as the environment says.
-// MEANDER_SLOW="STEP_MS STALL_AT_S STALL_S [VAE_S]": of a diffusion model each
-// step takes STEP_MS longer, and the first call that begins STALL_AT_S after
-// the first of all takes STALL_S longer; each call of a VAE takes VAE_S longer.
+// is meander but for this: models are as slow, or as bad, as the environment
+// says. MEANDER_SLOW="STEP_MS STALL_AT_S STALL_S [VAE_S [FAIL_AT_S]]": of a
+// diffusion model each step takes STEP_MS longer, the first call that begins
+// STALL_AT_S after the first of all takes STALL_S longer, and those that begin
+// FAIL_AT_S after it (0: never) fail; each call of a VAE takes VAE_S longer.
 // The sampling thread and the worker (and control, before play).
 #include "clock.h"
 #include "model.h"
@@ -28,21 +29,26 @@ sleep_s(double seconds)
   }
 }
 
-static void
+// False: the call fails.
+static bool
 be_slow(ModelKind kind, uint32_t steps)
 {
   static double     first_s;
   static int        stalls;
-  double            step_ms = 0, stall_at_s = 0, stall_s = 0, vae_s = 0;
+  double            step_ms, stall_at_s, stall_s, vae_s = 0, fail_at_s = 0;
   const char* const text = getenv("MEANDER_SLOW");
-  if (!text ||
-      sscanf(text, "%lf %lf %lf %lf", &step_ms, &stall_at_s, &stall_s, &vae_s) <
-        3) {
-    return;
+  if (!text || sscanf(text,
+                      "%lf %lf %lf %lf %lf",
+                      &step_ms,
+                      &stall_at_s,
+                      &stall_s,
+                      &vae_s,
+                      &fail_at_s) < 3) {
+    return true;
   }
   if (kind == MODEL_VAE) {
     sleep_s(vae_s);
-    return;
+    return true;
   }
   const double now_s = clock_now_s();
   first_s            = first_s > 0 ? first_s : now_s;
@@ -51,6 +57,7 @@ be_slow(ModelKind kind, uint32_t steps)
     ++stalls;
     sleep_s(stall_s);
   }
+  return !(fail_at_s > 0 && now_s - first_s >= fail_at_s);
 }
 
 Status
@@ -59,6 +66,8 @@ __wrap_model_generate(Model*              model,
                       NoteEvent*          out,
                       Error*              error)
 {
-  be_slow(model_kind(model), request->steps);
+  if (!be_slow(model_kind(model), request->steps)) {
+    return error_set(error, STATUS_UNAVAILABLE, "it broke, as it was told to");
+  }
   return __real_model_generate(model, request, out, error);
 }

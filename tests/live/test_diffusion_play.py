@@ -322,6 +322,26 @@ def test_signal_while_stalled():
     return ", ".join(notes)
 
 
+def test_model_fails():
+    """Told once; what stands in plays to the end, and the end says so."""
+    notes = []
+    for fallback, stand_in in ((WORK.vae, 1), ("none", 2)):
+        recording = WORK.path("fails.mid")
+        code, out, err = run_meander(
+            WORK, "--backend", "null", "--seconds", 5, "--seed", 5, "--tempo", 2,
+            "--record", recording, "--fallback", fallback, program=SLOW_PROGRAM,
+            env={**os.environ, "MEANDER_SLOW": "0 0 0 0 0.5"})
+        expect(code == 1 and "as it was told to" in err, f"{code}: {out}{err}")
+        expect(out.count("failed, playing on without it") == 1,
+               f"not told once: {out}")
+        expect(counter(out, FALLBACKS[stand_in]) > 0, f"no fallback: {out}")
+        rest = longest_rest_s([(round(e[0] * 25), *e[1:])
+                               for e in note_ons_of(recording)], 5)
+        expect(rest < REST_S, f"{rest:.2f} s without a note: {out}")
+        notes.append(f"longest rest {rest:.2f} s")
+    return ", ".join(notes)
+
+
 def test_nothing_comes():
     """No fallback, and a model whose first call hangs: that is told, and what
     was recorded before stays."""
