@@ -278,7 +278,7 @@ def test_ten_times_too_slow():
     step_ms = 10 * window_s / 20 * 1000
     for extra, stand_in, absent in ((["--fallback", WORK.vae], 1, 2),
                                     (["--fallback", "none"], 2, 1)):
-        counts, rest = play_slowly(f"{step_ms} 0 0", 15, "--mode", "continue",
+        counts, rest = play_slowly(f"{step_ms} 0 0", 11, "--mode", "continue",
                                    "--tempo", 4, *extra)
         expect(counts[stand_in] > 1 and counts[absent] == 0 and counts[0] > 1,
                f"fell back {counts}")
@@ -290,7 +290,7 @@ def test_stall():
     notes = []
     for extra, stand_in, absent in ((["--fallback", WORK.vae], 1, 2),
                                     (["--fallback", "none"], 2, 1)):
-        counts, rest = play_slowly("0 2 10", 16, "--mode", "walk", "--tempo",
+        counts, rest = play_slowly("0 2 10", 14, "--mode", "walk", "--tempo",
                                    2, *extra)
         expect(counts[stand_in] > 1 and counts[absent] == 0,
                f"fell back {counts}")
