@@ -113,6 +113,9 @@ test_end(void** state)
   NoteEvent   events[COUNT];
   StampedNote notes[COUNT];
   make_events(events);
+  for (size_t i = 0; i < COUNT; ++i) {
+    events[i].duration_s = 2.0f; // some sound at the end
+  }
   const Params params    = params_standard();
   Scheduler    scheduler = scheduler_make(&params, 48000, 500, 10);
   const size_t count     = scheduler_add(&scheduler, events, COUNT, notes);
