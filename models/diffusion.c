@@ -132,6 +132,8 @@ diffusion_lay_out(Diffusion* d, uint32_t rows, uint32_t levels, uint32_t notes)
   d->x0            = arena_cut(&m, rows, c);
   d->x             = arena_cut(&m, rows, c);
   d->estimate      = arena_cut(&m, rows, c);
+  d->told          = arena_cut(&m, rows, c);
+  d->last          = arena_cut(&m, rows, c);
   d->noise         = arena_cut(&m, rows, c);
   d->previous      = arena_cut(&m, rows, c);
   d->tokens        = arena_cut(&m, rows, d->settings.net.input);
@@ -265,7 +267,7 @@ diffusion_embed(Diffusion*   d,
 }
 
 void
-diffusion_tokens(Diffusion* d, Tensor x, bool with_estimate)
+diffusion_tokens(Diffusion* d, Tensor x, const Tensor* estimate)
 {
   const uint32_t c = d->columns;
   op_copy(d->device, x, tensor_columns(d->tokens, 0, c));
@@ -273,11 +275,30 @@ diffusion_tokens(Diffusion* d, Tensor x, bool with_estimate)
     return;
   }
   const Tensor to = tensor_columns(d->tokens, c, c);
-  if (with_estimate) {
-    op_copy(d->device, d->estimate, to);
+  if (estimate) {
+    op_copy(d->device, *estimate, to);
   } else {
     op_fill(d->device, to, 0.0f);
   }
+}
+
+double
+diffusion_reach(uint32_t steps)
+{
+  return fmin(3.0, 10.0 / sqrt(steps));
+}
+
+void
+diffusion_tell(Diffusion* d, Tensor x0, bool again, double reach)
+{
+  if (again) {
+    op_combine(
+      d->device, (float)(1.0 + reach), x0, (float)-reach, d->last, d->told);
+    op_clamp(d->device, -ESTIMATE_MAX, ESTIMATE_MAX, d->told);
+  } else {
+    op_copy(d->device, x0, d->told);
+  }
+  op_copy(d->device, x0, d->last);
 }
 
 Tensor

@@ -31,41 +31,30 @@ time_at(const DiffusionPass* pass, uint32_t row, uint32_t i)
   return begin - (uint32_t)((uint64_t)(begin - end) * i / t->substeps);
 }
 
-// DDIM with eta 0: x_s = (alpha_s - alpha_t sigma_s / sigma_t) x_0 + (sigma_s /
-// sigma_t) x_t.
-static double
-x0_share(const DiffusionPass* pass, uint32_t t, uint32_t s)
+static NoisePosterior
+jump(const DiffusionPass* pass, uint32_t t, uint32_t s)
 {
-  const NoiseSchedule* const n = &pass->d->schedule;
-  return noise_alpha(n, s) -
-         noise_alpha(n, t) * noise_sigma(n, s) / noise_sigma(n, t);
+  return noise_ddim(&pass->d->schedule, t, s, 0.0);
 }
 
-static double
-xt_share(const DiffusionPass* pass, uint32_t t, uint32_t s)
+// Of a row in the substep to come.
+static NoisePosterior
+next_jump(const DiffusionPass* pass, uint32_t row)
 {
-  return noise_sigma(&pass->d->schedule, s) /
-         noise_sigma(&pass->d->schedule, t);
+  const uint32_t i = teacher_of(pass)->at;
+  return jump(pass, time_at(pass, row, i), time_at(pass, row, i + 1));
 }
 
 static float
 next_x0_share(const DiffusionPass* pass, uint32_t row)
 {
-  const uint32_t i = teacher_of(pass)->at;
-  return is_clean(pass, row) ? 0.0f
-                             : (float)x0_share(pass,
-                                               time_at(pass, row, i),
-                                               time_at(pass, row, i + 1));
+  return is_clean(pass, row) ? 0.0f : (float)next_jump(pass, row).x0_share;
 }
 
 static float
 next_xt_share(const DiffusionPass* pass, uint32_t row)
 {
-  const uint32_t i = teacher_of(pass)->at;
-  return is_clean(pass, row) ? 1.0f
-                             : (float)xt_share(pass,
-                                               time_at(pass, row, i),
-                                               time_at(pass, row, i + 1));
+  return is_clean(pass, row) ? 1.0f : (float)next_jump(pass, row).xt_share;
 }
 
 // The share of this substep's estimate in where the whole jump ends. They sum
@@ -74,15 +63,14 @@ static float
 mean_share(const DiffusionPass* pass, uint32_t row)
 {
   const Teacher* const t = teacher_of(pass);
-  const uint32_t       a = time_at(pass, row, t->at);
   const uint32_t       b = time_at(pass, row, t->at + 1);
   const uint32_t       z = time_at(pass, row, t->substeps);
   if (is_clean(pass, row)) {
     return t->at + 1 == t->substeps ? 1.0f : 0.0f;
   }
-  const double carried = b == z ? 1.0 : xt_share(pass, b, z);
-  return (float)(x0_share(pass, a, b) * carried /
-                 x0_share(pass, time_at(pass, row, 0), z));
+  const double carried = b == z ? 1.0 : jump(pass, b, z).xt_share;
+  return (float)(next_jump(pass, row).x0_share * carried /
+                 jump(pass, time_at(pass, row, 0), z).x0_share);
 }
 
 static float
@@ -93,19 +81,10 @@ one(const DiffusionPass* pass, uint32_t row)
   return 1.0f;
 }
 
-static void
-write_time(Teacher* t)
+static uint32_t
+time_now(const DiffusionPass* pass, uint32_t sequence)
 {
-  Diffusion* const      d    = t->pass.d;
-  const DiffusionBatch* b    = t->pass.batch;
-  float* const          host = d->host;
-  for (uint32_t s = 0; s <= b->sequences; ++s) {
-    const uint32_t time =
-      s < b->sequences ? time_at(&t->pass, s * b->notes, t->at) : 0;
-    diffusion_time_features(
-      &d->settings, time, 0, host + (size_t)s * DENOISER_TIME_FEATURES);
-  }
-  tensor_write(d->device, d->time, host);
+  return time_at(pass, sequence * pass->batch->notes, teacher_of(pass)->at);
 }
 
 // Its estimates' mean: probabilities in d->mean, values in d->target.
@@ -117,8 +96,8 @@ run_teacher(Teacher* t)
   op_fill(d->device, d->target, 0.0f);
   diffusion_pass_rows(&t->pass, d->ones, one);
   for (t->at = 0; t->at < t->substeps; ++t->at) {
-    write_time(t);
-    diffusion_tokens(d, d->x, t->at > 0);
+    diffusion_pass_write_time(&t->pass, time_now);
+    diffusion_tokens(d, d->x, t->at > 0 ? &d->told : NULL);
     denoiser_forward(d->net, &t->pass.input, d->head);
     diffusion_pass_estimate(&t->pass);
     diffusion_pass_rows(&t->pass, d->a, mean_share);
@@ -129,6 +108,7 @@ run_teacher(Teacher* t)
     diffusion_pass_rows(&t->pass, d->a, next_x0_share);
     diffusion_pass_rows(&t->pass, d->b, next_xt_share);
     op_combine_rows(d->device, d->a, d->estimate, d->b, d->x, d->x);
+    diffusion_tell(d, d->estimate, t->at > 0, TEACHER_REACH);
   }
 }
 

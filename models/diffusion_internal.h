@@ -28,6 +28,8 @@ struct Diffusion {
   Tensor x0;            // [R, C]
   Tensor x;             // [R, C]
   Tensor estimate;      // [R, C] of x_0
+  Tensor told;          // [R, C] see diffusion_tell()
+  Tensor last;          // [R, C] likewise
   Tensor noise;         // [R, C]
   Tensor previous;      // [R, C] sampler's
   Tensor tokens;        // [R, input]
@@ -49,7 +51,7 @@ struct Diffusion {
   Tensor dhead;        // [R, output]
   Tensor loss;         // [R, 1]
   Tensor scratch;      // [R, C]
-  Tensor mean;         // [R, 128] of a teacher\'s probabilities
+  Tensor mean;         // [R, 128] of a teacher's probabilities
 
   float* host; // the largest of the host arrays that a call fills
 };
@@ -66,9 +68,25 @@ void diffusion_embed(Diffusion*   d,
                      const float* channels,
                      Tensor       x);
 
-// tokens = x | estimate (zero where `with_estimate` is not set) | clean flag.
-void   diffusion_tokens(Diffusion* d, Tensor x, bool with_estimate);
+// tokens = x | estimate of x_0 (zero where NULL) | clean flag.
+void   diffusion_tokens(Diffusion* d, Tensor x, const Tensor* estimate);
 Tensor diffusion_token_flag(const Diffusion* d); // [R, 1] of the tokens
+
+// Between two steps of a sampler: told = what the next step is told of x_0,
+// given this step's estimate of it. Training tells the network an estimate of
+// the same level of noise, where a sampler only has one of the level before,
+// and in few steps that is stale: so it is carried on along the line from the
+// estimate before (`again`: there is one, told by the last call), by `reach`
+// times the way between them. 1 is what a straight line would lead to; more
+// sharpens, until it rings.
+void diffusion_tell(Diffusion* d, Tensor x0, bool again, double reach);
+// Reaches by figures (models/weights/diffusion.md): of a sampler, and of a
+// teacher's substeps.
+double diffusion_reach(uint32_t steps);
+#define TEACHER_REACH 2.0
+// A sampler's steps from levels up to this share of T are told nothing: so near
+// to the notes an estimate of the level before only blurs them.
+#define UNTOLD_SHARE 0.3
 
 // The features of time t, for a network that will be asked to go to `next`.
 void diffusion_time_features(const DiffusionSettings* settings,
@@ -99,6 +117,10 @@ void diffusion_pass_begin(DiffusionPass*        pass,
 void diffusion_pass_rows(DiffusionPass* pass,
                          Tensor         to, // [R, 1]
                          float (*value)(const DiffusionPass*, uint32_t row));
+// d->time: a row for each sequence's time, and the last for clean notes.
+void diffusion_pass_write_time(DiffusionPass* pass,
+                               uint32_t (*time)(const DiffusionPass*,
+                                                uint32_t sequence));
 // d->estimate: what d->head says x_0 is; 0 for clean notes.
 void diffusion_pass_estimate(DiffusionPass* pass);
 // Sum of d->loss.

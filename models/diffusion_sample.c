@@ -59,7 +59,7 @@ remember_given(Diffusion* d, const DiffusionRequest* q)
   if (given) {
     input = make_input(d, q, given, true);
     diffusion_embed(d, q->given_pitch, q->given_channels, d->x);
-    diffusion_tokens(d, d->x, false);
+    diffusion_tokens(d, d->x, NULL);
     write_time(d, 0, 0);
   }
   denoiser_context(d->net, &input);
@@ -82,7 +82,8 @@ predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
   Diffusion* const           d = s->d;
   const NoiseSchedule* const n = &d->schedule;
   write_time(d, t, next);
-  diffusion_tokens(d, x, s->has_estimate);
+  const bool told = s->has_estimate && t > UNTOLD_SHARE * n->steps;
+  diffusion_tokens(d, x, told ? &d->told : NULL);
   denoiser_step(d->net, &s->input, d->head);
   const float alpha = (float)noise_alpha(n, t);
   const float sigma = (float)noise_sigma(n, t);
@@ -99,9 +100,11 @@ predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
       break;
   }
   op_clamp(d->device, -ESTIMATE_MAX, ESTIMATE_MAX, x0);
-  op_copy(d->device, x0, d->estimate);
-  // A student was made without.
-  s->has_estimate = d->settings.student_steps == 0;
+  if (d->settings.student_steps == 0) { // a student was made without
+    diffusion_tell(
+      d, x0, s->has_estimate, diffusion_reach(s->request->plan.steps));
+    s->has_estimate = true;
+  }
 }
 
 // The pitch whose code is nearest to the estimate: all codes but scalars are of

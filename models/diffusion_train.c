@@ -113,16 +113,25 @@ write_allowed(DiffusionPass* p)
   tensor_write(p->d->device, p->d->allowed, host);
 }
 
-static void
-write_time(DiffusionPass* p)
+static uint32_t
+time_of_sequence(const DiffusionPass* p, uint32_t sequence)
 {
-  float* const host = p->d->host;
+  return p->batch->t[sequence];
+}
+
+void
+diffusion_pass_write_time(DiffusionPass* p,
+                          uint32_t (*time)(const DiffusionPass*,
+                                           uint32_t sequence))
+{
+  const uint32_t* const next = p->batch->next;
+  float* const          host = p->d->host;
   for (uint32_t s = 0; s <= p->batch->sequences; ++s) {
-    const bool     is_clean = s == p->batch->sequences;
-    const uint32_t t        = is_clean ? 0 : p->batch->t[s];
-    const uint32_t next = is_clean || !p->batch->next ? 0 : p->batch->next[s];
-    diffusion_time_features(
-      &p->d->settings, t, next, host + (size_t)s * DENOISER_TIME_FEATURES);
+    const bool is_clean = s == p->batch->sequences;
+    diffusion_time_features(&p->d->settings,
+                            is_clean ? 0 : time(p, s),
+                            is_clean || !next ? 0 : next[s],
+                            host + (size_t)s * DENOISER_TIME_FEATURES);
   }
   tensor_write(p->d->device, p->d->time, host);
 }
@@ -155,7 +164,7 @@ write_input(DiffusionPass* p)
   diffusion_pass_rows(p, d->error_weight, error_weight_of);
   diffusion_pass_rows(p, diffusion_token_flag(d), flag_of);
   write_allowed(p);
-  write_time(p);
+  diffusion_pass_write_time(p, time_of_sequence);
   if (d->settings.prediction != PREDICT_DATA) {
     diffusion_pass_rows(p, d->a, a_of);
     diffusion_pass_rows(p, d->b, b_of);
@@ -275,7 +284,7 @@ diffusion_pass_begin(DiffusionPass*        p,
   diffusion_lay_out(d, p->rows, batch->sequences + 1, batch->notes);
   add_noise(p);
   write_input(p);
-  diffusion_tokens(d, d->x, false);
+  diffusion_tokens(d, d->x, NULL);
 }
 
 static void
@@ -285,9 +294,27 @@ forward(DiffusionPass* p)
   if (p->batch->self_condition && d->settings.self_condition) {
     denoiser_forward(d->net, &p->input, d->head);
     diffusion_pass_estimate(p);
-    diffusion_tokens(d, d->x, true);
+    diffusion_tokens(d, d->x, &d->estimate);
   }
   denoiser_forward(d->net, &p->input, d->head);
+}
+
+// Loss and dhead.
+static void
+measure(DiffusionPass*        p,
+        Diffusion*            d,
+        const DiffusionBatch* batch,
+        DiffusionLoss*        loss)
+{
+  diffusion_pass_begin(p, d, batch);
+  forward(p);
+  if (d->settings.prediction == PREDICT_DATA) {
+    data_gradient(p, loss);
+  } else {
+    noise_gradient(p);
+  }
+  diffusion_pass_estimate(p);
+  diffusion_pass_report(p, d->x0, loss);
 }
 
 void
@@ -296,15 +323,7 @@ diffusion_train_step(Diffusion*            d,
                      DiffusionLoss*        loss)
 {
   DiffusionPass pass;
-  diffusion_pass_begin(&pass, d, batch);
-  forward(&pass);
-  if (d->settings.prediction == PREDICT_DATA) {
-    data_gradient(&pass, loss);
-  } else {
-    noise_gradient(&pass);
-  }
-  diffusion_pass_estimate(&pass);
-  diffusion_pass_report(&pass, d->x0, loss);
+  measure(&pass, d, batch, loss);
   denoiser_backward(d->net, &pass.input, d->dhead);
 }
 
@@ -312,11 +331,5 @@ void
 diffusion_judge(Diffusion* d, const DiffusionBatch* batch, DiffusionLoss* loss)
 {
   DiffusionPass pass;
-  diffusion_pass_begin(&pass, d, batch);
-  forward(&pass);
-  if (d->settings.prediction == PREDICT_DATA) {
-    data_gradient(&pass, loss);
-  }
-  diffusion_pass_estimate(&pass);
-  diffusion_pass_report(&pass, d->x0, loss);
+  measure(&pass, d, batch, loss);
 }

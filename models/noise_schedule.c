@@ -87,3 +87,17 @@ noise_posterior(const NoiseSchedule* schedule, uint32_t t, uint32_t s)
     .deviation = sqrt((1.0 - jump) * noise_s / noise_t),
   };
 }
+
+NoisePosterior
+noise_ddim(const NoiseSchedule* schedule, uint32_t t, uint32_t s, double eta)
+{
+  const double deviation = eta * noise_posterior(schedule, t, s).deviation;
+  const double kept =
+    sqrt(1.0 - schedule->alpha_bar[s] - deviation * deviation) /
+    noise_sigma(schedule, t);
+  return (NoisePosterior){
+    .x0_share  = noise_alpha(schedule, s) - kept * noise_alpha(schedule, t),
+    .xt_share  = kept,
+    .deviation = deviation,
+  };
+}

@@ -47,3 +47,11 @@ typedef struct {
 NoisePosterior noise_posterior(const NoiseSchedule* schedule,
                                uint32_t             t,
                                uint32_t             s);
+// DDIM's jump in the same terms (Song et al. 2021, eq. 12 and 16): eta scales
+// the posterior's noise, and the rest of the noise at s is x's own, carried
+// over. With eta 0 it is also the first-order step of DPM-Solver++ (Lu et al.
+// 2022, section 4).
+NoisePosterior noise_ddim(const NoiseSchedule* schedule,
+                          uint32_t             t,
+                          uint32_t             s,
+                          double               eta);

@@ -40,23 +40,6 @@ sampler_time(const SamplerPlan* plan, uint32_t i)
   return (uint32_t)((uint64_t)plan->start * (plan->steps - i) / plan->steps);
 }
 
-// DDIM's jump, in the terms of the posterior: eta scales the posterior's noise,
-// and the rest of the noise at s is x's own, carried over. With eta 0 it is
-// also the first-order step of DPM-Solver++ (Lu et al. 2022, section 4).
-static NoisePosterior
-ddim_jump(const NoiseSchedule* schedule, uint32_t t, uint32_t s, double eta)
-{
-  const double deviation = eta * noise_posterior(schedule, t, s).deviation;
-  const double kept =
-    sqrt(1.0 - schedule->alpha_bar[s] - deviation * deviation) /
-    noise_sigma(schedule, t);
-  return (NoisePosterior){
-    .x0_share  = noise_alpha(schedule, s) - kept * noise_alpha(schedule, t),
-    .xt_share  = kept,
-    .deviation = deviation,
-  };
-}
-
 static NoisePosterior
 jump_of(const NoiseSchedule* schedule,
         const SamplerPlan*   plan,
@@ -67,11 +50,11 @@ jump_of(const NoiseSchedule* schedule,
     case SAMPLER_DDPM:
       return noise_posterior(schedule, t, s);
     case SAMPLER_DDIM:
-      return ddim_jump(schedule, t, s, (double)plan->eta);
+      return noise_ddim(schedule, t, s, (double)plan->eta);
     case SAMPLER_DPM:
       break;
   }
-  return ddim_jump(schedule, t, s, 0.0);
+  return noise_ddim(schedule, t, s, 0.0);
 }
 
 // How far the second-order step goes beyond the last estimate, along the line

@@ -46,13 +46,24 @@ check_kind(const Model* model, const Params* params, Error* error)
                    model_kind_name(model));
 }
 
+static SamplerKind
+sampler_of(const Model* model, const Params* params)
+{
+  if (!params_is_auto(params, PARAM_SAMPLER)) {
+    return (SamplerKind)params->value[PARAM_SAMPLER];
+  }
+  return params->value[PARAM_ETA] > 0 || model_student_steps(model)
+           ? SAMPLER_DDIM
+           : SAMPLER_DPM;
+}
+
 // A student was distilled for the jumps of one sampler; with another, or fresh
 // noise, its notes are none that it learnt.
 static Status
 check_student(const Model* model, const Params* params, Error* error)
 {
-  const bool own = params->value[PARAM_SAMPLER] == SAMPLER_DDIM &&
-                   params->value[PARAM_ETA] == 0;
+  const bool own =
+    sampler_of(model, params) == SAMPLER_DDIM && params->value[PARAM_ETA] == 0;
   return own || !model_student_steps(model)
            ? STATUS_OK
            : error_set(error,
@@ -151,7 +162,7 @@ generator_init(Generator*    generator,
                    .request     = { .count             = 1,
                                     .temperature       = (float)v[PARAM_TEMPERATURE],
                                     .seed              = seed,
-                                    .sampler           = (SamplerKind)v[PARAM_SAMPLER],
+                                    .sampler           = sampler_of(model, params),
                                     .steps             = steps,
                                     .eta               = (float)v[PARAM_ETA],
                                     .forbidden_classes = forbidden_classes(params) },

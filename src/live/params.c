@@ -27,9 +27,10 @@ const ParamInfo param_table[PARAM_COUNT] = {
     "interpolate, bridge: windows from one point to the next", NULL, 0 },
   [PARAM_TEMPERATURE] = { "temperature", PARAM_REAL, 0, 2, 0.5, "",
     "pitch sampling: 0 takes the likeliest, above 1 is wilder", NULL, 0 },
-  [PARAM_SAMPLER] = { "sampler", PARAM_CHOICE, 0, SAMPLER_DPM, SAMPLER_DDIM, "",
-    "diffusion: ddpm (random), ddim, or dpm++ (best below 20 steps)",
-    sampler_names, PARAM_DIFFUSION_ONLY },
+  [PARAM_SAMPLER] = { "sampler", PARAM_CHOICE, 0, SAMPLER_DPM, -1, "",
+    "diffusion: ddpm (random), ddim, or dpm++ (needs the fewest steps); auto: "
+    "dpm++, with eta above 0 or a student ddim",
+    sampler_names, PARAM_MAY_BE_AUTO | PARAM_DIFFUSION_ONLY },
   [PARAM_STEPS] = { "steps", PARAM_INTEGER, 1, NOISE_STEPS_MAX, 0, "",
     "diffusion: sampling steps; auto: as many as the model was made for", NULL,
     PARAM_MAY_BE_AUTO | PARAM_DIFFUSION_ONLY },
@@ -203,7 +204,8 @@ params_check(const Params* params, Error* error)
                      v[PARAM_REGISTER_LOW],
                      v[PARAM_REGISTER_HIGH]);
   }
-  if (v[PARAM_ETA] > 0 && v[PARAM_SAMPLER] != SAMPLER_DDIM) {
+  if (v[PARAM_ETA] > 0 && !params_is_auto(params, PARAM_SAMPLER) &&
+      v[PARAM_SAMPLER] != SAMPLER_DDIM) {
     return error_set(error,
                      STATUS_BAD_ARGUMENT,
                      "eta is %g, which only the sampler ddim knows: use "

@@ -317,6 +317,63 @@ test_sampling(void** state)
   }
 }
 
+// What the third of three steps is told of x_0: the second's estimate, carried
+// on from the first's. Both follow from the noise that the steps began with.
+static void
+test_what_a_step_is_told(void** state)
+{
+  (void)state;
+  const DiffusionSettings settings =
+    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
+  enum { COLUMNS = 19, COUNT = ROWS * COLUMNS };
+  static float noise[COUNT], first[COUNT], tokens[ROWS * (2 * COLUMNS + 1)];
+  Rng          rng = rng_make(8, RNG_USE_TEST, 0);
+  rng_normals(&rng, noise, COUNT);
+  Fixture f;
+  open_fixture(&f, &settings, false);
+  Diffusion* const d = f.diffusion;
+  assert_int_equal(d->columns, COLUMNS);
+  DiffusionRequest request = {
+    .count       = SEQUENCES,
+    .notes       = NOTES,
+    .x           = noise,
+    .plan        = { .kind = SAMPLER_DDIM, .steps = 1, .start = 999 },
+    .temperature = 1.0f,
+  };
+  Notes notes;
+  sample(&f, &request, &notes);
+  tensor_read(f.device, d->x0, first);
+  request.plan.steps = 3;
+  sample(&f, &request, &notes);
+  tensor_read(f.device, d->tokens, tokens);
+
+  const NoisePosterior one   = noise_ddim(&d->schedule, 999, 666, 0.0);
+  const NoisePosterior two   = noise_ddim(&d->schedule, 666, 333, 0.0);
+  double               moved = 0.0;
+  for (uint32_t i = 0; i < COUNT; ++i) {
+    const float* const row  = tokens + i / COLUMNS * (2 * COLUMNS + 1);
+    const double       now  = (double)row[i % COLUMNS];
+    const double       told = (double)row[COLUMNS + i % COLUMNS];
+    const double       a    = (double)first[i];
+    const double       x = one.x0_share * a + one.xt_share * (double)noise[i];
+    const double       b = (now - two.xt_share * x) / two.x0_share;
+    const double       want = b + diffusion_reach(3) * (b - a);
+    const double       most = (double)ESTIMATE_MAX;
+    assert_true(fabs(told - fmin(fmax(want, -most), most)) < 2e-4);
+    moved = fmax(moved, fabs(b - a));
+  }
+  assert_true(moved > 0.05);
+  // The last of four, near the notes, is told nothing.
+  request.plan.steps = 4;
+  sample(&f, &request, &notes);
+  tensor_read(f.device, d->tokens, tokens);
+  for (uint32_t i = 0; i < COUNT; ++i) {
+    const float* const row = tokens + i / COLUMNS * (2 * COLUMNS + 1);
+    assert_true(row[COLUMNS + i % COLUMNS] == 0.0f);
+  }
+  close_fixture(&f);
+}
+
 // --- Checkpoints
 // ---------------------------------------------------------------
 
@@ -372,6 +429,7 @@ main(void)
     cmocka_unit_test(test_a_student_agrees_with_itself),
     cmocka_unit_test(test_the_mean_of_the_estimates_ends_where_the_steps_do),
     cmocka_unit_test(test_sampling),
+    cmocka_unit_test(test_what_a_step_is_told),
     cmocka_unit_test(test_checkpoint_round_trip),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -442,17 +442,48 @@ test_steps(void** state)
   (void)state;
   Model  model  = diffusion();
   Params params = params_of(GENERATOR_PRIOR);
-  Error  error;
   for (int typed = 0; typed < 2; ++typed) {
     Generator generator;
     NoteEvent out[WINDOW_NOTES];
     generator_init(&generator, &model, &params, 3);
     next(&generator, &model, out);
     assert_int_equal(model.asked.steps, typed ? 50 : 20);
-    assert_int_equal(model.asked.sampler, typed ? SAMPLER_DPM : SAMPLER_DDIM);
     params.value[PARAM_STEPS] = 50;
-    assert_int_equal(params_set_text(&params, PARAM_SAMPLER, "dpm++", &error),
-                     0);
+  }
+}
+
+// Left to the model, the sampler is the one that needs the fewest steps, where
+// the model and eta allow it.
+static void
+test_sampler(void** state)
+{
+  (void)state;
+  static const struct {
+    const char* typed;
+    double      eta;
+    uint32_t    student_steps;
+    SamplerKind asked;
+  } cases[] = {
+    { "auto", 0.0, 0, SAMPLER_DPM },  { "auto", 0.3, 0, SAMPLER_DDIM },
+    { "auto", 0.0, 4, SAMPLER_DDIM }, { "ddim", 0.0, 0, SAMPLER_DDIM },
+    { "ddpm", 0.0, 0, SAMPLER_DDPM }, { "dpm++", 0.0, 0, SAMPLER_DPM },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    Model     model  = diffusion();
+    Params    params = params_of(GENERATOR_PRIOR);
+    Generator generator;
+    NoteEvent out[WINDOW_NOTES];
+    Error     error;
+    assert_true(params_is_auto(&params, PARAM_SAMPLER));
+    assert_int_equal(
+      params_set_text(&params, PARAM_SAMPLER, cases[i].typed, &error), 0);
+    params.value[PARAM_ETA] = cases[i].eta;
+    model.student_steps     = cases[i].student_steps;
+    assert_int_equal(params_check(&params, &error), STATUS_OK);
+    assert_int_equal(generator_check(&model, &params, &error), STATUS_OK);
+    generator_init(&generator, &model, &params, 3);
+    next(&generator, &model, out);
+    assert_int_equal(model.asked.sampler, cases[i].asked);
   }
 }
 
@@ -591,6 +622,7 @@ main(void)
     cmocka_unit_test(test_begins_in_scale),
     cmocka_unit_test(test_scale_after_transposing),
     cmocka_unit_test(test_steps),
+    cmocka_unit_test(test_sampler),
     cmocka_unit_test(test_least_steps),
     cmocka_unit_test(test_what_a_model_cannot_do),
     cmocka_unit_test(test_what_a_student_cannot_do),
