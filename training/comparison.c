@@ -1,3 +1,5 @@
+// The frame of an evaluation table: test music, baselines, models, seed by
+// seed.
 #include "comparison.h"
 
 #include <math.h>
