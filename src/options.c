@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 // The default model, and what plays and stands in where that does not ship.
 #define DEFAULT_MODEL "diffusion"
@@ -378,6 +379,17 @@ choose_model(Options* options, Error* error)
            : STATUS_OK;
 }
 
+// A typed name that is no file, as in presets: the shipped model's.
+static void
+take_shipped(const char** path, char* room)
+{
+  Error none;
+  if (*path && strlen(*path) < PRESET_MODEL_BYTES && !strpbrk(*path, "./") &&
+      access(*path, F_OK) && !find_shipped(*path, room, &none)) {
+    *path = room;
+  }
+}
+
 // Beside the model the shipped VAE stands in, where there is one.
 static Status
 choose_models(Options* options, Error* error)
@@ -388,6 +400,8 @@ choose_models(Options* options, Error* error)
       return status;
     }
   }
+  take_shipped(&options->model_path, options->shipped_model);
+  take_shipped(&options->fallback_path, options->shipped_fallback);
   Error none;
   if (!options->fallback_path &&
       !find_shipped(DEFAULT_FALLBACK, options->shipped_fallback, &none)) {
@@ -483,10 +497,11 @@ options_print_help(void)
     "  --seed S           the same seed gives the same notes\n"
     "  --preset NAME|FILE see 'meander presets'\n"
     "  --record FILE.mid  write what was played\n"
-    "  --model FILE       a .safetensors checkpoint of either kind, instead of "
-    "the\n"
-    "                     shipped one\n"
-    "  --fallback FILE|none\n"
+    "  --model FILE|NAME  a .safetensors checkpoint of either kind, or one of "
+    "those\n"
+    "                     that 'meander models' lists: diffusion, student, "
+    "vae\n"
+    "  --fallback FILE|NAME|none\n"
     "                     the VAE that stands in where a diffusion model is "
     "too "
     "slow\n"

@@ -204,6 +204,23 @@ def test_bad_models():
                 WORK.path("x.mid"), says=broken)
 
 
+def test_shipped_models_by_name():
+    """A name is a shipped model, unless a file is called so."""
+    path = os.path.join(os.path.dirname(__file__), "../../models/weights/vae.safetensors")
+    notes = []
+    for model in ("vae", path):
+        target = WORK.path("by-name.mid")
+        code, _, err = run_meander(WORK, "render", "--model", model, "--seconds", 3, "--seed", 5, "-o", target)
+        expect(code == 0, err)
+        notes.append(read_bytes(target))
+    expect(notes[0] == notes[1], "--model vae is not the shipped one")
+    refused(1, "--backend", "null", "--model", "nosuch", says="nosuch")
+    with open(WORK.path("vae"), "wb") as file:
+        file.write(b"no model")
+    code, _, err = run_meander(WORK, "--backend", "null", "--model", "vae", cwd=WORK.folder.name)
+    expect(code == 1 and "vae:" in err, f"the file is not taken: {code} {err}")
+
+
 def test_no_server():
     refused(1, "--backend", "jack", "--seconds", 1, env=NO_SERVER,
             says=["no JACK server", "meander-test-none"])

@@ -74,7 +74,7 @@ def test_options_are_heard():
             ("context", ["--mode", "continue", "--context", 3]),
             ("none", ["--mode", "continue", "--context", 0]),
             ("steps", ["--steps", 7]), ("eta", ["--eta", 0.7]),
-            ("ddpm", ["--sampler", "ddpm"]), ("dpm", ["--sampler", "dpm++"]),
+            ("ddpm", ["--sampler", "ddpm"]), ("ddim", ["--sampler", "ddim"]),
             ("mutate", ["--mode", "mutate"]),
             ("more", ["--mode", "mutate", "--mutate-strength", 0.9]),
             ("bridge", ["--mode", "bridge"])):
