@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 MEANDER = os.environ.get("MEANDER", "meander")
 MAKE_MODEL = os.environ.get("MAKE_MODEL", "make_model")
@@ -245,6 +246,13 @@ class Capture:
             self.process.send_signal(signal.SIGTERM)
         self.process.communicate(timeout=10)
         return read_events(self.path)
+
+
+def at_once(play, cases):
+    """What play(case) returns for each. They mostly wait, so all of them wait
+    at the same time: each needs files of its own."""
+    with ThreadPoolExecutor(len(cases)) as pool:
+        return list(pool.map(play, cases))
 
 
 def run_tests(tests):

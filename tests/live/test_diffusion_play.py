@@ -3,6 +3,7 @@
 mode plays what render makes, the presets that show it, bad input, and the
 deadline: a model ten times too slow, one that stalls for 10 s, and the end of
 the program meanwhile (with meander-slow, which differs in nothing else)."""
+import itertools
 import os
 import re
 import signal
@@ -10,14 +11,15 @@ import struct
 import time
 
 import live
-from live import (Workplace, check_invariants, check_recording, counter, expect,
-                  finish, read_bytes, read_events, read_recording, render,
+from live import (Workplace, at_once, check_invariants, check_recording,
+                  counter, expect, finish, read_bytes, read_events, read_recording, render,
                   run_meander, run_tests, start_meander)
 
 SLOW_PROGRAM = os.environ["MEANDER_SLOW_PROGRAM"]
 PRESETS = ("dream", "mutate", "bridge")
 FALLBACKS = ("windows of fewer steps", "windows of the fallback model",
              "windows repeated")
+NUMBERS = itertools.count()
 # What the notes of a random model explain: the longest step (2 s).
 REST_S = 2.05
 
@@ -40,9 +42,14 @@ def note_ons_of(recording):
     return [e for e in read_recording(recording) if e[1] & 0xF0 == 0x90]
 
 
+def fresh(name):
+    """A path that nobody else has."""
+    return WORK.path(f"{next(NUMBERS)}-{name}")
+
+
 def play(*arguments, seconds, slow=None, program=live.MEANDER):
     """(log, note-ons, recording) of a session that must go well."""
-    recording, trace = WORK.path("play.mid"), WORK.path("trace")
+    recording, trace = fresh("play.mid"), fresh("trace")
     code, out, err = run_meander(
         WORK, "--backend", "null", "--seconds", seconds, "--seed", 5, "--record",
         recording, "--trace", trace, *arguments, program=program,
@@ -271,96 +278,104 @@ def play_slowly(slow, seconds, *arguments):
     return counts, rest
 
 
+# What is to stand in, which of the counts then grows, and which must not.
+STAND_INS = ((lambda: WORK.vae, 1, 2), (lambda: "none", 2, 1))
+
+
+def play_with(stand_in, slow, seconds, *arguments):
+    """A slow session with each fallback; only its count may grow."""
+    fallback, grows, stays = stand_in
+    counts, rest = play_slowly(slow, seconds, *arguments, "--fallback", fallback())
+    expect(counts[grows] > 1 and counts[stays] == 0, f"fell back {counts}")
+    return counts, f"{counts}, longest rest {rest:.2f} s"
+
+
 def test_ten_times_too_slow():
-    notes = []
     render(WORK, 5, 60, "r.mid", "--tempo", 4)
     window_s = 60 / (check_recording(WORK.path("r.mid")) / 8)
     step_ms = 10 * window_s / 20 * 1000
-    for extra, stand_in, absent in ((["--fallback", WORK.vae], 1, 2),
-                                    (["--fallback", "none"], 2, 1)):
-        counts, rest = play_slowly(f"{step_ms} 0 0", 11, "--mode", "continue",
-                                   "--tempo", 4, *extra)
-        expect(counts[stand_in] > 1 and counts[absent] == 0 and counts[0] > 1,
-               f"fell back {counts}")
-        notes.append(f"{counts}, longest rest {rest:.2f} s")
-    return f"windows of {window_s:.2f} s: " + "; ".join(notes)
+    played = at_once(
+        lambda stand_in: play_with(stand_in, f"{step_ms} 0 0", 11, "--mode",
+                                   "continue", "--tempo", 4), STAND_INS)
+    expect(all(counts[0] > 1 for counts, _ in played), f"no fewer steps: {played}")
+    return f"windows of {window_s:.2f} s: " + "; ".join(note for _, note in played)
 
 
 def test_stall():
-    notes = []
-    for extra, stand_in, absent in ((["--fallback", WORK.vae], 1, 2),
-                                    (["--fallback", "none"], 2, 1)):
-        counts, rest = play_slowly("0 2 10", 14, "--mode", "walk", "--tempo",
-                                   2, *extra)
-        expect(counts[stand_in] > 1 and counts[absent] == 0,
-               f"fell back {counts}")
-        notes.append(f"{counts}, longest rest {rest:.2f} s")
-    return "; ".join(notes)
+    played = at_once(
+        lambda stand_in: play_with(stand_in, "0 2 10", 14, "--mode", "walk",
+                                   "--tempo", 2), STAND_INS)
+    return "; ".join(note for _, note in played)
+
+
+def stop_while_stalled(slow):
+    recording, trace = fresh("stalled.mid"), fresh("trace")
+    process = start_meander(
+        WORK, "--backend", "null", "--record", recording, "--trace", trace,
+        "--tempo", 2, "--fallback", WORK.vae, program=SLOW_PROGRAM,
+        env={**os.environ, "MEANDER_SLOW": slow})
+    time.sleep(4)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    code, out, err = finish(process, 20)
+    took = time.monotonic() - began
+    expect(code == 0, f"exit code {code}: {out}{err}")
+    expect(took < 4, f"it took {took:.1f} s")
+    check_invariants(read_events(trace), "trace")
+    expect(check_recording(recording) > 10, "hardly any notes")
+    expect("recorded in" in out, f"not told: {out}")
+    return f"{took:.2f} s"
 
 
 def test_signal_while_stalled():
     """The end does not wait for the model, nor for what stands in, and loses
     nothing."""
-    notes = []
-    for slow in ("0 1 60", "0 1 60 60"):
-        recording, trace = WORK.path("stalled.mid"), WORK.path("trace")
-        process = start_meander(
-            WORK, "--backend", "null", "--record", recording, "--trace", trace,
-            "--tempo", 2, "--fallback", WORK.vae, program=SLOW_PROGRAM,
-            env={**os.environ, "MEANDER_SLOW": slow})
-        time.sleep(4)
-        began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        code, out, err = finish(process, 20)
-        took = time.monotonic() - began
-        expect(code == 0, f"exit code {code}: {out}{err}")
-        expect(took < 4, f"it took {took:.1f} s")
-        check_invariants(read_events(trace), "trace")
-        expect(check_recording(recording) > 10, "hardly any notes")
-        expect("recorded in" in out, f"not told: {out}")
-        notes.append(f"{took:.2f} s")
-    return ", ".join(notes)
+    return ", ".join(at_once(stop_while_stalled, ("0 1 60", "0 1 60 60")))
+
+
+def play_failing(stand_in):
+    fallback, grows, _ = stand_in
+    recording = fresh("fails.mid")
+    code, out, err = run_meander(
+        WORK, "--backend", "null", "--seconds", 5, "--seed", 5, "--tempo", 2,
+        "--record", recording, "--fallback", fallback(), program=SLOW_PROGRAM,
+        env={**os.environ, "MEANDER_SLOW": "0 0 0 0 0.5"})
+    expect(code == 1 and "as it was told to" in err, f"{code}: {out}{err}")
+    expect(out.count("failed, playing on without it") == 1, f"not told once: {out}")
+    expect(counter(out, FALLBACKS[grows]) > 0, f"no fallback: {out}")
+    rest = longest_rest_s([(round(e[0] * 25), *e[1:])
+                           for e in note_ons_of(recording)], 5)
+    expect(rest < REST_S, f"{rest:.2f} s without a note: {out}")
+    return f"longest rest {rest:.2f} s"
 
 
 def test_model_fails():
     """Told once; what stands in plays to the end, and the end says so."""
-    notes = []
-    for fallback, stand_in in ((WORK.vae, 1), ("none", 2)):
-        recording = WORK.path("fails.mid")
-        code, out, err = run_meander(
-            WORK, "--backend", "null", "--seconds", 5, "--seed", 5, "--tempo", 2,
-            "--record", recording, "--fallback", fallback, program=SLOW_PROGRAM,
-            env={**os.environ, "MEANDER_SLOW": "0 0 0 0 0.5"})
-        expect(code == 1 and "as it was told to" in err, f"{code}: {out}{err}")
-        expect(out.count("failed, playing on without it") == 1,
-               f"not told once: {out}")
-        expect(counter(out, FALLBACKS[stand_in]) > 0, f"no fallback: {out}")
-        rest = longest_rest_s([(round(e[0] * 25), *e[1:])
-                               for e in note_ons_of(recording)], 5)
-        expect(rest < REST_S, f"{rest:.2f} s without a note: {out}")
-        notes.append(f"longest rest {rest:.2f} s")
-    return ", ".join(notes)
+    return ", ".join(at_once(play_failing, STAND_INS))
+
+
+def stop_before_the_first_note(wait):
+    recording = fresh("old.mid")
+    render(WORK, 5, 5, os.path.basename(recording))
+    before = read_bytes(recording)
+    process = start_meander(
+        WORK, "--backend", "null", "--record", recording, "--fallback",
+        "none", program=SLOW_PROGRAM,
+        env={**os.environ, "MEANDER_SLOW": "0 0 60"})
+    time.sleep(wait)
+    process.send_signal(signal.SIGINT)
+    code, out, err = finish(process, 20)
+    expect(code == 0, f"exit code {code}: {out}{err}")
+    expect(read_bytes(recording) == before, "the old recording is gone")
+    expect("is left as it was" in out, f"not told: {out}")
+    expect(("backend null" in out) == (wait > 3), f"the port: {out}")
+    expect(("no notes yet" in out) == (wait > 3), f"not told: {out}")
 
 
 def test_nothing_comes():
     """No fallback, and a model whose first call hangs: that is told, and what
     was recorded before stays."""
-    recording = WORK.path("old.mid")
-    render(WORK, 5, 5, "old.mid")
-    before = read_bytes(recording)
-    for wait in (1, 5):
-        process = start_meander(
-            WORK, "--backend", "null", "--record", recording, "--fallback",
-            "none", program=SLOW_PROGRAM,
-            env={**os.environ, "MEANDER_SLOW": "0 0 60"})
-        time.sleep(wait)
-        process.send_signal(signal.SIGINT)
-        code, out, err = finish(process, 20)
-        expect(code == 0, f"exit code {code}: {out}{err}")
-        expect(read_bytes(recording) == before, "the old recording is gone")
-        expect("is left as it was" in out, f"not told: {out}")
-        expect(("backend null" in out) == (wait > 3), f"the port: {out}")
-        expect(("no notes yet" in out) == (wait > 3), f"not told: {out}")
+    at_once(stop_before_the_first_note, (1, 5))
 
 
 WORK = Workplace()
