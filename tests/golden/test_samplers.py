@@ -7,6 +7,7 @@ usage: test_samplers.py MEANDER_TRAIN
 import csv
 import os
 import random
+import shutil
 import struct
 import subprocess
 import sys
@@ -27,13 +28,16 @@ warmup_steps = 2;
 
 
 def write_midi(path, generator):
-    """A scale that wanders, in format 0."""
+    """A scale that wanders, now and then in fifths, in format 0."""
     track = b""
     pitch = 65
     for _ in range(300):
         pitch = min(90, max(40, pitch + generator.choice((-2, -1, 1, 2, 5, -5))))
-        track += bytes((generator.randint(0, 60), 0x90, pitch, generator.randint(30, 110)))
-        track += bytes((generator.randint(10, 100), 0x80, pitch, 0))
+        keys = (pitch, pitch + 7) if generator.random() < 0.2 else (pitch,)
+        for i, key in enumerate(keys):
+            track += bytes((0 if i else generator.randint(0, 60), 0x90, key, generator.randint(30, 110)))
+        for i, key in enumerate(keys):
+            track += bytes((0 if i else generator.randint(10, 100), 0x80, key, 0))
     with open(path, "wb") as file:
         track += b"\x00\xff\x2f\x00"
         file.write(b"MThd" + struct.pack(">IHHH", 6, 0, 1, 96) + b"MTrk" + struct.pack(">I", len(track)) + track)
@@ -57,9 +61,12 @@ def make(work):
     os.mkdir(midi)
     for number in range(12):
         write_midi(os.path.join(midi, f"{number}.mid"), generator)
+    # One of training is a test piece, too, and one test piece is there twice.
+    shutil.copy(os.path.join(midi, "0.mid"), os.path.join(midi, "12.mid"))
+    shutil.copy(os.path.join(midi, "1.mid"), os.path.join(midi, "13.mid"))
     held_out = os.path.join(work, "held-out.txt")
     with open(held_out, "w") as file:
-        file.writelines(f"midi/{number}.mid\n" for number in range(6))
+        file.writelines(f"midi/{number}.mid\n" for number in (0, 1, 2, 3, 4, 5, 13))
     data = os.path.join(work, "data")
     call("prepare", midi, "-o", data, "--test-list", held_out)
     recipe = os.path.join(work, "recipe.cfg")
@@ -136,11 +143,53 @@ def test_evaluate(work, data, teacher, student):
     refused("evaluate", "--data", data, "--model", teacher, "--samplers", "ddim-3@x", words=["ddim-3@x"])
 
 
+def test_figures(work, data, teacher):
+    """What the tables must say of sources whose answers are known."""
+    path = os.path.join(work, "x.csv")
+
+    def figures(*options):
+        call("evaluate", "--data", data, "--model", teacher, "--samplers", "ddim-2", "--stream-sampler", "ddim-2",
+             "--windows", "150", "--streams", "48", "--csv", path, *options)
+        with open(path, newline="") as file:
+            return {(row["table"], row["source"], row["measure"], row["seed"]): float(row["value"])
+                    for row in csv.DictReader(file) if row["measure"] != "windows/s"}
+
+    both = figures("--seeds", "2")
+    second = figures("--seed", "2")
+    assert second == {key: value for key, value in both.items() if key[3] == "2"}, "a seed's figures are its own"
+    own = {key[:3]: value for key, value in both.items() if key[3] == "1"}
+    assert own.keys() == {key[:3] for key in second}
+    assert own != {key[:3]: value for key, value in second.items()}, "each seed draws anew"
+
+    aucs = {key[:2]: value for key, value in own.items() if key[2] == "c2st_auc"}
+    assert ("windows", "test") not in aucs and all(0 <= value <= 1 for value in aucs.values()), aucs
+    windows = {key[1:]: value for key, value in own.items() if key[0] == "windows"}
+    assert windows["steps >= 0.1 s", "c2st_auc"] > 0.8 > windows["real", "c2st_auc"], aucs
+    assert windows["steps >= 0.1 s", "frechet"] > 2 > windows["real", "frechet"], windows
+    # Dealing notes out leaves each field's values as they are.
+    for measure in ("oa_pitch", "oa_class", "oa_velocity", "oa_step"):
+        assert windows["shuffled", measure] > 0.9999 and windows["marginals", measure] > 0.9999, measure
+        assert windows["real", measure] < 0.99, measure
+    assert windows["shuffled", "oa_interval"] != windows["marginals", "oa_interval"]
+    # The same training windows, but for their chords.
+    assert windows["steps >= 0.1 s", "oa_pitch"] == windows["real", "oa_pitch"]
+    assert windows["steps >= 0.1 s", "chord_rate"] == 0 < 0.1 < windows["real", "chord_rate"] < 0.25
+    # One of seven test pieces is in training, and one of training's own has no other.
+    assert 0.05 < windows["test", "memorised"] < 0.25, windows["test", "memorised"]
+    assert windows["real", "memorised"] == 0
+
+    raw = figures("--raw")
+    changed = {key[:2] for key in raw if key[2] == "frechet" and raw[key] != both[key]}
+    assert changed == {key[:2] for key in raw if key[2] == "frechet"}, "--raw has no effect"
+    assert raw["windows", "shuffled", "oa_step", "1"] > 0.9999, "--raw is not for all"
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         data, teacher, student = make(work)
         test_sample(work, teacher, student)
         test_evaluate(work, data, teacher, student)
+        test_figures(work, data, teacher)
     print("samplers are what they are called")
 
 

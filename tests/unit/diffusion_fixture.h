@@ -79,6 +79,26 @@ open_fixture(Fixture* f, const DiffusionSettings* settings, bool training)
   f->t[2] = 500;
 }
 
+// Its notes, on their way to `next` (NULL: to 0).
+static inline DiffusionBatch
+jump_batch(const Fixture* f, const uint32_t* next)
+{
+  return (DiffusionBatch){
+    .sequences      = SEQUENCES,
+    .notes          = NOTES,
+    .pitch          = f->pitch,
+    .channels       = f->channels,
+    .clean          = f->clean,
+    .t              = f->t,
+    .next           = next,
+    .seed           = 3,
+    .gradient_scale = 1.0f,
+    .channel_weight = 1.5f,
+    .snr_low        = 1.0f,
+    .snr_high       = 1.0f,
+  };
+}
+
 static inline void
 close_fixture(Fixture* f)
 {

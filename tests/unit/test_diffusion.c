@@ -1,5 +1,5 @@
 // The diffusion model: gradients through the whole network by finite
-// differences, distillation, sampling's rules. Both networks.
+// differences, sampling's rules. Both networks.
 #include "diffusion_fixture.h"
 #include "diffusion_internal.h"
 
@@ -11,20 +11,8 @@
 static double
 loss_of(Fixture* f)
 {
-  const DiffusionBatch batch = {
-    .sequences      = SEQUENCES,
-    .notes          = NOTES,
-    .pitch          = f->pitch,
-    .channels       = f->channels,
-    .clean          = f->clean,
-    .t              = f->t,
-    .seed           = 3,
-    .gradient_scale = 1.0f,
-    .channel_weight = 1.5f,
-    .snr_low        = 1.0f,
-    .snr_high       = 1.0f,
-  };
-  DiffusionLoss loss = { 0 };
+  const DiffusionBatch batch = jump_batch(f, NULL);
+  DiffusionLoss        loss  = { 0 };
   diffusion_train_step(f->diffusion, &batch, &loss);
   assert_int_equal(loss.notes, SEQUENCES * 5);
   const double errors =
@@ -99,108 +87,6 @@ test_gradients_transformer(void** state)
       check_gradient(&settings);
     }
   }
-}
-
-// --- Distillation ------------------------------------------------------------
-
-static DiffusionBatch
-jump_batch(const Fixture* f, const uint32_t* next)
-{
-  return (DiffusionBatch){
-    .sequences      = SEQUENCES,
-    .notes          = NOTES,
-    .pitch          = f->pitch,
-    .channels       = f->channels,
-    .clean          = f->clean,
-    .t              = f->t,
-    .next           = next,
-    .seed           = 3,
-    .gradient_scale = 1.0f,
-    .channel_weight = 1.5f,
-    .snr_low        = 1.0f,
-    .snr_high       = 1.0f,
-  };
-}
-
-// A student that is its teacher has nothing to learn from a jump of one step,
-// and something from a longer one.
-static void
-test_a_student_agrees_with_itself(void** state)
-{
-  (void)state;
-  const DiffusionSettings settings =
-    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
-  static const uint32_t next[SEQUENCES] = { 10, 0, 250 };
-  for (uint32_t substeps = 1; substeps <= 4; substeps += 3) {
-    Fixture student;
-    Fixture teacher;
-    open_fixture(&student, &settings, true);
-    open_fixture(&teacher, &settings, true);
-    const DiffusionBatch batch = jump_batch(&student, next);
-    DiffusionLoss        loss  = { 0 };
-    diffusion_distil_step(
-      student.diffusion, teacher.diffusion, &batch, substeps, &loss);
-    Tensor sum;
-    float  square;
-    assert_int_equal(tensor_allocate(student.device, 1, 1, &sum, NULL), 0);
-    op_square_sum(student.device,
-                  denoiser_gradients(diffusion_net(student.diffusion)),
-                  0.0f,
-                  sum);
-    tensor_read(student.device, sum, &square);
-    tensor_free(student.device, &sum);
-    assert_true(substeps == 1 ? square < 1e-6f : square > 1e-2f);
-    close_fixture(&student);
-    close_fixture(&teacher);
-  }
-}
-
-// One jump to the mean of the teacher's estimates ends where its many steps do.
-static void
-test_the_mean_of_the_estimates_ends_where_the_steps_do(void** state)
-{
-  (void)state;
-  const DiffusionSettings settings =
-    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
-  static const uint32_t next[SEQUENCES] = { 10, 0, 250 };
-  Fixture               student;
-  Fixture               teacher;
-  open_fixture(&student, &settings, true);
-  open_fixture(&teacher, &settings, true);
-  const DiffusionBatch batch = jump_batch(&student, next);
-  DiffusionLoss        loss  = { 0 };
-  diffusion_distil_step(student.diffusion, teacher.diffusion, &batch, 4, &loss);
-  const Diffusion* const d = teacher.diffusion;
-  const uint32_t         c = d->columns;
-  static float           before[ROWS * 32], mean[ROWS * 32], after[ROWS * 32];
-  static float           probabilities[ROWS * ENCODING_PITCHES];
-  tensor_read(student.device, student.diffusion->x, before);
-  tensor_read(teacher.device, d->target, mean);
-  tensor_read(teacher.device, d->x, after);
-  tensor_read(teacher.device, d->mean, probabilities);
-  for (uint32_t r = 0; r < ROWS; ++r) {
-    if (teacher.clean[r] != 0.0f) {
-      continue;
-    }
-    const uint32_t t = teacher.t[r / NOTES];
-    const uint32_t s = next[r / NOTES];
-    const double   ratio =
-      noise_sigma(&d->schedule, s) / noise_sigma(&d->schedule, t);
-    const double share =
-      noise_alpha(&d->schedule, s) - noise_alpha(&d->schedule, t) * ratio;
-    for (uint32_t i = 0; i < c; ++i) {
-      const double want =
-        ratio * (double)before[r * c + i] + share * (double)mean[r * c + i];
-      assert_true(fabs(want - (double)after[r * c + i]) < 1e-4);
-    }
-    double total = 0;
-    for (uint32_t v = 0; v < ENCODING_PITCHES; ++v) {
-      total += (double)probabilities[r * ENCODING_PITCHES + v];
-    }
-    assert_true(fabs(total - 1.0) < 1e-4);
-  }
-  close_fixture(&student);
-  close_fixture(&teacher);
 }
 
 // --- Sampling ----------------------------------------------------------------
@@ -317,6 +203,154 @@ test_sampling(void** state)
   }
 }
 
+// Nothing is left of notes that were given in a call before.
+static void
+test_a_context_is_forgotten(void** state)
+{
+  (void)state;
+  for (int kind = DENOISER_TRANSFORMER; kind <= DENOISER_LSTM; ++kind) {
+    const DiffusionSettings settings =
+      settings_of((DenoiserKind)kind, PITCH_EMBEDDING, PREDICT_DATA);
+    static float noise[ROWS * 32];
+    Rng          rng = rng_make(8, RNG_USE_TEST, 0);
+    Fixture      used, fresh;
+    Notes        after, alone;
+    open_fixture(&used, &settings, false);
+    open_fixture(&fresh, &settings, false);
+    rng_normals(&rng, noise, sizeof noise / sizeof *noise);
+    DiffusionRequest request = {
+      .count          = SEQUENCES,
+      .notes          = NOTES,
+      .before         = 5,
+      .given_pitch    = used.pitch,
+      .given_channels = used.channels,
+      .x              = noise,
+      .plan           = { .kind = SAMPLER_DDIM, .steps = 2, .start = 1000 },
+      .temperature    = 1.0f,
+    };
+    sample(&used, &request, &after);
+    request.before = 0;
+    sample(&used, &request, &after);
+    sample(&fresh, &request, &alone);
+    assert_memory_equal(&after, &alone, sizeof after);
+    close_fixture(&used);
+    close_fixture(&fresh);
+  }
+}
+
+// One step of sampling says of x_0 what training's pass over all the notes
+// says: the same notes are given, in the same places.
+static void
+check_estimate(const DiffusionSettings* settings)
+{
+  enum { BEFORE = 3, MADE = 4, GIVEN = NOTES - MADE };
+  static float   x[ROWS * 32], want[ROWS * 32], got[ROWS * 32];
+  static float   pitch[ROWS], channels[ROWS * CHANNEL_COUNT];
+  const uint32_t c = diffusion_columns(settings);
+  Fixture        trained, f;
+  open_fixture(&trained, settings, true);
+  open_fixture(&f, settings, false);
+  for (uint32_t r = 0; r < ROWS; ++r) {
+    const uint32_t i     = r % NOTES;
+    trained.clean[r]     = i < BEFORE || i >= BEFORE + MADE ? 1.0f : 0.0f;
+    trained.t[r / NOTES] = 400;
+  }
+  const DiffusionBatch batch = jump_batch(&trained, NULL);
+  DiffusionLoss        loss  = { 0 };
+  diffusion_judge(trained.diffusion, &batch, &loss);
+  tensor_read(trained.device, trained.diffusion->x, x);
+  tensor_read(trained.device, trained.diffusion->estimate, want);
+  uint32_t given = 0, made = 0;
+  for (uint32_t r = 0; r < ROWS; ++r) {
+    if (trained.clean[r] != 0.0f) {
+      pitch[given] = trained.pitch[r];
+      memcpy(channels + CHANNEL_COUNT * given++,
+             trained.channels + (size_t)r * CHANNEL_COUNT,
+             CHANNEL_COUNT * sizeof *channels);
+    } else {
+      memmove(x + made * c, x + r * c, c * sizeof *x);
+      memmove(want + made++ * c, want + r * c, c * sizeof *want);
+    }
+  }
+  const DiffusionRequest request = {
+    .count          = SEQUENCES,
+    .notes          = MADE,
+    .before         = BEFORE,
+    .after          = GIVEN - BEFORE,
+    .given_pitch    = pitch,
+    .given_channels = channels,
+    .x              = x,
+    .plan           = { .kind = SAMPLER_DDIM, .steps = 1, .start = 400 },
+    .temperature    = 1.0f,
+  };
+  Notes notes;
+  sample(&f, &request, &notes);
+  tensor_read(f.device, f.diffusion->x0, got);
+  for (uint32_t i = 0; i < made * c; ++i) {
+    assert_true(fabsf(want[i] - got[i]) < 1e-4f * (1.0f + fabsf(want[i])));
+  }
+  close_fixture(&trained);
+  close_fixture(&f);
+}
+
+static void
+test_sampling_estimates_as_training_does(void** state)
+{
+  (void)state;
+  for (int kind = DENOISER_TRANSFORMER; kind <= DENOISER_LSTM; ++kind) {
+    for (int what = PREDICT_NOISE; what <= PREDICT_DATA; ++what) {
+      const DiffusionSettings settings =
+        settings_of((DenoiserKind)kind, PITCH_EMBEDDING, (Prediction)what);
+      check_estimate(&settings);
+    }
+  }
+}
+
+// Which pitch an estimate becomes: of noise and v that with the nearest code;
+// at temperature 0 the estimate is the likeliest one's code.
+static void
+test_pitch_of_an_estimate(void** state)
+{
+  (void)state;
+  static float noise[ROWS * 32], x0[ROWS * 32];
+  static float codes[ENCODING_PITCHES * PITCH_CODE_COLUMNS_MAX];
+  Rng          rng = rng_make(8, RNG_USE_TEST, 0);
+  rng_normals(&rng, noise, sizeof noise / sizeof *noise);
+  for (int code = PITCH_SCALAR; code <= PITCH_EMBEDDING; ++code) {
+    for (int what = PREDICT_V; what <= PREDICT_DATA; ++what) {
+      const DiffusionSettings settings =
+        settings_of(DENOISER_TRANSFORMER, (PitchCode)code, (Prediction)what);
+      const DiffusionRequest request = {
+        .count = SEQUENCES,
+        .notes = NOTES,
+        .x     = noise,
+        .plan  = { .kind = SAMPLER_DDIM, .steps = 2, .start = 600 },
+      };
+      Fixture f;
+      Notes   notes;
+      open_fixture(&f, &settings, false);
+      sample(&f, &request, &notes);
+      tensor_read(f.device, f.diffusion->x0, x0);
+      tensor_read(f.device, f.diffusion->codes, codes);
+      const uint32_t k = f.diffusion->code_columns;
+      for (uint32_t r = 0; r < ROWS; ++r) {
+        double distance[ENCODING_PITCHES] = { 0 }, least = INFINITY;
+        for (uint32_t p = 0; p < ENCODING_PITCHES; ++p) {
+          for (uint32_t i = 0; i < k; ++i) {
+            const double miss =
+              (double)(x0[r * f.diffusion->columns + i] - codes[p * k + i]);
+            distance[p] += miss * miss;
+          }
+          least = fmin(least, distance[p]);
+        }
+        assert_true(distance[(uint32_t)notes.pitch[r]] < least + 1e-4);
+        assert_true(what != PREDICT_DATA || least < 1e-8);
+      }
+      close_fixture(&f);
+    }
+  }
+}
+
 // What the third of three steps is told of x_0: the second's estimate, carried
 // on from the first's. Both follow from the noise that the steps began with.
 static void
@@ -374,6 +408,66 @@ test_what_a_step_is_told(void** state)
   close_fixture(&f);
 }
 
+// A student was made to be told nothing.
+static void
+test_a_student_is_told_nothing(void** state)
+{
+  (void)state;
+  enum { COLUMNS = 19 };
+  DiffusionSettings settings =
+    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
+  static float noise[ROWS * COLUMNS], tokens[ROWS * (2 * COLUMNS + 1)];
+  Fixture      f;
+  Notes        notes;
+  settings.student_steps = 3;
+  open_fixture(&f, &settings, false);
+  const DiffusionRequest request = {
+    .count       = SEQUENCES,
+    .notes       = NOTES,
+    .x           = noise,
+    .plan        = { .kind = SAMPLER_DDIM, .steps = 3, .start = 1000 },
+    .temperature = 1.0f,
+  };
+  sample(&f, &request, &notes);
+  tensor_read(f.device, f.diffusion->tokens, tokens);
+  for (uint32_t i = 0; i < ROWS * COLUMNS; ++i) {
+    assert_true(
+      tokens[i / COLUMNS * (2 * COLUMNS + 1) + COLUMNS + i % COLUMNS] == 0.0f);
+  }
+  close_fixture(&f);
+}
+
+// Each estimate is carried on from the one just before it, as far as the steps
+// are few.
+static void
+test_estimates_are_carried_on(void** state)
+{
+  (void)state;
+  static const struct {
+    float estimate;
+    bool  again;
+    float told;
+  } calls[] = { { 1.0f, false, 1.0f }, { 1.5f, true, 2.5f },
+                { 1.0f, true, 0.0f },  { 3.0f, true, ESTIMATE_MAX },
+                { 2.0f, false, 2.0f }, { 1.0f, true, -1.0f } };
+  const DiffusionSettings settings =
+    settings_of(DENOISER_TRANSFORMER, PITCH_BITS, PREDICT_DATA);
+  Fixture f;
+  open_fixture(&f, &settings, false);
+  Diffusion* const d = f.diffusion;
+  diffusion_lay_out(d, 1, 1, 1);
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; ++i) {
+    float told[32];
+    op_fill(f.device, d->x0, calls[i].estimate);
+    diffusion_tell(d, d->x0, calls[i].again, 2.0);
+    tensor_read(f.device, d->told, told);
+    assert_true(told[0] == calls[i].told);
+  }
+  close_fixture(&f);
+  assert_true(diffusion_reach(1) == 3.0 && diffusion_reach(10) == 3.0);
+  assert_true(diffusion_reach(25) == 2.0 && diffusion_reach(100) == 1.0);
+}
+
 // --- Checkpoints
 // ---------------------------------------------------------------
 
@@ -426,10 +520,13 @@ main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_gradients_transformer),
-    cmocka_unit_test(test_a_student_agrees_with_itself),
-    cmocka_unit_test(test_the_mean_of_the_estimates_ends_where_the_steps_do),
     cmocka_unit_test(test_sampling),
+    cmocka_unit_test(test_a_context_is_forgotten),
+    cmocka_unit_test(test_sampling_estimates_as_training_does),
+    cmocka_unit_test(test_pitch_of_an_estimate),
     cmocka_unit_test(test_what_a_step_is_told),
+    cmocka_unit_test(test_a_student_is_told_nothing),
+    cmocka_unit_test(test_estimates_are_carried_on),
     cmocka_unit_test(test_checkpoint_round_trip),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,52 @@ test_it_learns(void** state)
   }
 }
 
+static void
+read_weights(const DiffusionTrainer* t, Tensor weights, Saved* out)
+{
+  out->size = weights.columns * sizeof(float);
+  assert_true(out->size <= sizeof out->bytes);
+  tensor_read(t->optimiser.devices[0], weights, (float*)(void*)out->bytes);
+}
+
+// A student begins as its teacher, which stays as it is, and learns from as
+// many of its steps as the recipe says.
+static void
+test_a_student_learns_from_its_teacher(void** state)
+{
+  (void)state;
+  static Saved      teacher, student, learnt[2];
+  DiffusionRecipe   r = plain_recipe();
+  DiffusionTrainer* t = open_trainer(&r, 1);
+  char              path[RUN_PATH_BYTES];
+  Error             error;
+  take_steps(t, 3);
+  read_weights(t, t->optimiser.average, &teacher);
+  assert_int_equal(diffusion_trainer_save(t, directory, &error), STATUS_OK);
+  close_trainer(t);
+  run_path(directory, "checkpoint.safetensors", path);
+  r.settings.student_steps = 1;
+  for (uint32_t i = 0; i < 2; ++i) {
+    r.teacher_substeps = 1 + 3 * i;
+    t                  = malloc(sizeof *t);
+    assert_non_null(t);
+    assert_int_equal(diffusion_trainer_open(t, &r, path, dataset, 1, &error),
+                     STATUS_OK);
+    read_weights(t, t->optimiser.weights, &student);
+    assert_memory_equal(student.bytes, teacher.bytes, teacher.size);
+    take_steps(t, 2);
+    read_weights(t, t->optimiser.weights, &learnt[i]);
+    for (uint32_t k = 0; k < r.run.lanes; ++k) {
+      read_weights(
+        t, denoiser_weights(diffusion_net(t->lanes[k].teacher)), &student);
+      assert_memory_equal(student.bytes, teacher.bytes, teacher.size);
+    }
+    close_trainer(t);
+  }
+  assert_memory_not_equal(learnt[0].bytes, learnt[1].bytes, teacher.size);
+  remove_run();
+}
+
 // The held-out set is not the recipe's: only the weights count.
 static void
 test_held_out_figures_compare(void** state)
@@ -181,6 +227,9 @@ test_held_out_figures_compare(void** state)
   float* const      host  = malloc(total * sizeof *host);
   tensor_read(t->optimiser.devices[0], t->optimiser.average, host);
   const DiffusionLoss one = validate(t);
+  for (uint32_t i = 0; i < r.run.lanes; ++i) { // each as sampling has it
+    assert_true(t->lanes[i].pass.self_condition);
+  }
   close_trainer(t);
   r.run.seed      = 99;
   r.run.lanes     = 3;
@@ -287,6 +336,7 @@ main(void)
     cmocka_unit_test(test_resumed_run_ends_alike),
     cmocka_unit_test(test_each_pass_has_its_own),
     cmocka_unit_test(test_it_learns),
+    cmocka_unit_test(test_a_student_learns_from_its_teacher),
     cmocka_unit_test(test_held_out_figures_compare),
     cmocka_unit_test(test_optimisers_differ),
     cmocka_unit_test(test_recipe),

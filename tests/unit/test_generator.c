@@ -336,12 +336,45 @@ test_continue_from_notes(void** state)
   (void)state;
   Model     model     = diffusion();
   Generator generator = make(&model, GENERATOR_CONTINUE, 0, 3);
-  NoteEvent notes[CONTEXT_NOTES_MAX];
+  NoteEvent notes[CONTEXT_NOTES_MAX + 6];
   uint32_t  played = 10;
-  number(notes, 0, 10);
+  number(notes, 0, CONTEXT_NOTES_MAX + 6);
   generator_begin_from(&generator, notes, 10);
   play_numbered(&generator, &model, &played);
   expect_given(&model, 10, 10);
+  generator = make(&model, GENERATOR_CONTINUE, 0, 3);
+  played    = CONTEXT_NOTES_MAX + 6;
+  generator_begin_from(&generator, notes, played);
+  play_numbered(&generator, &model, &played);
+  expect_given(&model, CONTEXT_NOTES_MAX, CONTEXT_NOTES_MAX + 6);
+}
+
+// No two windows share the noise of their steps, not even a bridge's first two
+// anchors; and nothing of a job before is left in the next.
+static void
+test_each_window_has_its_own_noise(void** state)
+{
+  (void)state;
+  static GeneratorJob job;
+  Model               model = diffusion();
+  for (int mode = GENERATOR_BRIDGE; mode >= GENERATOR_PRIOR; --mode) {
+    Generator generator = make(&model, (GeneratorMode)mode, 0.4, 3);
+    uint64_t  seen[32];
+    uint32_t  count = 0;
+    while (generator.window < 20) {
+      NoteEvent events[WINDOW_NOTES] = { { 0 } };
+      generator_prepare(&generator, &job);
+      for (uint32_t i = 0; i < count; ++i) {
+        assert_true(seen[i] != job.request.first_window);
+      }
+      seen[count++] = job.request.first_window;
+      assert_true(job.has_phrase ==
+                  (mode == GENERATOR_MUTATE && generator.window));
+      assert_true(!job.is_anchor || mode == GENERATOR_BRIDGE);
+      generator_accept(&generator, &job, events);
+    }
+    assert_int_equal(count, mode == GENERATOR_BRIDGE ? 21 : 20);
+  }
 }
 
 // Notes that were not generated take the nearest keys of the scale.
@@ -412,6 +445,7 @@ main(void)
     cmocka_unit_test(test_steps_depend_on_the_seed),
     cmocka_unit_test(test_continue),
     cmocka_unit_test(test_continue_from_notes),
+    cmocka_unit_test(test_each_window_has_its_own_noise),
     cmocka_unit_test(test_walk_with_context),
     cmocka_unit_test(test_mutate),
     cmocka_unit_test(test_bridge),

@@ -50,6 +50,7 @@ test_sampler(void** state)
     generator_init(&generator, &model, &params, 3);
     next(&generator, &model, out);
     assert_int_equal(model.asked.sampler, cases[i].asked);
+    assert_true(model.asked.eta == (float)cases[i].eta);
   }
 }
 

@@ -11,7 +11,8 @@
 #define CONTEXT 16u // less than a stream has before its last window
 
 struct Model {
-  uint32_t     count;   // windows made
+  uint32_t     count; // windows made
+  uint64_t     numbers[2048];
   uint64_t     highest; // number of a window
   ModelRequest asked;   // last
 };
@@ -78,6 +79,9 @@ model_generate(Model*              model,
       };
     }
   }
+  for (uint32_t i = 0; i < request->count; ++i) {
+    model->numbers[model->count + i] = request->first_window + i;
+  }
   model->count += request->count;
   model->asked          = *request;
   const uint64_t number = request->first_window + request->count - 1;
@@ -126,6 +130,11 @@ test_streams_go_on_from_their_own_notes(void** state)
   assert_int_equal(set.count, 300);
   assert_int_equal(set.notes, SEQUENCE_NOTES);
   assert_int_equal(model.count, 300 * SEQUENCE_NOTES / WINDOW_NOTES);
+  for (uint32_t i = 0; i < model.count; ++i) { // none has another's noise
+    for (uint32_t k = 0; k < i; ++k) {
+      assert_true(model.numbers[i] != model.numbers[k]);
+    }
+  }
   for (uint32_t i = 0; i < 300; ++i) {
     const NoteEvent* const stream = set.events + (size_t)i * SEQUENCE_NOTES;
     for (uint32_t k = 0; k < SEQUENCE_NOTES; ++k) {

@@ -85,10 +85,15 @@ test_lists(void** state)
   assert_string_equal(specs[1].name, "dpm++-10");
   assert_int_equal(sampler_specs_parse("ddim-4,,ddim", specs, &count, &error),
                    STATUS_BAD_ARGUMENT);
-  assert_int_equal(
-    sampler_specs_parse(
-      "d,d,d,d,d,d,d,d,d,d,d,d,d,d,d,d,d", specs, &count, &error),
-    STATUS_BAD_ARGUMENT);
+  char text[5 * (SAMPLER_SPECS_MAX + 1) + 1] = "";
+  for (uint32_t i = 0; i < SAMPLER_SPECS_MAX; ++i) {
+    strcat(text, "ddim,");
+  }
+  assert_int_equal(sampler_specs_parse(text, specs, &count, &error), STATUS_OK);
+  assert_int_equal(count, SAMPLER_SPECS_MAX);
+  strcat(text, "ddim");
+  assert_int_equal(sampler_specs_parse(text, specs, &count, &error),
+                   STATUS_BAD_ARGUMENT);
 }
 
 int

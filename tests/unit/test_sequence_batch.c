@@ -158,6 +158,75 @@ test_lengths_and_levels_are_spread(void** state)
   close_source(&source);
 }
 
+// Over how many of a student's steps the pass jumps; 0: from any level, by any
+// way up to one of them. Checks each jump.
+static uint32_t
+grid_steps(const DiffusionRecipe* recipe, const SequencePass* pass)
+{
+  const uint32_t levels   = recipe->settings.noise_steps;
+  const uint32_t students = recipe->settings.student_steps;
+  const uint32_t step     = levels / students;
+  const uint32_t first    = (pass->t[0] - pass->next[0]) / step;
+  uint32_t       from[16] = { 0 };
+  bool           grid     = true;
+  for (uint32_t s = 0; s < pass->sequences; ++s) {
+    assert_in_range(pass->t[s], pass->substeps, levels);
+    assert_in_range(pass->next[s], 0, pass->t[s] - pass->substeps);
+    grid = grid && pass->t[s] % step == 0 &&
+           pass->t[s] - pass->next[s] == first * step;
+    ++from[pass->t[s] / step];
+  }
+  // Wherever the jump fits, as often as anywhere else.
+  for (uint32_t i = 0; grid && i <= students; ++i) {
+    const uint32_t places = students - first + 1;
+    const uint32_t share  = i < first ? 0 : pass->sequences / places;
+    assert_in_range(from[i], share, i < first ? 0 : share + 1);
+  }
+  for (uint32_t s = 0; !grid && s < pass->sequences; ++s) {
+    assert_in_range(pass->t[s] - pass->next[s], 1, step);
+  }
+  return grid ? first : 0;
+}
+
+// Three eighths of a student's passes go one of its steps, one two of them, two
+// all the way, two by any; with the teacher's steps for each.
+static void
+test_jumps_have_their_shares(void** state)
+{
+  (void)state;
+  enum { STEPS = 300 };
+  DiffusionRecipe r            = plain_recipe();
+  Source          source       = open_source(&r, false);
+  const double    shares[3][5] = { { 0 },
+                                   { 0.25, 0.375, 0.375 },
+                                   { 0.25, 0.375, 0.125, 0, 0.25 } };
+  r.teacher_substeps           = 4;
+  for (int i = 0; i < 3; ++i) {
+    uint32_t counts[5] = { 0 }, mixed = 0, longest = 0;
+    r.settings.student_steps = 1u << i;
+    for (uint32_t step = 0; step < STEPS; ++step) {
+      uint32_t kinds = 0;
+      for (uint32_t k = 0; k < 4; ++k) {
+        const SequencePass* const pass  = fill(&source, &r, step, k);
+        const uint32_t            steps = grid_steps(&r, pass);
+        assert_int_equal(pass->substeps, 4 * (steps ? steps : 1));
+        ++counts[steps];
+        kinds |= 1u << steps;
+        const uint32_t way = pass->t[0] - pass->next[0];
+        longest            = steps || way < longest ? longest : way;
+      }
+      mixed += (kinds & (kinds - 1)) != 0;
+    }
+    for (uint32_t k = 0; i && k < 5; ++k) {
+      assert_true(fabs(counts[k] / (4.0 * STEPS) - shares[i][k]) < 0.05);
+    }
+    // Each pass of a step has its own; a student of one step has no other.
+    assert_true(i ? mixed > STEPS / 2 : counts[1] == 4 * STEPS);
+    assert_true(!i || longest > (1000u >> i) * 9 / 10);
+  }
+  close_source(&source);
+}
+
 // The run of notes that are not given, [begin, end); checks that it is one.
 static void
 find_run(const float* clean, uint32_t notes, uint32_t* begin, uint32_t* end)
@@ -288,6 +357,7 @@ main(void)
   const struct CMUnitTest all[] = {
     cmocka_unit_test(test_every_note_is_visited_alike),
     cmocka_unit_test(test_lengths_and_levels_are_spread),
+    cmocka_unit_test(test_jumps_have_their_shares),
     cmocka_unit_test(test_masks_have_their_shares),
     cmocka_unit_test(test_augmentation_is_of_the_whole_sequence),
   };

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +240,80 @@ test_second_split(void** state)
   assert_true(fabsf(score[2] - 1.5f) < 0.02f);
 }
 
+// Which cut of column 1 is best for the large child, which is what is left of
+// the whole when the small one is counted: all of those that have label 1 for
+// sure, told by column 0, crowd at the low end of column 1.
+static void
+test_the_rest_is_split_where_it_gains_most(void** state)
+{
+  (void)state;
+  enum { LARGE = 100, SMALL = 60, ALL = LARGE + SMALL, LEAST = 15 };
+  static float        x[ALL][2];
+  static uint8_t      label[ALL];
+  const TreesSettings settings = { .trees         = 1,
+                                   .leaves        = 3,
+                                   .rate          = 1.0f,
+                                   .leaf_rows_min = LEAST,
+                                   .column_share  = 1.0f };
+  for (uint64_t round = 0; round < 40; ++round) {
+    Rng    rng     = rng_make(5, RNG_USE_TEST, round);
+    double ones[2] = { 0 }, best = 0.0;
+    float  want = 0.0f;
+    for (uint32_t r = 0; r < ALL; ++r) {
+      x[r][0]  = r >= LARGE;
+      x[r][1]  = (float)(r < LARGE ? r / 10 : r % 3);
+      label[r] = r >= LARGE || rng_below(&rng, 5) == 0;
+      ones[1] += label[r];
+    }
+    const double p = (ones[1] + 0.5) / (ALL + 1.0);
+    ones[1] -= SMALL; // of the large child, above a cut
+    for (uint32_t r = 0; r < LARGE - LEAST; ++r) {
+      ones[0] += label[r];
+      ones[1] -= label[r];
+      const double low = r + 1, high = LARGE - low;
+      const double gain =
+        pow(low * p - ones[0], 2.0) / low + pow(high * p - ones[1], 2.0) / high;
+      if (low >= LEAST && r % 10 == 9 && gain > best) {
+        best = gain;
+        want = x[r][1] + 0.5f;
+      }
+    }
+    float         asked[10][2], score[10];
+    BoostedTrees* trees;
+    Error         error;
+    assert_int_equal(
+      trees_train(&settings, ALL, 2, &x[0][0], label, &trees, &error),
+      STATUS_OK);
+    for (int i = 0; i < 10; ++i) {
+      asked[i][0] = 0.0f;
+      asked[i][1] = (float)i;
+    }
+    trees_score(trees, 10, &asked[0][0], score);
+    trees_free(trees);
+    for (int i = 1; i < 10; ++i) {
+      const bool cut = (float)i > want && (float)i - 1.0f < want;
+      assert_true((score[i] != score[i - 1]) == cut);
+    }
+  }
+}
+
+// Which half is the first does not matter.
+static void
+test_both_halves_are_judged(void** state)
+{
+  (void)state;
+  fill(&a, 1);
+  fill(&b, 2);
+  for (uint32_t r = 0; r < ROWS; ++r) {
+    b.x[r * COLUMNS] += r % 2 ? 1.0f : 0.2f;
+  }
+  const double auc = auc_of(1);
+  for (uint32_t r = 0; r < ROWS; ++r) {
+    a.half[r] = b.half[r] = r % 2 == 0;
+  }
+  assert_true(fabs(auc_of(1) - auc) < 1e-12);
+}
+
 static double
 distance(uint32_t      columns,
          const double* mean1,
@@ -314,6 +389,48 @@ test_frechet_of_samples_is_corrected_for_size(void** state)
   assert_true(fabs(unbiased - (9.0 + columns)) < 1.0);
 }
 
+// The line through the distances of the whole, of halves and of quarters, by
+// the reciprocal of their sizes.
+static void
+test_frechet_of_parts(void** state)
+{
+  (void)state;
+  enum { rows = 160, columns = 3 };
+  static float x[rows * columns], y[rows * columns];
+  double       mean[3] = { 0 }, unbiased;
+  Error        error;
+  Rng          rng = rng_make(3, RNG_USE_TEST, 1);
+  rng_normals(&rng, x, rows * columns);
+  rng_normals(&rng, y, rows * columns);
+  for (int i = 0; i < rows * columns; ++i) {
+    y[i] += (float)i / 100.0f; // each part is another
+  }
+  for (uint32_t k = 0; k < 3; ++k) {
+    const uint32_t of_part = rows >> k;
+    for (uint32_t part = 0; part < 1u << k; ++part) {
+      const size_t at = (size_t)part * of_part * columns;
+      double       d;
+      assert_int_equal(
+        frechet_samples(of_part, columns, x + at, y + at, &d, &error),
+        STATUS_OK);
+      mean[k] += d / (1u << k);
+    }
+  }
+  assert_int_equal(frechet_unbiased(rows, columns, x, y, &unbiased, &error),
+                   STATUS_OK);
+  // Sizes are as 1, 2 and 4: their mean is 7/3, at 0 the line is there.
+  const double middle = (mean[0] + mean[1] + mean[2]) / 3.0;
+  const double slope =
+    (-4.0 * mean[0] - mean[1] + 5.0 * mean[2]) / 3.0 / (14.0 / 3.0);
+  assert_true(fabs(unbiased - (middle - slope * 7.0 / 3.0)) < 1e-6);
+
+  // Of two values each, by hand: variances 2 and 8, means 1 and 2.
+  const float few[2] = { 0.0f, 2.0f }, far[2] = { 0.0f, 4.0f };
+  assert_int_equal(frechet_samples(2, 1, few, far, &unbiased, &error),
+                   STATUS_OK);
+  assert_true(fabs(unbiased - 3.0) < 1e-9);
+}
+
 int
 main(void)
 {
@@ -327,8 +444,11 @@ main(void)
     cmocka_unit_test(test_bad_settings),
     cmocka_unit_test(test_one_split_is_newtons_step),
     cmocka_unit_test(test_second_split),
+    cmocka_unit_test(test_the_rest_is_split_where_it_gains_most),
+    cmocka_unit_test(test_both_halves_are_judged),
     cmocka_unit_test(test_frechet_of_known_gaussians),
     cmocka_unit_test(test_frechet_of_samples_is_corrected_for_size),
+    cmocka_unit_test(test_frechet_of_parts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

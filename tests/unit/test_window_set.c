@@ -1,6 +1,8 @@
 // Real windows and the baselines made of them; hand features on windows whose
 // values are worked out by hand.
 #include "dataset_write.h"
+#include "frechet.h"
+#include "reference.h"
 #include "rng.h"
 #include "window_features.h"
 #include "window_set.h"
@@ -127,6 +129,23 @@ test_real_windows_are_whole_and_different(void** state)
                    STATUS_BAD_FILE);
 }
 
+static void
+test_any_window_may_be_drawn(void** state)
+{
+  (void)state;
+  bool     seen[PIECES][10] = { { false } };
+  uint32_t count            = 0;
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    WindowSet      one = real_windows(true, WINDOW_NOTES, 1, seed);
+    const uint32_t at  = (one.events[0].pitch - 20u) / WINDOW_NOTES;
+    bool* const    was = &seen[piece_of(one.events[0])][at];
+    count += !*was;
+    *was = true;
+    window_set_free(&one);
+  }
+  assert_int_equal(count, 40);
+}
+
 // Fields of a half's notes, counted by the index in their piece that each
 // tells.
 static void
@@ -165,6 +184,24 @@ neighbours(const WindowSet* set)
   return count;
 }
 
+// Pairs of a velocity (which tells the piece) and another field that stand in
+// more than one note: none in real notes.
+static uint32_t
+pairs_again(const WindowSet* set, int field)
+{
+  bool     seen[PIECES][128] = { { false } };
+  uint32_t again             = 0;
+  for (uint32_t i = 0; i < set->count * WINDOW_NOTES; ++i) {
+    const NoteEvent e  = set->events[i];
+    const long      at = field == 0   ? e.pitch - 20
+                         : field == 1 ? lrintf(e.step_s / 0.005f) - 1
+                                      : lrintf(e.duration_s / 0.005f) - 200;
+    again += seen[piece_of(e)][at];
+    seen[piece_of(e)][at] = true;
+  }
+  return again;
+}
+
 static void
 test_baselines_keep_the_marginals_of_each_half(void** state)
 {
@@ -187,6 +224,10 @@ test_baselines_keep_the_marginals_of_each_half(void** state)
   assert_int_equal(whole_notes(&real), notes);
   assert_int_equal(whole_notes(&shuffled), notes);
   assert_true(whole_notes(&marginals) < notes / 10);
+  for (int field = 0; field < 3; ++field) {
+    assert_int_equal(pairs_again(&shuffled, field), 0);
+    assert_true(pairs_again(&marginals, field) > notes / 10);
+  }
   assert_true(neighbours(&real) >= notes * 7 / 8);
   assert_true(neighbours(&shuffled) < notes / 10);
   window_set_free(&real);
@@ -425,11 +466,96 @@ test_streams_know_their_drift(void** state)
   assert_true(f[FEATURE_SEAM_STEP] > 0.2f);
 }
 
+// z-scored by the training set's moments: features[count][size].
+static void
+scaled_features(const WindowSet* set,
+                const WindowSet* train,
+                uint32_t         size,
+                float*           out)
+{
+  static float of_train[20 * FRECHET_COLUMNS_MAX];
+  const bool   streams = set->notes > WINDOW_NOTES;
+  for (int side = 0; side < 2; ++side) {
+    const WindowSet* const s = side ? train : set;
+    float* const           f = side ? of_train : out;
+    for (uint32_t i = 0; i < s->count; ++i) {
+      (streams ? features_of_stream : features_of_window)(
+        s->events + (size_t)i * s->notes, s->notes, f + (size_t)i * size);
+    }
+  }
+  for (uint32_t k = 0; k < size; ++k) {
+    double mean = 0.0, square = 0.0;
+    for (uint32_t i = 0; i < train->count; ++i) {
+      mean += (double)of_train[i * size + k] / train->count;
+    }
+    for (uint32_t i = 0; i < train->count; ++i) {
+      square += pow((double)of_train[i * size + k] - mean, 2.0) / train->count;
+    }
+    const double scale = sqrt(square) > 1e-4 ? sqrt(square) : 1.0;
+    for (uint32_t i = 0; i < set->count; ++i) {
+      float* const x = &out[i * size + k];
+      *x             = (float)(((double)*x - mean) / scale);
+    }
+  }
+}
+
+// The Frechet distance is that of the features of all of a window or stream, in
+// deviations of training music.
+static void
+test_distance_from_a_reference(void** state)
+{
+  (void)state;
+  static float test_features[40 * FRECHET_COLUMNS_MAX];
+  static float other_features[40 * FRECHET_COLUMNS_MAX];
+  for (uint32_t notes = WINDOW_NOTES; notes <= 32; notes += 24) {
+    const uint32_t size =
+      notes > WINDOW_NOTES ? STREAM_FEATURE_COUNT : FEATURE_COUNT;
+    WindowSet              test  = real_windows(true, notes, 40, 1);
+    WindowSet              other = real_windows(true, notes, 40, 1);
+    WindowSet              train = real_windows(false, notes, 20, 1);
+    Rng                    rng   = rng_make(1, RNG_USE_TEST, 0);
+    Reference              reference;
+    Difference             difference;
+    double                 want;
+    Error                  error;
+    const WindowSet* const sets[] = { &test, &train };
+    for (int s = 0; s < 2; ++s) { // no feature is always the same
+      for (uint32_t i = 0; i < sets[s]->count * notes; ++i) {
+        NoteEvent* const e = &sets[s]->events[i];
+        e->pitch           = (uint8_t)(40 + rng_below(&rng, 50));
+        e->step_s *= rng_uniform(&rng);
+        e->duration_s *= rng_uniform(&rng);
+        e->velocity = 0.1f + 0.8f * rng_uniform(&rng);
+      }
+    }
+    for (uint32_t i = 0; i < test.count * notes; ++i) {
+      other.events[i] = test.events[i];
+      other.events[i].pitch += i % notes < notes / 2 ? 5 : 0;
+    }
+    assert_int_equal(reference_create(&test, &train, &reference, &error),
+                     STATUS_OK);
+    assert_int_equal(
+      reference_compare(&reference, &other, 1, &difference, &error), STATUS_OK);
+    scaled_features(&test, &train, size, test_features);
+    scaled_features(&other, &train, size, other_features);
+    assert_int_equal(
+      frechet_unbiased(
+        test.count, size, test_features, other_features, &want, &error),
+      STATUS_OK);
+    assert_true(want > 0.5 && fabs(difference.frechet / want - 1.0) < 1e-3);
+    reference_free(&reference);
+    window_set_free(&test);
+    window_set_free(&other);
+    window_set_free(&train);
+  }
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_real_windows_are_whole_and_different),
+    cmocka_unit_test(test_any_window_may_be_drawn),
     cmocka_unit_test(test_baselines_keep_the_marginals_of_each_half),
     cmocka_unit_test(test_glued),
     cmocka_unit_test(test_floored_steps),
@@ -438,6 +564,7 @@ main(void)
     cmocka_unit_test(test_features_by_hand),
     cmocka_unit_test(test_features_are_finite),
     cmocka_unit_test(test_streams_know_their_drift),
+    cmocka_unit_test(test_distance_from_a_reference),
   };
   return cmocka_run_group_tests(tests, open_data, close_data);
 }

@@ -188,6 +188,8 @@ test_fewer_steps_suffice(void** state)
   assert_true(worker_stop(&world->worker));
   expect_no_silence(world, &heard, 0.051);
   assert_in_range(atomic_load(&counters->fewer_steps), 5, 14);
+  // A step is as long as it was, however many were asked for.
+  assert_true(world->worker.deadline.step_s > 0.021);
   assert_int_equal(worker_fallbacks(&world->worker),
                    atomic_load(&counters->fewer_steps));
   assert_int_equal(expect_all_windows(&heard, false), 15);
@@ -208,6 +210,22 @@ test_priming_given_up(void** state)
   atomic_store(&world->model.stalled, false);
   assert_true(worker_stop(&world->worker));
   free_world(world);
+}
+
+// At twice the tempo as much music is more windows.
+static void
+test_priming_is_of_music(void** state)
+{
+  (void)state;
+  for (uint32_t tempo = 1; tempo <= 2; ++tempo) {
+    World* const world = make_world_of(MODEL_DIFFUSION, 0.05f, 8, false);
+    Error        error;
+    world->worker.params.value[PARAM_TEMPO] = tempo;
+    assert_int_equal(worker_prime(&world->worker, NULL, &error), STATUS_OK);
+    assert_int_equal(world->worker.primed_count, tempo + 1);
+    assert_true(worker_stop(&world->worker));
+    free_world(world);
+  }
 }
 
 // Freewheeling: process waits for a worker that is slower than it, and nothing
@@ -290,6 +308,7 @@ main(void)
     cmocka_unit_test(test_slow_falls_back),
     cmocka_unit_test(test_fewer_steps_suffice),
     cmocka_unit_test(test_priming_given_up),
+    cmocka_unit_test(test_priming_is_of_music),
     cmocka_unit_test(test_freewheel_waits),
     cmocka_unit_test(test_clock_jumps),
     cmocka_unit_test(test_slow_but_quick_enough),

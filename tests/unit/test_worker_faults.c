@@ -56,6 +56,46 @@ test_stall_falls_back(void** state)
   stall(true);
 }
 
+static uint8_t
+highest(const Heard* heard, uint32_t first)
+{
+  uint8_t most = 0;
+  for (uint32_t i = first; i < heard->ons; ++i) {
+    most = heard->pitches[i] > most ? heard->pitches[i] : most;
+  }
+  return most;
+}
+
+// In a second stall it is not the first's notes that come again.
+static void
+test_repeats_the_latest(void** state)
+{
+  (void)state;
+  World* const world = make_world_of(MODEL_DIFFUSION, 0.05f, 16, false);
+  const WorkerCounters* const counters = &world->worker.counters;
+  static Heard                heard;
+  memset(&heard, 0, sizeof heard);
+  start(world);
+  play(world, &heard, 50);
+  atomic_store(&world->model.stalled, true);
+  play(world, &heard, 350);
+  atomic_store(&world->model.stalled, false);
+  const uint8_t  before  = highest(&heard, 0);
+  const uint64_t repeats = atomic_load(&counters->repeated);
+  assert_true(repeats > 0);
+  play(world, &heard, 500);
+  assert_true(highest(&heard, 0) > before + 3); // windows go up
+  atomic_store(&world->model.stalled, true);
+  play(world, &heard, 500);
+  assert_true(atomic_load(&counters->repeated) > repeats + 1);
+  for (uint32_t i = heard.ons - WINDOW_NOTES; i < heard.ons; ++i) {
+    assert_true(heard.pitches[i] > before);
+  }
+  atomic_store(&world->model.stalled, false);
+  assert_true(worker_stop(&world->worker));
+  free_world(world);
+}
+
 // Very short windows do not make a machine gun when they are repeated.
 static void
 test_repeats_take_their_time(void** state)
@@ -196,6 +236,10 @@ test_failure_at_once(void** state)
   assert_true(worker_stop(&world->worker));
   expect_no_silence(world, &heard, 0.051);
   assert_int_equal(heard.ons, 40);
+  // The model would go on from what the fallback played.
+  const Generator* const generator = &world->worker.generator;
+  assert_int_equal(generator->history_count, CONTEXT_NOTES_MAX);
+  assert_int_equal(generator->history[CONTEXT_NOTES_MAX - 1].pitch, 100);
   free_world(world);
 
   world = make_world_of(MODEL_DIFFUSION, 0.05f, 2, false);
@@ -206,6 +250,41 @@ test_failure_at_once(void** state)
   play(world, &heard, 40);
   assert_true(atomic_load(&world->worker.failed)); // nothing is left to play
   assert_true(worker_stop(&world->worker));
+  free_world(world);
+}
+
+// The model is asked to go on from the phrase, the fallback for nothing that
+// only a diffusion model can do.
+static void
+test_fallback_is_asked_for_less(void** state)
+{
+  (void)state;
+  World* const world = make_world_of(MODEL_DIFFUSION, 0.05f, 2, true);
+  NoteEvent    phrase[WINDOW_NOTES] = { { 0 } };
+  WorkerSetup  setup                = { .model        = &world->model,
+                                        .fallback     = &world->fallback,
+                                        .params       = params_standard(),
+                                        .phrase       = phrase,
+                                        .phrase_count = WINDOW_NOTES,
+                                        .seed         = 5 };
+  Error        error;
+  for (int i = 0; i < WINDOW_NOTES; ++i) {
+    phrase[i].pitch = (uint8_t)(40 + i);
+  }
+  setup.params.value[PARAM_MODE]    = GENERATOR_CONTINUE;
+  setup.params.value[PARAM_STEPS]   = 7;
+  setup.params.value[PARAM_CONTEXT] = 12;
+  setup.params.value[PARAM_ETA]     = 0.5;
+  worker_init(&world->worker, &world->process, &setup);
+  atomic_store(&world->model.fail_at, 0);
+  assert_int_equal(worker_prime(&world->worker, NULL, &error), STATUS_OK);
+  assert_true(worker_stop(&world->worker));
+  assert_int_equal(world->model.asked.steps, 7);
+  assert_int_equal(world->model.asked.before, WINDOW_NOTES);
+  assert_memory_equal(world->model.given, phrase, sizeof phrase);
+  assert_int_equal(world->fallback.asked.steps, 1);
+  assert_int_equal(world->fallback.asked.before, 0);
+  assert_true(world->fallback.asked.eta == 0.0f);
   free_world(world);
 }
 
@@ -262,6 +341,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_stall_repeats),
     cmocka_unit_test(test_stall_falls_back),
+    cmocka_unit_test(test_repeats_the_latest),
     cmocka_unit_test(test_repeats_take_their_time),
     cmocka_unit_test(test_stalled_from_the_start),
     cmocka_unit_test(test_stop_while_stalled),
@@ -270,6 +350,7 @@ main(void)
     cmocka_unit_test(test_failure_falls_back),
     cmocka_unit_test(test_failure_repeats),
     cmocka_unit_test(test_failure_at_once),
+    cmocka_unit_test(test_fallback_is_asked_for_less),
     cmocka_unit_test(test_fallback_fails),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
