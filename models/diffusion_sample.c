@@ -8,7 +8,7 @@ typedef struct {
   Diffusion*              d;
   const DiffusionRequest* request;
   DenoiserInput           input;
-  bool                    has_estimate;
+  bool                    is_told; // the step at hand, see diffusion_tell()
 } Denoising;
 
 static void
@@ -82,8 +82,7 @@ predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
   Diffusion* const           d = s->d;
   const NoiseSchedule* const n = &d->schedule;
   write_time(d, t, next);
-  const bool told = s->has_estimate && t > UNTOLD_SHARE * n->steps;
-  diffusion_tokens(d, x, told ? &d->told : NULL);
+  diffusion_tokens(d, x, s->is_told ? &d->told : NULL);
   denoiser_step(d->net, &s->input, d->head);
   const float alpha = (float)noise_alpha(n, t);
   const float sigma = (float)noise_sigma(n, t);
@@ -100,11 +99,13 @@ predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
       break;
   }
   op_clamp(d->device, -ESTIMATE_MAX, ESTIMATE_MAX, x0);
-  if (d->settings.student_steps == 0) { // a student was made without
-    diffusion_tell(
-      d, x0, s->has_estimate, diffusion_reach(s->request->plan.steps));
-    s->has_estimate = true;
+  // A student was made without.
+  const bool tell =
+    d->settings.student_steps == 0 && next > UNTOLD_SHARE * n->steps;
+  if (tell) {
+    diffusion_tell(d, x0, s->is_told, diffusion_reach(s->request->plan.steps));
   }
+  s->is_told = tell;
 }
 
 // The pitch whose code is nearest to the estimate: all codes but scalars are of
