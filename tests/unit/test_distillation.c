@@ -4,21 +4,37 @@
 
 // --- Distillation ------------------------------------------------------------
 
+static const uint32_t jumps[SEQUENCES] = { 10, 0, 250 };
+
+// Alike, but that one may be a student.
+static void
+open_pair(Fixture* student, Fixture* teacher, uint32_t student_steps)
+{
+  DiffusionSettings settings =
+    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
+  open_fixture(teacher, &settings, true);
+  settings.student_steps = student_steps;
+  open_fixture(student, &settings, true);
+}
+
+static void
+close_pair(Fixture* student, Fixture* teacher)
+{
+  close_fixture(student);
+  close_fixture(teacher);
+}
+
 // A student that is its teacher has nothing to learn from a jump of one step,
 // and something from a longer one.
 static void
 test_a_student_agrees_with_itself(void** state)
 {
   (void)state;
-  const DiffusionSettings settings =
-    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
-  static const uint32_t next[SEQUENCES] = { 10, 0, 250 };
   for (uint32_t substeps = 1; substeps <= 4; substeps += 3) {
     Fixture student;
     Fixture teacher;
-    open_fixture(&student, &settings, true);
-    open_fixture(&teacher, &settings, true);
-    const DiffusionBatch batch = jump_batch(&student, next);
+    open_pair(&student, &teacher, 0);
+    const DiffusionBatch batch = jump_batch(&student, jumps);
     DiffusionLoss        loss  = { 0 };
     diffusion_distil_step(
       student.diffusion, teacher.diffusion, &batch, substeps, &loss);
@@ -32,8 +48,7 @@ test_a_student_agrees_with_itself(void** state)
     tensor_read(student.device, sum, &square);
     tensor_free(student.device, &sum);
     assert_true(substeps == 1 ? square < 1e-6f : square > 1e-2f);
-    close_fixture(&student);
-    close_fixture(&teacher);
+    close_pair(&student, &teacher);
   }
 }
 
@@ -42,14 +57,10 @@ static void
 test_the_mean_of_the_estimates_ends_where_the_steps_do(void** state)
 {
   (void)state;
-  const DiffusionSettings settings =
-    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
-  static const uint32_t next[SEQUENCES] = { 10, 0, 250 };
-  Fixture               student;
-  Fixture               teacher;
-  open_fixture(&student, &settings, true);
-  open_fixture(&teacher, &settings, true);
-  const DiffusionBatch batch = jump_batch(&student, next);
+  Fixture student;
+  Fixture teacher;
+  open_pair(&student, &teacher, 0);
+  const DiffusionBatch batch = jump_batch(&student, jumps);
   DiffusionLoss        loss  = { 0 };
   diffusion_distil_step(student.diffusion, teacher.diffusion, &batch, 4, &loss);
   const Diffusion* const d = teacher.diffusion;
@@ -66,7 +77,7 @@ test_the_mean_of_the_estimates_ends_where_the_steps_do(void** state)
       continue;
     }
     const uint32_t t = teacher.t[r / NOTES];
-    const uint32_t s = next[r / NOTES];
+    const uint32_t s = jumps[r / NOTES];
     const double   ratio =
       noise_sigma(&d->schedule, s) / noise_sigma(&d->schedule, t);
     const double share =
@@ -82,8 +93,7 @@ test_the_mean_of_the_estimates_ends_where_the_steps_do(void** state)
     }
     assert_true(fabs(total - 1.0) < 1e-4);
   }
-  close_fixture(&student);
-  close_fixture(&teacher);
+  close_pair(&student, &teacher);
 }
 
 // What the teacher's last substep is told of x_0: in the second the first's
@@ -92,15 +102,12 @@ static void
 test_what_a_teacher_is_told(void** state)
 {
   (void)state;
-  const DiffusionSettings settings =
-    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
   enum { COLUMNS = 19, COUNT = ROWS * COLUMNS };
   static float          noisy[COUNT], first[COUNT];
   static float          tokens[ROWS * (2 * COLUMNS + 1)];
   static const uint32_t next[SEQUENCES] = { 0 };
   Fixture               student, teacher;
-  open_fixture(&student, &settings, true);
-  open_fixture(&teacher, &settings, true);
+  open_pair(&student, &teacher, 0);
   const Diffusion* const d = teacher.diffusion;
   for (uint32_t s = 0; s < SEQUENCES; ++s) {
     student.t[s] = 900;
@@ -135,8 +142,7 @@ test_what_a_teacher_is_told(void** state)
     }
   }
   assert_true(moved > 0.02);
-  close_fixture(&student);
-  close_fixture(&teacher);
+  close_pair(&student, &teacher);
 }
 
 // A student is told where each of its sequences is to go; its gradient and loss
@@ -146,20 +152,15 @@ test_what_a_student_learns(void** state)
 {
   (void)state;
   enum { COLUMNS = 19, HEAD = ENCODING_PITCHES + CHANNEL_COUNT };
-  DiffusionSettings settings =
-    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
-  static const uint32_t next[SEQUENCES] = { 10, 0, 250 };
-  static float          mean[ROWS * ENCODING_PITCHES], target[ROWS * COLUMNS];
-  static float          ours[ROWS * ENCODING_PITCHES], estimate[ROWS * COLUMNS];
-  static float          dhead[ROWS * HEAD];
-  float                 time[SEQUENCES + 1][DENOISER_TIME_FEATURES];
-  float                 want[DENOISER_TIME_FEATURES];
-  Fixture               student, teacher;
-  open_fixture(&teacher, &settings, true);
-  settings.student_steps = 4;
-  open_fixture(&student, &settings, true);
+  static float mean[ROWS * ENCODING_PITCHES], target[ROWS * COLUMNS];
+  static float ours[ROWS * ENCODING_PITCHES], estimate[ROWS * COLUMNS];
+  static float dhead[ROWS * HEAD];
+  float        time[SEQUENCES + 1][DENOISER_TIME_FEATURES];
+  float        want[DENOISER_TIME_FEATURES];
+  Fixture      student, teacher;
+  open_pair(&student, &teacher, 4);
   const Diffusion* const d     = student.diffusion;
-  DiffusionBatch         batch = jump_batch(&student, next);
+  DiffusionBatch         batch = jump_batch(&student, jumps);
   DiffusionLoss          loss  = { 0 };
   batch.gradient_scale         = 0.25f;
   diffusion_distil_step(student.diffusion, teacher.diffusion, &batch, 2, &loss);
@@ -198,12 +199,11 @@ test_what_a_student_learns(void** state)
     const bool clean = s == SEQUENCES;
     diffusion_time_features(diffusion_settings(d),
                             clean ? 0 : student.t[s],
-                            clean ? 0 : next[s],
+                            clean ? 0 : jumps[s],
                             want);
     assert_memory_equal(time[s], want, sizeof want);
   }
-  close_fixture(&student);
-  close_fixture(&teacher);
+  close_pair(&student, &teacher);
 }
 
 // Times in thousandths of the schedule; a student's jump as a time of its own.
