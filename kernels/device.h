@@ -4,7 +4,8 @@
 
 #include "kernels.h"
 
-// One entry an op; shapes were checked by the caller (kernels/ops.c).
+// One entry an op (pack may be NULL); shapes were checked by the caller
+// (kernels/ops.c).
 typedef struct {
   const char* name;
   Status (*allocate)(Device* device, size_t count, float** out, Error* error);
@@ -23,6 +24,13 @@ typedef struct {
                  Tensor b,
                  float  beta,
                  Tensor c);
+  Status (*pack)(Device*, Tensor weight, Tensor* packed, Error* error);
+  void (*affine)(Device*,
+                 Tensor x,
+                 Tensor weight,
+                 Tensor packed,
+                 Tensor bias,
+                 Tensor y);
   void (*broadcast_row)(Device*, Tensor bias, Tensor y);
   void (*sum_rows)(Device*, Tensor x, float beta, Tensor out);
   void (*tanh)(Device*, Tensor x, Tensor y);

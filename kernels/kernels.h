@@ -86,7 +86,20 @@ void op_matmul(Device* device,
                float   beta,
                Tensor  c);
 
-// y[r, :] = bias[0, :] for every row; then a matmul with beta 1 adds to it.
+// y = x weight^T + bias: [M, K], [N, K], [1, N] -> [M, N]. `packed`: what
+// tensor_pack() made of that weight, or empty.
+void op_affine(Device* device,
+               Tensor  x,
+               Tensor  weight,
+               Tensor  packed,
+               Tensor  bias,
+               Tensor  y);
+// A copy of a weight in the order in which the device reads it fastest for few
+// rows. It does not follow the weight's changes. Empty where the device has no
+// better order.
+Status tensor_pack(Device* device, Tensor weight, Tensor* packed, Error* error);
+
+// y[r, :] = bias[0, :] for every row.
 void op_broadcast_row(Device* device, Tensor bias, Tensor y);
 // out[0, :] = sum over rows of x + beta * out[0, :]; the gradient of a bias.
 void op_sum_rows(Device* device, Tensor x, float beta, Tensor out);

@@ -58,6 +58,14 @@ tensor_allocate(Device*  device,
   return status;
 }
 
+Status
+tensor_pack(Device* device, Tensor weight, Tensor* packed, Error* error)
+{
+  *packed = (Tensor){ 0 };
+  return device->ops->pack ? device->ops->pack(device, weight, packed, error)
+                           : STATUS_OK;
+}
+
 void
 tensor_free(Device* device, Tensor* tensor)
 {
@@ -148,6 +156,25 @@ op_matmul(Device* device,
       b,
       beta,
       c);
+}
+
+void
+op_affine(Device* device,
+          Tensor  x,
+          Tensor  weight,
+          Tensor  packed,
+          Tensor  bias,
+          Tensor  y)
+{
+  RUN(affine,
+      same(weight, weight) && is(x, y.rows, weight.columns) &&
+        is(y, x.rows, weight.rows) && is(bias, 1, weight.rows) &&
+        (!packed.data || packed.columns == weight.columns),
+      x,
+      weight,
+      packed,
+      bias,
+      y);
 }
 
 void

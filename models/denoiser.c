@@ -127,6 +127,20 @@ denoiser_create(Device*              device,
   return STATUS_OK;
 }
 
+Status
+denoiser_pack(Denoiser* denoiser, Error* error)
+{
+  Status status = STATUS_OK;
+  for (uint32_t i = 0; status == STATUS_OK && i < denoiser->parameter_count;
+       ++i) {
+    if (denoiser->p[i].rows > 1) {
+      status = tensor_pack(
+        denoiser->device, denoiser->p[i], &denoiser->packed[i], error);
+    }
+  }
+  return status;
+}
+
 void
 denoiser_free(Denoiser* denoiser)
 {
@@ -138,6 +152,9 @@ denoiser_free(Denoiser* denoiser)
   }
   if (denoiser->owns_weights) {
     tensor_free(denoiser->device, &denoiser->weights);
+  }
+  for (uint32_t i = 0; i < denoiser->parameter_count; ++i) {
+    tensor_free(denoiser->device, &denoiser->packed[i]);
   }
   tensor_free(denoiser->device, &denoiser->gradients);
   free(denoiser);

@@ -2,6 +2,7 @@
 // models/denoiser*.c.
 #pragma once
 
+#include "affine.h"
 #include "denoiser.h"
 
 typedef struct {
@@ -37,35 +38,26 @@ struct Denoiser {
   Tensor        gradients; // [1, N], training
   Parameter     table[DENOISER_PARAMETERS_MAX];
   uint32_t      parameter_count;
-  Tensor        p[DENOISER_PARAMETERS_MAX]; // views of the weights
-  Tensor        g[DENOISER_PARAMETERS_MAX]; // and of the gradients
+  Tensor        p[DENOISER_PARAMETERS_MAX];      // views of the weights
+  Tensor        g[DENOISER_PARAMETERS_MAX];      // and of the gradients
+  Tensor        packed[DENOISER_PARAMETERS_MAX]; // see denoiser_pack()
 };
 
 extern const DenoiserClass denoiser_transformer;
 extern const DenoiserClass denoiser_lstm;
 
-// y = x weight^T + bias.
+// y = x weight^T + bias, of the table's entries.
 static inline void
-denoiser_affine(Device* device, Tensor x, Tensor weight, Tensor bias, Tensor y)
+denoiser_affine(const Denoiser* denoiser,
+                uint32_t        weight,
+                uint32_t        bias,
+                Tensor          x,
+                Tensor          y)
 {
-  op_broadcast_row(device, bias, y);
-  op_matmul(device, false, true, 1.0f, x, weight, 1.0f, y);
-}
-
-// Adds to dweight and dbias; dx = dy weight + beta dx, where dx is not empty.
-static inline void
-denoiser_affine_backward(Device* device,
-                         Tensor  x,
-                         Tensor  weight,
-                         Tensor  dy,
-                         Tensor  dweight,
-                         Tensor  dbias,
-                         float   beta,
-                         Tensor  dx)
-{
-  op_matmul(device, true, false, 1.0f, dy, x, 1.0f, dweight);
-  op_sum_rows(device, dy, 1.0f, dbias);
-  if (dx.data) {
-    op_matmul(device, false, false, 1.0f, dy, weight, beta, dx);
-  }
+  op_affine(denoiser->device,
+            x,
+            denoiser->p[weight],
+            denoiser->packed[weight],
+            denoiser->p[bias],
+            y);
 }

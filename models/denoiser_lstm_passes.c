@@ -8,12 +8,11 @@
 static void
 embed_levels(Lstm* lstm, Tensor time)
 {
-  const Tensor* const p      = lstm->denoiser->p;
-  const Tensor        middle = tensor_rows(lstm->middle, 0, time.rows);
-  const Tensor        level  = tensor_rows(lstm->level, 0, time.rows);
-  denoiser_affine(lstm->device, time, p[TIME_WEIGHT], p[TIME_BIAS], middle);
+  const Tensor middle = tensor_rows(lstm->middle, 0, time.rows);
+  const Tensor level  = tensor_rows(lstm->level, 0, time.rows);
+  denoiser_affine(lstm->denoiser, TIME_WEIGHT, TIME_BIAS, time, middle);
   op_tanh(lstm->device, middle, middle);
-  denoiser_affine(lstm->device, middle, p[LEVEL_WEIGHT], p[LEVEL_BIAS], level);
+  denoiser_affine(lstm->denoiser, LEVEL_WEIGHT, LEVEL_BIAS, middle, level);
   op_tanh(lstm->device, level, level);
 }
 
@@ -103,11 +102,15 @@ chain_forward(Lstm* lstm, uint32_t number)
 {
   Device* const       device = lstm->device;
   const Chain* const  chain  = &lstm->chain[number];
-  const Tensor* const p      = lstm->denoiser->p + chain_parameter(number);
+  const uint32_t      first  = chain_parameter(number);
+  const Tensor* const p      = lstm->denoiser->p + first;
 
   // The inputs of all steps in one product.
-  denoiser_affine(
-    device, chain->in, p[CHAIN_INPUT], p[CHAIN_BIAS], chain->gates);
+  denoiser_affine(lstm->denoiser,
+                  first + CHAIN_INPUT,
+                  first + CHAIN_BIAS,
+                  chain->in,
+                  chain->gates);
   for (uint32_t i = 0; i < lstm->notes; ++i) {
     const uint32_t t     = step_of(lstm, chain, i);
     const Tensor   gates = at_step(lstm, chain->gates, t);
@@ -133,34 +136,33 @@ chain_forward(Lstm* lstm, uint32_t number)
 void
 lstm_network_forward(Lstm* lstm)
 {
-  Device* const       device = lstm->device;
-  const Tensor* const p      = lstm->denoiser->p;
-  const uint32_t      layers = lstm->sizes.layers;
+  Device* const  device = lstm->device;
+  const uint32_t layers = lstm->sizes.layers;
   op_gather(device, lstm->rows, lstm->order, lstm->x);
   start_forward(lstm);
   for (uint32_t i = 0; i < 2 * layers; ++i) {
     chain_forward(lstm, i);
   }
-  denoiser_affine(device,
+  denoiser_affine(lstm->denoiser,
+                  BOTTLENECK_WEIGHT,
+                  BOTTLENECK_BIAS,
                   lstm->hidden[layers - 1],
-                  p[BOTTLENECK_WEIGHT],
-                  p[BOTTLENECK_BIAS],
                   lstm->bottleneck);
   for (uint32_t l = 0; l < layers; ++l) {
-    const Chain* const  chain = &lstm->chain[2 * layers + l];
-    const Tensor* const gates = p + overwrite_parameter(&lstm->sizes, l);
-    denoiser_affine(device,
+    const Chain* const chain = &lstm->chain[2 * layers + l];
+    const uint32_t     gates = overwrite_parameter(&lstm->sizes, l);
+    denoiser_affine(lstm->denoiser,
+                    gates + OVERWRITE_WEIGHT,
+                    gates + OVERWRITE_BIAS,
                     lstm->bottleneck,
-                    gates[OVERWRITE_WEIGHT],
-                    gates[OVERWRITE_BIAS],
                     chain->pre);
     op_overwrite_gates(device, chain->pre, chain->keep, chain->add);
     chain_forward(lstm, 2 * layers + l);
   }
-  denoiser_affine(device,
+  denoiser_affine(lstm->denoiser,
+                  HEAD_WEIGHT,
+                  HEAD_BIAS,
                   lstm->chain[3 * layers - 1].h,
-                  p[HEAD_WEIGHT],
-                  p[HEAD_BIAS],
                   lstm->head);
 }
 
@@ -261,14 +263,14 @@ decoder_backward(Lstm* lstm)
   const Tensor* const g      = lstm->denoiser->g;
   const int           layers = (int)lstm->sizes.layers;
   const uint32_t      first  = 2 * lstm->sizes.layers;
-  denoiser_affine_backward(device,
-                           lstm->chain[first + (uint32_t)layers - 1].h,
-                           p[HEAD_WEIGHT],
-                           lstm->dhead,
-                           g[HEAD_WEIGHT],
-                           g[HEAD_BIAS],
-                           0.0f,
-                           h_of(lstm, dhidden_of(lstm, layers - 1)));
+  affine_backward(device,
+                  lstm->chain[first + (uint32_t)layers - 1].h,
+                  p[HEAD_WEIGHT],
+                  lstm->dhead,
+                  g[HEAD_WEIGHT],
+                  g[HEAD_BIAS],
+                  0.0f,
+                  h_of(lstm, dhidden_of(lstm, layers - 1)));
   for (int l = layers - 1; l >= 0; --l) {
     const uint32_t number = first + (uint32_t)l;
     const uint32_t gates  = overwrite_parameter(&lstm->sizes, (uint32_t)l);
@@ -280,14 +282,14 @@ decoder_backward(Lstm* lstm)
                    l ? h_of(lstm, below) : below);
     op_overwrite_gates_backward(
       device, lstm->chain[number].pre, lstm->dkeep, lstm->dadd, lstm->dpre);
-    denoiser_affine_backward(device,
-                             lstm->bottleneck,
-                             p[gates + OVERWRITE_WEIGHT],
-                             lstm->dpre,
-                             g[gates + OVERWRITE_WEIGHT],
-                             g[gates + OVERWRITE_BIAS],
-                             l == layers - 1 ? 0.0f : 1.0f,
-                             lstm->dbottleneck);
+    affine_backward(device,
+                    lstm->bottleneck,
+                    p[gates + OVERWRITE_WEIGHT],
+                    lstm->dpre,
+                    g[gates + OVERWRITE_WEIGHT],
+                    g[gates + OVERWRITE_BIAS],
+                    l == layers - 1 ? 0.0f : 1.0f,
+                    lstm->dbottleneck);
   }
 }
 
@@ -299,14 +301,14 @@ encoder_backward(Lstm* lstm)
   const Tensor* const g      = lstm->denoiser->g;
   const uint32_t      w      = lstm->sizes.width;
   const int           layers = (int)lstm->sizes.layers;
-  denoiser_affine_backward(lstm->device,
-                           lstm->hidden[layers - 1],
-                           p[BOTTLENECK_WEIGHT],
-                           lstm->dbottleneck,
-                           g[BOTTLENECK_WEIGHT],
-                           g[BOTTLENECK_BIAS],
-                           0.0f,
-                           dhidden_of(lstm, layers - 1));
+  affine_backward(lstm->device,
+                  lstm->hidden[layers - 1],
+                  p[BOTTLENECK_WEIGHT],
+                  lstm->dbottleneck,
+                  g[BOTTLENECK_WEIGHT],
+                  g[BOTTLENECK_BIAS],
+                  0.0f,
+                  dhidden_of(lstm, layers - 1));
   for (int l = layers - 1; l >= 0; --l) {
     for (uint32_t direction = 0; direction < 2; ++direction) {
       chain_backward(lstm,
@@ -354,23 +356,23 @@ levels_backward(Lstm* lstm, const DenoiserInput* input)
   op_fill(device, dlevel, 0.0f);
   op_scatter_add(device, lstm->row_of_level, lstm->dembedding, dlevel);
   op_tanh_backward(device, level, dlevel, dlevel);
-  denoiser_affine_backward(device,
-                           middle,
-                           p[LEVEL_WEIGHT],
-                           dlevel,
-                           g[LEVEL_WEIGHT],
-                           g[LEVEL_BIAS],
-                           0.0f,
-                           dmiddle);
+  affine_backward(device,
+                  middle,
+                  p[LEVEL_WEIGHT],
+                  dlevel,
+                  g[LEVEL_WEIGHT],
+                  g[LEVEL_BIAS],
+                  0.0f,
+                  dmiddle);
   op_tanh_backward(device, middle, dmiddle, dmiddle);
-  denoiser_affine_backward(device,
-                           input->time,
-                           p[TIME_WEIGHT],
-                           dmiddle,
-                           g[TIME_WEIGHT],
-                           g[TIME_BIAS],
-                           0.0f,
-                           (Tensor){ 0 });
+  affine_backward(device,
+                  input->time,
+                  p[TIME_WEIGHT],
+                  dmiddle,
+                  g[TIME_WEIGHT],
+                  g[TIME_BIAS],
+                  0.0f,
+                  (Tensor){ 0 });
 }
 
 void

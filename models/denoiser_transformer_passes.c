@@ -26,18 +26,22 @@ shape_of(const Denoiser* d, const DenoiserInput* input, uint32_t keys)
 
 // --- Forward -----------------------------------------------------------------
 
+// The bias follows the weight in the table.
+static void
+layer_affine(const Denoiser* d, uint32_t l, uint32_t which, Tensor x, Tensor y)
+{
+  const uint32_t entry = FIRST_LAYER + l * LAYER_PARAMETERS + which;
+  denoiser_affine(d, entry, entry + 1, x, y);
+}
+
 static void
 embed(Denoiser* d, Transformer* t, const DenoiserInput* input)
 {
   Device* const device = d->device;
-  op_gather(device, d->p[POSITION], input->position, t->x);
-  op_matmul(
-    device, false, true, 1.0f, input->tokens, d->p[TOKEN_WEIGHT], 1.0f, t->x);
-  // The bias goes with the position that every note has.
-  op_broadcast_row(device, d->p[TOKEN_BIAS], t->last.out);
+  denoiser_affine(d, TOKEN_WEIGHT, TOKEN_BIAS, input->tokens, t->x);
+  op_gather(device, d->p[POSITION], input->position, t->last.out);
   op_accumulate(device, t->last.out, t->x);
-  denoiser_affine(
-    device, input->time, d->p[TIME_WEIGHT], d->p[TIME_BIAS], t->time_pre);
+  denoiser_affine(d, TIME_WEIGHT, TIME_BIAS, input->time, t->time_pre);
   op_gelu(device, t->time_pre, t->time);
 }
 
@@ -96,17 +100,9 @@ static void
 block_begin(Denoiser* d, Transformer* t, const DenoiserInput* input, uint32_t l)
 {
   Layer* const layer = &t->layer[l];
-  denoiser_affine(d->device,
-                  t->time,
-                  weight(d, l, MODULATION_WEIGHT),
-                  weight(d, l, MODULATION_BIAS),
-                  layer->modulation);
+  layer_affine(d, l, MODULATION_WEIGHT, t->time, layer->modulation);
   norm(d, input, t->x, shift_scale(d, layer->modulation, 0), &layer->attention);
-  denoiser_affine(d->device,
-                  layer->attention.input,
-                  weight(d, l, QKV_WEIGHT),
-                  weight(d, l, QKV_BIAS),
-                  layer->qkv);
+  layer_affine(d, l, QKV_WEIGHT, layer->attention.input, layer->qkv);
   // Queries and keys are rows of 2 x heads heads.
   op_rotate(d->device,
             2 * d->sizes.heads,
@@ -123,28 +119,16 @@ block_end(Denoiser* d, Transformer* t, const DenoiserInput* input, uint32_t l)
 {
   Device* const device = d->device;
   Layer* const  layer  = &t->layer[l];
-  denoiser_affine(device,
-                  layer->mixed,
-                  weight(d, l, OUT_WEIGHT),
-                  weight(d, l, OUT_BIAS),
-                  layer->attention.out);
+  layer_affine(d, l, OUT_WEIGHT, layer->mixed, layer->attention.out);
   op_gated_add(device,
                layer->attention.out,
                input->level,
                gate(d, layer->modulation, 0),
                t->x);
   norm(d, input, t->x, shift_scale(d, layer->modulation, 1), &layer->mlp);
-  denoiser_affine(device,
-                  layer->mlp.input,
-                  weight(d, l, UP_WEIGHT),
-                  weight(d, l, UP_BIAS),
-                  layer->up);
+  layer_affine(d, l, UP_WEIGHT, layer->mlp.input, layer->up);
   op_gelu(device, layer->up, layer->active);
-  denoiser_affine(device,
-                  layer->active,
-                  weight(d, l, DOWN_WEIGHT),
-                  weight(d, l, DOWN_BIAS),
-                  layer->mlp.out);
+  layer_affine(d, l, DOWN_WEIGHT, layer->active, layer->mlp.out);
   op_gated_add(
     device, layer->mlp.out, input->level, gate(d, layer->modulation, 1), t->x);
 }
@@ -152,11 +136,9 @@ block_end(Denoiser* d, Transformer* t, const DenoiserInput* input, uint32_t l)
 static void
 finish(Denoiser* d, Transformer* t, const DenoiserInput* input, Tensor head)
 {
-  denoiser_affine(
-    d->device, t->time, d->p[FINAL_WEIGHT], d->p[FINAL_BIAS], t->final);
+  denoiser_affine(d, FINAL_WEIGHT, FINAL_BIAS, t->time, t->final);
   norm(d, input, t->x, t->final, &t->last);
-  denoiser_affine(
-    d->device, t->last.input, d->p[HEAD_WEIGHT], d->p[HEAD_BIAS], head);
+  denoiser_affine(d, HEAD_WEIGHT, HEAD_BIAS, t->last.input, head);
 }
 
 static Tensor
@@ -214,14 +196,14 @@ layer_affine_backward(Denoiser* d,
                       Tensor    dy,
                       Tensor    dx)
 {
-  denoiser_affine_backward(d->device,
-                           x,
-                           weight(d, l, which),
-                           dy,
-                           gradient(d, l, which),
-                           gradient(d, l, which + 1),
-                           0.0f,
-                           dx);
+  affine_backward(d->device,
+                  x,
+                  weight(d, l, which),
+                  dy,
+                  gradient(d, l, which),
+                  gradient(d, l, which + 1),
+                  0.0f,
+                  dx);
 }
 
 static void
@@ -301,24 +283,24 @@ static void
 embed_backward(Denoiser* d, Transformer* t, const DenoiserInput* input)
 {
   Device* const device = d->device;
-  denoiser_affine_backward(device,
-                           input->tokens,
-                           d->p[TOKEN_WEIGHT],
-                           t->dx,
-                           d->g[TOKEN_WEIGHT],
-                           d->g[TOKEN_BIAS],
-                           0.0f,
-                           (Tensor){ 0 });
+  affine_backward(device,
+                  input->tokens,
+                  d->p[TOKEN_WEIGHT],
+                  t->dx,
+                  d->g[TOKEN_WEIGHT],
+                  d->g[TOKEN_BIAS],
+                  0.0f,
+                  (Tensor){ 0 });
   op_scatter_add(device, input->position, t->dx, d->g[POSITION]);
   op_gelu_backward(device, t->time_pre, t->dtime, t->dtime);
-  denoiser_affine_backward(device,
-                           input->time,
-                           d->p[TIME_WEIGHT],
-                           t->dtime,
-                           d->g[TIME_WEIGHT],
-                           d->g[TIME_BIAS],
-                           0.0f,
-                           (Tensor){ 0 });
+  affine_backward(device,
+                  input->time,
+                  d->p[TIME_WEIGHT],
+                  t->dtime,
+                  d->g[TIME_WEIGHT],
+                  d->g[TIME_BIAS],
+                  0.0f,
+                  (Tensor){ 0 });
 }
 
 void
@@ -327,37 +309,37 @@ transformer_backward(Denoiser* d, const DenoiserInput* input, Tensor dhead)
   Transformer* const t      = d->own;
   Device* const      device = d->device;
   const Tensor dfinal = tensor_columns(t->dmodulation, 0, 2 * d->sizes.width);
-  denoiser_affine_backward(device,
-                           t->last.input,
-                           d->p[HEAD_WEIGHT],
-                           dhead,
-                           d->g[HEAD_WEIGHT],
-                           d->g[HEAD_BIAS],
-                           0.0f,
-                           t->dbranch);
+  affine_backward(device,
+                  t->last.input,
+                  d->p[HEAD_WEIGHT],
+                  dhead,
+                  d->g[HEAD_WEIGHT],
+                  d->g[HEAD_BIAS],
+                  0.0f,
+                  t->dbranch);
   op_fill(device, t->dx, 0.0f);
   op_fill(device, t->dmodulation, 0.0f);
   norm_backward(d, input, &t->last, t->final, t->dbranch, t->dx, dfinal);
-  denoiser_affine_backward(device,
-                           t->time,
-                           d->p[FINAL_WEIGHT],
-                           dfinal,
-                           d->g[FINAL_WEIGHT],
-                           d->g[FINAL_BIAS],
-                           0.0f,
-                           t->dtime);
+  affine_backward(device,
+                  t->time,
+                  d->p[FINAL_WEIGHT],
+                  dfinal,
+                  d->g[FINAL_WEIGHT],
+                  d->g[FINAL_BIAS],
+                  0.0f,
+                  t->dtime);
   for (uint32_t l = d->sizes.layers; l-- > 0;) {
     op_fill(device, t->dmodulation, 0.0f);
     mlp_backward(d, t, input, l);
     attention_backward(d, t, input, l);
-    denoiser_affine_backward(device,
-                             t->time,
-                             weight(d, l, MODULATION_WEIGHT),
-                             t->dmodulation,
-                             gradient(d, l, MODULATION_WEIGHT),
-                             gradient(d, l, MODULATION_BIAS),
-                             1.0f,
-                             t->dtime);
+    affine_backward(device,
+                    t->time,
+                    weight(d, l, MODULATION_WEIGHT),
+                    t->dmodulation,
+                    gradient(d, l, MODULATION_WEIGHT),
+                    gradient(d, l, MODULATION_BIAS),
+                    1.0f,
+                    t->dtime);
   }
   embed_backward(d, t, input);
 }

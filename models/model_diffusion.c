@@ -48,6 +48,9 @@ load_network(Model*            model,
       diffusion_checkpoint_load(checkpoint, own->device, own->diffusion, error);
   }
   if (status == STATUS_OK) {
+    status = denoiser_pack(diffusion_net(own->diffusion), error);
+  }
+  if (status == STATUS_OK) {
     own->columns          = diffusion_columns(&settings);
     model->latent_size    = WINDOW_NOTES * own->columns;
     model->active_latents = model->latent_size;

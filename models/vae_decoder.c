@@ -14,45 +14,16 @@ c_of(const Vae* vae, Tensor state)
     state, vae->sizes.decoder_hidden, vae->sizes.decoder_hidden);
 }
 
-// y = bias + x weight^T
-static void
-affine(Device* device, Tensor x, Tensor weight, Tensor bias, Tensor y)
-{
-  op_broadcast_row(device, bias, y);
-  op_matmul(device, false, true, 1.0f, x, weight, 1.0f, y);
-}
-
-// Adds to dweight and dbias; dx = beta * dx + dy weight.
-static void
-affine_backward(Device* device,
-                Tensor  x,
-                Tensor  weight,
-                Tensor  dy,
-                Tensor  dweight,
-                Tensor  dbias,
-                float   beta,
-                Tensor  dx)
-{
-  op_matmul(device, true, false, 1.0f, dy, x, 1.0f, dweight);
-  op_sum_rows(device, dy, 1.0f, dbias);
-  op_matmul(device, false, false, 1.0f, dy, weight, beta, dx);
-}
-
 void
 vae_decoder_begin(Vae* vae)
 {
   Device* const device = vae->device;
   const Tensor  first  = at_step(vae, vae->state, 0);
-  affine(device, vae->z, vae->p[STATE_WEIGHT], vae->p[STATE_BIAS], first);
+  vae_affine(vae, STATE_WEIGHT, STATE_BIAS, vae->z, first);
   op_tanh(device, first, first);
-  affine(
-    device, vae->z, vae->p[OVERWRITE_WEIGHT], vae->p[OVERWRITE_BIAS], vae->pre);
+  vae_affine(vae, OVERWRITE_WEIGHT, OVERWRITE_BIAS, vae->z, vae->pre);
   op_overwrite_gates(device, vae->pre, vae->keep, vae->add);
-  affine(device,
-         vae->z,
-         vae->p[DECODER_LATENT],
-         vae->p[DECODER_BIAS],
-         vae->latent_gates);
+  vae_affine(vae, DECODER_LATENT, DECODER_BIAS, vae->z, vae->latent_gates);
 }
 
 void

@@ -41,8 +41,7 @@ direction_forward(Vae* vae, int backward)
   const Tensor        hidden = hidden_of(vae, vae->hidden, backward);
 
   // The inputs of all steps in one product.
-  op_broadcast_row(device, p[2], d->gates);
-  op_matmul(device, false, true, 1.0f, vae->x, p[0], 1.0f, d->gates);
+  op_affine(device, vae->x, p[0], (Tensor){ 0 }, p[2], d->gates);
   Tensor h = zero;
   Tensor c = zero;
   for (uint32_t i = 0; i < STEPS; ++i) {

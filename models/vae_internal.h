@@ -3,6 +3,7 @@
 // the hidden sizes, Z the latent.
 #pragma once
 
+#include "affine.h"
 #include "vae.h"
 
 enum {
@@ -109,6 +110,13 @@ static inline Tensor
 at_step(const Vae* vae, Tensor sequence, uint32_t t)
 {
   return tensor_rows(sequence, t * vae->batch, vae->batch);
+}
+
+// y = x weight^T + bias, of the table's entries.
+static inline void
+vae_affine(const Vae* vae, uint32_t weight, uint32_t bias, Tensor x, Tensor y)
+{
+  op_affine(vae->device, x, vae->p[weight], (Tensor){ 0 }, vae->p[bias], y);
 }
 
 // x[:, :E] = embedding of pitch, x[:, E:] = channels.

@@ -129,14 +129,37 @@ index_at(Tensor index, uint32_t r, uint32_t end)
 
 // --- Entries of the table that live in other files
 
-void VARIANT(matmul)(Device*,
-                     bool   transpose_a,
-                     bool   transpose_b,
-                     float  alpha,
-                     Tensor a,
-                     Tensor b,
-                     float  beta,
-                     Tensor c);
+Status VARIANT(pack)(Device*, Tensor weight, Tensor* packed, Error* error);
+void   VARIANT(affine)(Device*,
+                     Tensor x,
+                     Tensor weight,
+                     Tensor packed,
+                     Tensor bias,
+                     Tensor y);
+void   VARIANT(
+  lstm_cell)(Device*, Tensor gates, Tensor c_prev, Tensor c, Tensor h);
+void VARIANT(lstm_cell_backward)(Device*,
+                                 Tensor gates,
+                                 Tensor c_prev,
+                                 Tensor c,
+                                 Tensor dh,
+                                 Tensor dc,
+                                 Tensor dgates);
+void VARIANT(overwrite_gates)(Device*, Tensor pre, Tensor keep, Tensor add);
+void VARIANT(overwrite_gates_backward)(Device*,
+                                       Tensor pre,
+                                       Tensor dkeep,
+                                       Tensor dadd,
+                                       Tensor dpre);
+void VARIANT(
+  overwrite)(Device*, Tensor state, Tensor keep, Tensor add, Tensor out);
+void VARIANT(overwrite_backward)(Device*,
+                                 Tensor state,
+                                 Tensor keep,
+                                 Tensor dout,
+                                 Tensor dstate,
+                                 Tensor dkeep,
+                                 Tensor dadd);
 void VARIANT(gelu)(Device*, Tensor x, Tensor y);
 void VARIANT(gelu_backward)(Device*, Tensor x, Tensor dy, Tensor dx);
 void VARIANT(modulated_norm)(Device*,

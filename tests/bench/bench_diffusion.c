@@ -17,7 +17,8 @@
 #define TRAINING_SLOTS 32u
 
 typedef struct {
-  double weights; // of the whole network
+  double weights; // that every note meets
+  double levels;  // that only meet the noise level, once a step
   double flop_s;  // product rate
   double bytes_s; // reading the weights
 } Bounds;
@@ -50,8 +51,10 @@ bench_one(Model* model, uint32_t steps, uint32_t context, const Bounds* bounds)
   qsort(seconds, WINDOWS, sizeof *seconds, by_value);
   const double notes = (double)steps * WINDOW_NOTES + context;
   const double reads = steps + (context > 0);
-  const double flop  = 2.0 * bounds->weights * notes / bounds->flop_s;
-  const double read = reads * bounds->weights * sizeof(float) / bounds->bytes_s;
+  const double flop =
+    2.0 * (bounds->weights * notes + bounds->levels * reads) / bounds->flop_s;
+  const double read = reads * (bounds->weights + bounds->levels) *
+                      sizeof(float) / bounds->bytes_s;
   const double least = fmax(flop, read);
   printf("one_window steps=%u context=%u p50_ms=%.2f p99_ms=%.2f "
          "floor_ms=%.2f (%s) p50_over_floor=%.2f\n",
@@ -159,6 +162,22 @@ read_settings(const char* path, DiffusionSettings* settings, Error* error)
   return status;
 }
 
+// Of the matrices that read the level's features or their embedding.
+static size_t
+level_weights(const DenoiserSizes* sizes,
+              const Parameter*     table,
+              uint32_t             count)
+{
+  size_t sum = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (table[i].rows > 1 && (table[i].columns == DENOISER_TIME_FEATURES ||
+                              table[i].columns == sizes->time_width)) {
+      sum += (size_t)table[i].rows * table[i].columns;
+    }
+  }
+  return sum;
+}
+
 int
 main(int argc, char** argv)
 {
@@ -181,8 +200,10 @@ main(int argc, char** argv)
   Parameter    table[DENOISER_PARAMETERS_MAX];
   uint32_t     count;
   const size_t weights = denoiser_parameters(&settings.net, table, &count);
+  const size_t levels  = level_weights(&settings.net, table, count);
   const Bounds bounds  = {
-     .weights = (double)weights,
+     .weights = (double)(weights - levels),
+     .levels  = (double)levels,
      .flop_s  = product_rate(device),
      .bytes_s = read_bandwidth(device, weights * sizeof(float)),
   };

@@ -1,105 +1,11 @@
 // Every op on every CPU variant this machine runs: forward against plain double
 // arithmetic, backward against finite differences, variants against the
 // portable specification, and the shape check. Sizes are odd on purpose: tails
-// count. The transformer's and the diffusion model's ops have their own test.
+// count. Products, and the transformer's and the diffusion model's ops, have
+// tests of their own.
 #include "kernels_test.h"
 
 #include <stdlib.h>
-
-// --- Linear algebra
-
-static void
-check_matmul(bool ta, bool tb, uint32_t m, uint32_t n, uint32_t k)
-{
-  // Views inside larger tensors: strides count.
-  const Tensor big_a = make(ta ? k : m, (ta ? m : k) + 3, 1);
-  const Tensor big_b = make(tb ? n : k, (tb ? k : n) + 2, 2);
-  const Tensor a     = tensor_columns(big_a, 1, ta ? m : k);
-  const Tensor b     = tensor_columns(big_b, 2, tb ? k : n);
-  const Tensor c     = make(m, n, 3);
-  float        av[MAXIMUM];
-  float        bv[MAXIMUM];
-  float        before[MAXIMUM];
-  float        after[MAXIMUM];
-  tensor_read(device, a, av);
-  tensor_read(device, b, bv);
-  tensor_read(device, c, before);
-  op_matmul(device, ta, tb, 0.5f, a, b, 2.0f, c);
-  tensor_read(device, c, after);
-  for (uint32_t i = 0; i < m; ++i) {
-    for (uint32_t j = 0; j < n; ++j) {
-      double sum = 0.0;
-      for (uint32_t l = 0; l < k; ++l) {
-        sum += (double)(ta ? av[l * m + i] : av[i * k + l]) *
-               (double)(tb ? bv[j * k + l] : bv[l * n + j]);
-      }
-      assert_close((double)after[i * n + j],
-                   0.5 * sum + 2.0 * (double)before[i * n + j],
-                   1e-5);
-    }
-  }
-  const Tensor fresh = poisoned(m, n); // beta 0 must not read it
-  op_matmul(device, ta, tb, 1.0f, a, b, 0.0f, fresh);
-  tensor_read(device, fresh, after);
-  assert_true(isfinite(after[0]) && isfinite(after[m * n - 1]));
-  RELEASE(big_a, big_b, c, fresh);
-}
-
-static void
-test_matmul(void** state)
-{
-  (void)state;
-  const uint32_t shapes[][3] = {
-    { 1, 13, 9 }, { 4, 1, 6 }, { 7, 5, 1 }, { 17, 19, 23 }, { 1, 1, 1 }
-  };
-  for (size_t s = 0; s < sizeof shapes / sizeof *shapes; ++s) {
-    for (int flags = 0; flags < 4; ++flags) {
-      check_matmul(
-        flags & 1, flags & 2, shapes[s][0], shapes[s][1], shapes[s][2]);
-    }
-  }
-  // Few rows times transposed weights have a way of their own: every count of
-  // rows around its edges, columns around a tile's.
-  for (uint32_t m = 2; m <= 34; ++m) {
-    check_matmul(false, true, m, 11 + m % 8, 1 + 3 * m % 17);
-    check_matmul(false, true, m, 24, 40);
-  }
-  check_matmul(false, true, 17, 12, 1030); // too deep for that
-  assert_int_equal(device_status(device, NULL), STATUS_OK);
-}
-
-static void
-test_rows_and_sums(void** state)
-{
-  (void)state;
-  const Tensor bias = make(1, COLUMNS, 1);
-  const Tensor y    = poisoned(ROWS, COLUMNS);
-  const Tensor sum  = make(1, COLUMNS, 2);
-  float        b[COLUMNS];
-  float        s[COLUMNS];
-  float        all[ROWS * COLUMNS];
-  float        got[COLUMNS];
-  op_broadcast_row(device, bias, y);
-  tensor_read(device, bias, b);
-  tensor_read(device, y, all);
-  tensor_read(device, sum, s);
-  op_sum_rows(device, y, 3.0f, sum);
-  tensor_read(device, sum, got);
-  for (uint32_t i = 0; i < COLUMNS; ++i) {
-    assert_true(all[3 * COLUMNS + i] == b[i]);
-    assert_close(
-      (double)got[i], ROWS * (double)b[i] + 3.0 * (double)s[i], 1e-5);
-  }
-  const Tensor total = poisoned(1, 1);
-  op_square_sum(device, y, 0.0f, total);
-  double squares = 0.0;
-  for (uint32_t i = 0; i < ROWS * COLUMNS; ++i) {
-    squares += (double)all[i] * (double)all[i];
-  }
-  tensor_read(device, total, got);
-  assert_close((double)got[0], squares, 1e-5);
-  RELEASE(bias, y, sum, total);
-}
 
 // --- Elementwise
 
@@ -578,8 +484,6 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_matmul),
-    cmocka_unit_test(test_rows_and_sums),
     cmocka_unit_test(test_tanh_range),
     cmocka_unit_test(test_tanh_backward),
     cmocka_unit_test(test_lstm_cell),
