@@ -152,42 +152,35 @@ typedef struct {
                           Tensor stats,
                           Tensor noise,
                           Tensor dz,
-                          float  beta,
+                          Tensor beta,
                           float  free_nats,
                           Tensor kl,
                           Tensor dstats);
-  void (*normals)(Device*,
-                  uint64_t seed,
-                  RngUse   use,
-                  uint64_t first_index,
-                  uint64_t counter,
-                  Tensor   out);
-  void (*uniforms)(Device*,
-                   uint64_t seed,
-                   RngUse   use,
-                   uint64_t first_index,
-                   uint64_t counter,
-                   Tensor   out);
+  void (
+    *normals)(Device*, Tensor key, RngUse use, uint64_t counter, Tensor out);
+  void (
+    *uniforms)(Device*, Tensor key, RngUse use, uint64_t counter, Tensor out);
+  void (*sum)(Device*, Tensor x, float beta, Tensor out);
   void (*square_sum)(Device*, Tensor x, float beta, Tensor out);
-  void (*lamb)(Device*,
-               const OptimiserStep* step,
-               Tensor               square_sum,
-               Tensor               gradient,
-               Tensor               moment1,
-               Tensor               moment2,
-               Tensor               weight);
-  void (*adamw)(Device*,
-                const OptimiserStep* step,
-                Tensor               square_sum,
-                Tensor               gradient,
-                Tensor               moment1,
-                Tensor               moment2,
-                Tensor               weight);
-  void (*moving_average)(Device*, float decay, Tensor weight, Tensor average);
+  void (*optimise)(Device*,
+                   const OptimiserRule*    rule,
+                   const OptimiserSegment* segments,
+                   uint32_t                count,
+                   Tensor                  now,
+                   Tensor                  square_sum,
+                   const OptimiserTables*  tables);
+
+  // NULL where a replay just calls the ops again. What `record` makes is
+  // Recording.own.
+  Status (
+    *record)(Device*, RecordedOps ops, void* context, void** out, Error* error);
+  void (*replay)(Device*, void* recording);
+  void (*forget)(Device*, void* recording);
 } DeviceOps;
 
 struct Device {
   const DeviceOps* ops;
+  const char*      name;  // as device_name() tells it
   Error            error; // sticky
 };
 

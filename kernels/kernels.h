@@ -31,6 +31,13 @@ typedef struct {
 
 // --- Devices -------------------------------------------------------------
 
+// Opens by name: "cpu", "cuda" (the first GPU), "cuda:N", or "auto": the first
+// GPU that works, else the CPU. why[DEVICE_WHY_BYTES] (or NULL) is then what
+// was chosen and for what reason, for people: "cuda:0 NVIDIA H200" or "cpu avx2
+// (no NVIDIA driver)". A Device belongs to one thread at a time.
+#define DEVICE_WHY_BYTES 200u
+Status device_open(const char* name, Device** out, char* why, Error* error);
+
 // The CPU: single-threaded per Device (callers run one Device a core). Picks
 // AVX-512, AVX2 or portable code at run time; `variant` NULL, or one of
 // device_cpu_variants() to force one.
@@ -329,12 +336,13 @@ void op_squared_error(Device* device,
 // ln(sigma^2); z = mu + sigma * noise.
 void op_latent(Device* device, Tensor stats, Tensor noise, Tensor z);
 // kl[b] = KL(N(mu, sigma^2) || N(0, 1)) in nats. dstats = gradient of
-// dz . z + beta * max(kl - free_nats, 0) per window (MusicVAE, Roberts 2018).
+// dz . z + beta * max(kl - free_nats, 0) per window (MusicVAE, Roberts 2018);
+// beta[1, 1].
 void op_latent_backward(Device* device,
                         Tensor  stats,
                         Tensor  noise,
                         Tensor  dz,
-                        float   beta,
+                        Tensor  beta,
                         float   free_nats,
                         Tensor  kl,
                         Tensor  dstats);
@@ -342,59 +350,95 @@ void op_latent_backward(Device* device,
 // --- Random numbers: the same on every device up to rounding ----------------
 
 // Row r draws from rng_make(seed, use, first_index + r), from block `counter`.
+// key: [1, RNG_KEY_FLOATS], rng_key() of seed and first_index as tensor_write()
+// takes it: bits, not numbers. In memory of the device, so that a recording can
+// be replayed with another seed.
+#define RNG_KEY_FLOATS 4u
+void rng_key(uint64_t seed, uint64_t first_index, float key[RNG_KEY_FLOATS]);
 void op_normals(Device*  device,
-                uint64_t seed,
+                Tensor   key,
                 RngUse   use,
-                uint64_t first_index,
                 uint64_t counter,
                 Tensor   out);
 // One uniform a row: word 0 of block `counter`. out[R, 1].
 void op_uniforms(Device*  device,
-                 uint64_t seed,
+                 Tensor   key,
                  RngUse   use,
-                 uint64_t first_index,
                  uint64_t counter,
                  Tensor   out);
 
 // --- Optimiser -------------------------------------------------------------
 
-// out[0, 0] = sum of squares of x + beta * out[0, 0].
+// out[0, 0] = sum of x + beta * out[0, 0], added up in double precision.
+void op_sum(Device* device, Tensor x, float beta, Tensor out);
+// The same of the squares of x.
 void op_square_sum(Device* device, Tensor x, float beta, Tensor out);
 
+// A tensor of a flat [1, N] table of weights.
 typedef struct {
-  float    learning_rate;
-  float    beta1;
-  float    beta2;
-  float    epsilon;
-  float    weight_decay;
-  float    clip_norm; // of the whole gradient; 0: no clipping
-  uint32_t step;      // from 1
-} OptimiserStep;
+  uint32_t first; // element
+  uint32_t count;
+  bool     decays; // takes part in weight decay
+} OptimiserSegment;
+#define OPTIMISER_SEGMENTS_MAX 256u
 
-// LAMB (You et al. 2020, algorithm 2) on one tensor: Adam's bias-corrected
-// update plus decay, scaled by ||weight|| / ||update||. The gradient is first
-// scaled by clip_norm / sqrt(square_sum) where that is below 1; square_sum[1,
-// 1] is of the whole gradient.
-void op_lamb(Device*              device,
-             const OptimiserStep* step,
-             Tensor               square_sum,
-             Tensor               gradient,
-             Tensor               moment1,
-             Tensor               moment2,
-             Tensor               weight);
+typedef enum { OPTIMISER_LAMB, OPTIMISER_ADAMW } OptimiserKind;
 
-// AdamW (Loshchilov and Hutter 2019): as op_lamb without the trust ratio;
-// weight -= learning_rate * (update + weight_decay * weight).
-void op_adamw(Device*              device,
-              const OptimiserStep* step,
-              Tensor               square_sum,
-              Tensor               gradient,
-              Tensor               moment1,
-              Tensor               moment2,
-              Tensor               weight);
+typedef struct {
+  OptimiserKind kind;
+  float         beta1;
+  float         beta2;
+  float         epsilon;
+  float         weight_decay;
+  float         clip_norm; // of the whole gradient; 0: no clipping
+} OptimiserRule;
 
-// average = decay * average + (1 - decay) * weight
-void op_moving_average(Device* device,
-                       float   decay,
-                       Tensor  weight,
-                       Tensor  average);
+// What changes from step to step, in memory of the device so that a recording
+// can be replayed: [1, OPTIMISER_NOW_FLOATS].
+enum {
+  OPTIMISER_NOW_RATE,        // learning rate
+  OPTIMISER_NOW_CORRECTION1, // 1 - beta1^step, step from 1
+  OPTIMISER_NOW_CORRECTION2, // 1 - beta2^step
+  OPTIMISER_NOW_AVERAGE,     // decay of the moving average
+  OPTIMISER_NOW_FLOATS,
+};
+
+// The flat tables of one network, all [1, N].
+typedef struct {
+  Tensor gradient; // in; out: the update, before rate and trust ratio
+  Tensor moment1;
+  Tensor moment2;
+  Tensor weight;
+  Tensor average; // = decay * average + (1 - decay) * weight
+} OptimiserTables;
+
+// One step of `count` segments (at most OPTIMISER_SEGMENTS_MAX).
+// LAMB (You et al. 2020, algorithm 2): Adam's bias-corrected update plus decay,
+// scaled by each segment's ||weight|| / ||update|| (1 where either is 0).
+// AdamW (Loshchilov and Hutter 2019): weight -= rate * (update + weight_decay *
+// weight). The gradient is first scaled by clip_norm / sqrt(square_sum) where
+// that is below 1; square_sum[1, 1] is of the whole gradient. Where it is not
+// finite nothing changes.
+void op_optimise(Device*                 device,
+                 const OptimiserRule*    rule,
+                 const OptimiserSegment* segments,
+                 uint32_t                count,
+                 Tensor                  now,
+                 Tensor                  square_sum,
+                 const OptimiserTables*  tables);
+
+// --- Recordings ------------------------------------------------------------
+
+// Ops that are asked for once and run again and again by one call: on CUDA a
+// graph. `ops` may only call op_*(): what changes between replays is written to
+// tensors before. On a device without recordings a replay calls ops(context).
+typedef struct Recording Recording;
+typedef void (*RecordedOps)(void* context);
+// Records without running; context is used as long as the recording lives.
+Status device_record(Device*     device,
+                     RecordedOps ops,
+                     void*       context,
+                     Recording** out,
+                     Error*      error);
+void   device_replay(Device* device, Recording* recording);
+void   recording_free(Device* device, Recording* recording);

@@ -1,8 +1,8 @@
 // Devices, views, and the shape check of every op before it reaches a device.
 #include "check.h"
 
-#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 // --- Devices -------------------------------------------------------------
 
@@ -17,7 +17,7 @@ device_close(Device* device)
 const char*
 device_name(const Device* device)
 {
-  return device->ops->name;
+  return device->name;
 }
 
 Status
@@ -393,14 +393,14 @@ op_latent_backward(Device* device,
                    Tensor  stats,
                    Tensor  noise,
                    Tensor  dz,
-                   float   beta,
+                   Tensor  beta,
                    float   free_nats,
                    Tensor  kl,
                    Tensor  dstats)
 {
   RUN(latent_backward,
       same(noise, dz) && is(stats, dz.rows, 2 * dz.columns) &&
-        same(stats, dstats) && is(kl, dz.rows, 1),
+        same(stats, dstats) && is(kl, dz.rows, 1) && is(beta, 1, 1),
       stats,
       noise,
       dz,
@@ -411,25 +411,45 @@ op_latent_backward(Device* device,
 }
 
 void
-op_normals(Device*  device,
-           uint64_t seed,
-           RngUse   use,
-           uint64_t first_index,
-           uint64_t counter,
-           Tensor   out)
+rng_key(uint64_t seed, uint64_t first_index, float key[RNG_KEY_FLOATS])
 {
-  RUN(normals, same(out, out), seed, use, first_index, counter, out);
+  const uint32_t words[RNG_KEY_FLOATS] = { (uint32_t)seed,
+                                           (uint32_t)(seed >> 32),
+                                           (uint32_t)first_index,
+                                           (uint32_t)(first_index >> 32) };
+  memcpy(key, words, sizeof words);
+}
+
+void
+op_normals(Device* device, Tensor key, RngUse use, uint64_t counter, Tensor out)
+{
+  RUN(normals,
+      is(key, 1, RNG_KEY_FLOATS) && same(out, out),
+      key,
+      use,
+      counter,
+      out);
 }
 
 void
 op_uniforms(Device*  device,
-            uint64_t seed,
+            Tensor   key,
             RngUse   use,
-            uint64_t first_index,
             uint64_t counter,
             Tensor   out)
 {
-  RUN(uniforms, is(out, out.rows, 1), seed, use, first_index, counter, out);
+  RUN(uniforms,
+      is(key, 1, RNG_KEY_FLOATS) && is(out, out.rows, 1),
+      key,
+      use,
+      counter,
+      out);
+}
+
+void
+op_sum(Device* device, Tensor x, float beta, Tensor out)
+{
+  RUN(sum, same(x, x) && is(out, 1, 1), x, beta, out);
 }
 
 void
@@ -438,52 +458,90 @@ op_square_sum(Device* device, Tensor x, float beta, Tensor out)
   RUN(square_sum, same(x, x) && is(out, 1, 1), x, beta, out);
 }
 
-void
-op_lamb(Device*              device,
-        const OptimiserStep* step,
-        Tensor               square_sum,
-        Tensor               gradient,
-        Tensor               moment1,
-        Tensor               moment2,
-        Tensor               weight)
+static bool
+segments_fit(const OptimiserSegment* segments, uint32_t count, Tensor flat)
 {
-  RUN(lamb,
-      is(square_sum, 1, 1) && same(weight, gradient) && same(weight, moment1) &&
-        same(weight, moment2) && step->step > 0,
-      step,
-      square_sum,
-      gradient,
-      moment1,
-      moment2,
-      weight);
+  bool fit = count <= OPTIMISER_SEGMENTS_MAX;
+  for (uint32_t i = 0; fit && i < count; ++i) {
+    fit = segments[i].first <= flat.columns &&
+          segments[i].count <= flat.columns - segments[i].first;
+  }
+  return fit;
 }
 
 void
-op_adamw(Device*              device,
-         const OptimiserStep* step,
-         Tensor               square_sum,
-         Tensor               gradient,
-         Tensor               moment1,
-         Tensor               moment2,
-         Tensor               weight)
+op_optimise(Device*                 device,
+            const OptimiserRule*    rule,
+            const OptimiserSegment* segments,
+            uint32_t                count,
+            Tensor                  now,
+            Tensor                  square_sum,
+            const OptimiserTables*  t)
 {
-  RUN(adamw,
-      is(square_sum, 1, 1) && same(weight, gradient) && same(weight, moment1) &&
-        same(weight, moment2) && step->step > 0,
-      step,
+  RUN(optimise,
+      is(now, 1, OPTIMISER_NOW_FLOATS) && is(square_sum, 1, 1) &&
+        is(t->weight, 1, t->weight.columns) && same(t->weight, t->gradient) &&
+        same(t->weight, t->moment1) && same(t->weight, t->moment2) &&
+        same(t->weight, t->average) && segments_fit(segments, count, t->weight),
+      rule,
+      segments,
+      count,
+      now,
       square_sum,
-      gradient,
-      moment1,
-      moment2,
-      weight);
+      t);
+}
+
+// --- Recordings ------------------------------------------------------------
+
+struct Recording {
+  RecordedOps ops;
+  void*       context;
+  void*       own; // the device's; NULL: it calls the ops again
+};
+
+Status
+device_record(Device*     device,
+              RecordedOps ops,
+              void*       context,
+              Recording** out,
+              Error*      error)
+{
+  *out                 = NULL;
+  Recording* const new = malloc(sizeof *new);
+  if (!new) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory for a recording");
+  }
+  *new = (Recording){ .ops = ops, .context = context };
+  if (device->ops->record) {
+    const Status status =
+      device->ops->record(device, ops, context, &new->own, error);
+    if (status != STATUS_OK) {
+      free(new);
+      return status;
+    }
+  }
+  *out = new;
+  return STATUS_OK;
 }
 
 void
-op_moving_average(Device* device, float decay, Tensor weight, Tensor average)
+device_replay(Device* device, Recording* recording)
 {
-  RUN(moving_average,
-      same(weight, average) && decay >= 0.0f && decay <= 1.0f,
-      decay,
-      weight,
-      average);
+  if (device->error.status != STATUS_OK) {
+    return;
+  }
+  if (recording->own) {
+    device->ops->replay(device, recording->own);
+  } else {
+    recording->ops(recording->context);
+  }
+}
+
+void
+recording_free(Device* device, Recording* recording)
+{
+  if (recording && recording->own) {
+    device->ops->forget(device, recording->own);
+  }
+  free(recording);
 }

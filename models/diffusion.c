@@ -143,6 +143,7 @@ diffusion_lay_out(Diffusion* d, uint32_t rows, uint32_t levels, uint32_t notes)
   d->head          = arena_cut(&m, rows, d->settings.net.output);
   d->probabilities = arena_cut(&m, rows, ENCODING_PITCHES);
   d->pitch_bias    = arena_cut(&m, 1, ENCODING_PITCHES);
+  d->key           = arena_cut(&m, 1, RNG_KEY_FLOATS);
   d->ones          = arena_cut(&m, rows, 1);
   if (d->training) {
     cut_training(d, &m, rows, notes);
@@ -264,6 +265,14 @@ diffusion_embed(Diffusion*   d,
     d->device, d->codes, d->pitch, tensor_columns(x, 0, d->code_columns));
   tensor_write(
     d->device, tensor_columns(x, d->code_columns, CHANNEL_COUNT), channels);
+}
+
+void
+diffusion_write_key(Diffusion* d, uint64_t seed, uint64_t first_row)
+{
+  float key[RNG_KEY_FLOATS];
+  rng_key(seed, first_row, key);
+  tensor_write(d->device, d->key, key);
 }
 
 void

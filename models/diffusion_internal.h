@@ -39,6 +39,7 @@ struct Diffusion {
   Tensor head;          // [R, output]
   Tensor probabilities; // [R, 128]
   Tensor pitch_bias;    // [1, 128]
+  Tensor key;           // [1, RNG_KEY_FLOATS]
   Tensor ones;          // [R, 1]
 
   // Training.
@@ -67,6 +68,8 @@ void diffusion_embed(Diffusion*   d,
                      const float* pitch,
                      const float* channels,
                      Tensor       x);
+
+void diffusion_write_key(Diffusion* d, uint64_t seed, uint64_t first_row);
 
 // tokens = x | estimate of x_0 (zero where NULL) | clean flag.
 void   diffusion_tokens(Diffusion* d, Tensor x, const Tensor* estimate);

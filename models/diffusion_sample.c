@@ -152,21 +152,21 @@ diffusion_sample(Diffusion*              d,
   Denoising s = { .d = d, .request = q };
   s.input     = make_input(d, q, q->notes, false);
   tensor_write(d->device, d->x, q->x);
+  diffusion_write_key(d, q->seed, q->first_sequence * q->notes);
   op_fill(d->device, d->ones, 1.0f);
   if (q->pitch_bias) {
     tensor_write(d->device, d->pitch_bias, q->pitch_bias);
   }
   const SamplerRun run = {
-    .device    = d->device,
-    .schedule  = &d->schedule,
-    .predict   = predict,
-    .context   = &s,
-    .seed      = q->seed,
-    .first_row = q->first_sequence * q->notes,
-    .x         = d->x,
-    .x0        = d->x0,
-    .previous  = d->previous,
-    .noise     = d->noise,
+    .device   = d->device,
+    .schedule = &d->schedule,
+    .predict  = predict,
+    .context  = &s,
+    .key      = d->key,
+    .x        = d->x,
+    .x0       = d->x0,
+    .previous = d->previous,
+    .noise    = d->noise,
   };
   sampler_run(&run, &q->plan);
   if (d->settings.prediction != PREDICT_DATA) {

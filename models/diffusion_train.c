@@ -145,12 +145,8 @@ add_noise(DiffusionPass* p)
   diffusion_embed(d, b->pitch, b->channels, d->x0);
   diffusion_pass_rows(p, d->alpha, alpha_of);
   diffusion_pass_rows(p, d->sigma, sigma_of);
-  op_normals(d->device,
-             b->seed,
-             RNG_USE_NOISE,
-             b->first_sequence * SEQUENCE_NOTES,
-             0,
-             d->noise);
+  diffusion_write_key(d, b->seed, b->first_sequence * SEQUENCE_NOTES);
+  op_normals(d->device, d->key, RNG_USE_NOISE, 0, d->noise);
   op_combine_rows(d->device, d->alpha, d->x0, d->sigma, d->noise, d->x);
 }
 

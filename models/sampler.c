@@ -105,9 +105,8 @@ sampler_run(const SamplerRun* run, const SamplerPlan* plan)
     }
     if (jump.deviation > 0.0) {
       op_normals(device,
-                 run->seed,
+                 run->key,
                  RNG_USE_NOISE,
-                 run->first_row,
                  (uint64_t)(i + 1) * SAMPLER_BLOCKS_A_STEP,
                  run->noise);
       op_combine(

@@ -44,12 +44,11 @@ typedef struct {
   const NoiseSchedule* schedule;
   SamplerPredict       predict;
   void*                context;
-  uint64_t             seed; // row r's noise: stream first_row + r
-  uint64_t             first_row;
-  Tensor               x;        // in: at plan->start; out: the sample
-  Tensor               x0;       // scratch; out: the last estimate, equal to x
-  Tensor               previous; // scratch
-  Tensor               noise;    // scratch
+  Tensor key;      // rng_key(): row r's noise is stream first_index + r
+  Tensor x;        // in: at plan->start; out: the sample
+  Tensor x0;       // scratch; out: the last estimate, equal to x
+  Tensor previous; // scratch
+  Tensor noise;    // scratch
 } SamplerRun;
 
 // Noise of RNG_USE_NOISE: the starting noise is the caller's, blocks 0 ..

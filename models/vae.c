@@ -140,6 +140,7 @@ cut_training(Vae* vae, Arena* m, uint32_t b)
   const uint32_t z  = vae->sizes.latent;
   vae->force        = arena_cut(m, r, 1);
   vae->noise        = arena_cut(m, b, z);
+  vae->beta         = arena_cut(m, 1, 1);
   vae->loss         = arena_cut(m, r, 1);
   vae->dhead        = arena_cut(m, r, HEAD_COLUMNS);
   vae->dhidden_top  = arena_cut(m, r, h);
@@ -196,6 +197,7 @@ lay_out(Vae* vae, uint32_t b)
   vae->chosen       = arena_cut(&m, r, 1);
   vae->uniform      = arena_cut(&m, b, 1);
   vae->ones         = arena_cut(&m, b, 1);
+  vae->key          = arena_cut(&m, 1, RNG_KEY_FLOATS);
   vae->pitch_bias   = arena_cut(&m, 1, ENCODING_PITCHES);
   if (vae->training) {
     cut_training(vae, &m, b);
@@ -340,15 +342,19 @@ channel_head(const Vae* vae, uint32_t t)
     at_step(vae, vae->head, t), ENCODING_PITCHES, CHANNEL_COUNT);
 }
 
+static void
+write_key(Vae* vae, uint64_t seed, uint64_t first_window)
+{
+  float key[RNG_KEY_FLOATS];
+  rng_key(seed, first_window, key);
+  tensor_write(vae->device, vae->key, key);
+}
+
 // Chooses the pitches of step t from its logits.
 static void
-choose(Vae*     vae,
-       uint32_t t,
-       float    temperature,
-       uint64_t seed,
-       uint64_t first_window)
+choose(Vae* vae, uint32_t t, float temperature)
 {
-  op_uniforms(vae->device, seed, RNG_USE_TOKENS, first_window, t, vae->uniform);
+  op_uniforms(vae->device, vae->key, RNG_USE_TOKENS, t, vae->uniform);
   op_sample(vae->device,
             pitch_logits(vae, t),
             temperature,
@@ -378,6 +384,7 @@ vae_decode(Vae*         vae,
   Device* const device = vae->device;
   set_batch(vae, count);
   tensor_write(device, vae->z, z);
+  write_key(vae, seed, first_window);
   if (pitch_bias) {
     op_fill(device, vae->ones, 1.0f);
     tensor_write(device, vae->pitch_bias, pitch_bias);
@@ -396,7 +403,7 @@ vae_decode(Vae*         vae,
                 1.0f,
                 pitch_logits(vae, t));
     }
-    choose(vae, t, temperature, seed, first_window);
+    choose(vae, t, temperature);
     if (t + 1 < STEPS) {
       op_copy(device,
               at_step(vae, vae->chosen, t),
@@ -416,7 +423,7 @@ vae_decode(Vae*         vae,
 
 // Runs the decoder, feeding the true previous note where `force` says so.
 static void
-decode_forced(Vae* vae, const VaeBatch* batch)
+decode_forced(Vae* vae)
 {
   Device* const device = vae->device;
   vae_decoder_begin(vae);
@@ -426,7 +433,7 @@ decode_forced(Vae* vae, const VaeBatch* batch)
     if (t + 1 == STEPS) {
       break;
     }
-    choose(vae, t, 1.0f, batch->seed, batch->first_window);
+    choose(vae, t, 1.0f);
     const Tensor force = at_step(vae, vae->force, t + 1);
     op_select_rows(device,
                    force,
@@ -485,22 +492,24 @@ void
 vae_train_step(Vae* vae, const VaeBatch* batch, VaeLoss* loss)
 {
   Device* const device = vae->device;
+  const float   beta   = batch->gradient_scale * batch->beta;
   set_batch(vae, batch->count);
   tensor_write(device, vae->pitch, batch->pitch);
   tensor_write(device, vae->channels, batch->channels);
   tensor_write(device, vae->force, batch->force);
   vae_encoder_forward(vae);
-  op_normals(
-    device, batch->seed, RNG_USE_LATENT, batch->first_window, 0, vae->noise);
+  write_key(vae, batch->seed, batch->first_window);
+  tensor_write(device, vae->beta, &beta);
+  op_normals(device, vae->key, RNG_USE_LATENT, 0, vae->noise);
   op_latent(device, vae->stats, vae->noise, vae->z);
-  decode_forced(vae, batch);
+  decode_forced(vae);
   score(vae, batch, loss);
   vae_decoder_backward(vae);
   op_latent_backward(device,
                      vae->stats,
                      vae->noise,
                      vae->dz,
-                     batch->gradient_scale * batch->beta,
+                     vae->beta,
                      batch->free_nats,
                      vae->kl,
                      vae->dstats);

@@ -84,11 +84,13 @@ struct Vae {
   Tensor chosen;       // [R, 1] the decoder's own pitches
   Tensor uniform;      // [B, 1]
   Tensor ones;         // [B, 1]
+  Tensor key;          // [1, RNG_KEY_FLOATS]
   Tensor pitch_bias;   // [1, 128]
 
   // Training.
   Tensor force;       // [R, 1]
   Tensor noise;       // [B, Z]
+  Tensor beta;        // [1, 1]
   Tensor loss;        // [R, 1]
   Tensor dhead;       // [R, 128 + 3]
   Tensor dhidden_top; // [R, H] from the heads

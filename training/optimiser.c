@@ -17,6 +17,20 @@ optimiser_open(Optimiser*       o,
   return status;
 }
 
+static void
+share_segments(Optimiser* o)
+{
+  const uint32_t lanes = o->recipe->lanes;
+  for (uint32_t p = 0; p < o->parameter_count; ++p) {
+    const Parameter* const entry = &o->table[p];
+    const uint32_t         lane  = p % lanes;
+    o->segments[lane][o->segment_counts[lane]++] =
+      (OptimiserSegment){ .first  = (uint32_t)entry->offset,
+                          .count  = entry->rows * entry->columns,
+                          .decays = entry->rows > 1 };
+  }
+}
+
 Status
 optimiser_bind(Optimiser*       o,
                const Parameter* table,
@@ -39,8 +53,12 @@ optimiser_bind(Optimiser*       o,
       tensor_allocate(device, 1, 1 + o->recipe->lanes, &o->square_sums, error);
   }
   if (status == STATUS_OK) {
+    status = tensor_allocate(device, 1, OPTIMISER_NOW_FLOATS, &o->now, error);
+  }
+  if (status == STATUS_OK) {
     op_copy(device, weights, o->average);
   }
+  share_segments(o);
   return status;
 }
 
@@ -54,6 +72,7 @@ optimiser_close(Optimiser* o)
     tensor_free(device, &o->moment1);
     tensor_free(device, &o->moment2);
     tensor_free(device, &o->square_sums);
+    tensor_free(device, &o->now);
   }
   for (uint32_t i = 0; i < RECIPE_LANES_MAX; ++i) {
     device_close(o->devices[i]);
@@ -103,37 +122,52 @@ lane_reduce(void* context, uint32_t i)
   op_square_sum(device, sum, 0.0f, tensor_columns(o->square_sums, 1 + i, 1));
 }
 
+// The constants of both papers.
+static OptimiserRule
+rule_of(const RunRecipe* r)
+{
+  return (OptimiserRule){
+    .kind         = r->optimiser,
+    .beta1        = 0.9f,
+    .beta2        = 0.999f,
+    .epsilon      = r->optimiser == OPTIMISER_LAMB ? 1e-6f : 1e-8f,
+    .weight_decay = r->weight_decay,
+    .clip_norm    = r->clip_norm,
+  };
+}
+
+static void
+write_now(Optimiser* o)
+{
+  const RunRecipe* const r     = o->recipe;
+  const OptimiserRule    rule  = rule_of(r);
+  const float            count = (float)o->step;
+  float                  now[OPTIMISER_NOW_FLOATS];
+  now[OPTIMISER_NOW_RATE]        = optimiser_rate(o);
+  now[OPTIMISER_NOW_CORRECTION1] = 1.0f - powf(rule.beta1, count + 1.0f);
+  now[OPTIMISER_NOW_CORRECTION2] = 1.0f - powf(rule.beta2, count + 1.0f);
+  now[OPTIMISER_NOW_AVERAGE] =
+    fminf(r->average_decay, (1.0f + count) / (10.0f + count));
+  tensor_write(o->devices[0], o->now, now);
+}
+
 static void
 lane_update(void* context, uint32_t i)
 {
-  Optimiser* const       o      = context;
-  const RunRecipe* const r      = o->recipe;
-  Device* const          device = o->devices[i];
-  const bool             lamb   = r->optimiser == OPTIMISER_LAMB;
-  const Tensor           total  = tensor_columns(o->square_sums, 0, 1);
-  const float            count  = (float)o->step;
-  const float decay = fminf(r->average_decay, (1.0f + count) / (10.0f + count));
-  for (uint32_t p = i; p < o->parameter_count; p += r->lanes) {
-    const Parameter* const entry = &o->table[p];
-    const OptimiserStep    step  = {
-          .learning_rate = optimiser_rate(o),
-          .beta1         = 0.9f,
-          .beta2         = 0.999f,
-          .epsilon       = lamb ? 1e-6f : 1e-8f,
-          .weight_decay  = entry->rows > 1 ? r->weight_decay : 0.0f,
-          .clip_norm     = r->clip_norm,
-          .step          = o->step + 1,
-    };
-    const Tensor weight = parameter_view(entry, o->weights);
-    (lamb ? op_lamb : op_adamw)(device,
-                                &step,
-                                total,
-                                parameter_view(entry, o->gradients[0]),
-                                parameter_view(entry, o->moment1),
-                                parameter_view(entry, o->moment2),
-                                weight);
-    op_moving_average(device, decay, weight, parameter_view(entry, o->average));
-  }
+  Optimiser* const      o      = context;
+  const OptimiserRule   rule   = rule_of(o->recipe);
+  const OptimiserTables tables = { .gradient = o->gradients[0],
+                                   .moment1  = o->moment1,
+                                   .moment2  = o->moment2,
+                                   .weight   = o->weights,
+                                   .average  = o->average };
+  op_optimise(o->devices[i],
+              &rule,
+              o->segments[i],
+              o->segment_counts[i],
+              o->now,
+              tensor_columns(o->square_sums, 0, 1),
+              &tables);
 }
 
 Status
@@ -163,6 +197,7 @@ optimiser_step(Optimiser* o, float* gradient_norm, Error* error)
   if (status != STATUS_OK) {
     return status;
   }
+  write_now(o);
   optimiser_run(o, lane_update, o);
   for (uint32_t i = 0; i < lanes && status == STATUS_OK; ++i) {
     status = device_status(o->devices[i], error);

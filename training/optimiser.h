@@ -22,6 +22,10 @@ typedef struct {
   Tensor           moment2;
   Tensor           square_sums; // [1, 1 + lanes]: whole, then each slice
   float            square_sums_host[1 + RECIPE_LANES_MAX];
+  // Lane i's segments: every lanes-th of the table.
+  OptimiserSegment segments[RECIPE_LANES_MAX][OPTIMISER_SEGMENTS_MAX];
+  uint32_t         segment_counts[RECIPE_LANES_MAX];
+  Tensor           now;  // [1, OPTIMISER_NOW_FLOATS]
   uint32_t         step; // done so far
 } Optimiser;
 

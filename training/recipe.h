@@ -3,12 +3,11 @@
 // value out of range is refused with the file and line. Main thread.
 #pragma once
 
+#include "kernels.h"
 #include "status.h"
 
 #include <stddef.h>
 #include <stdint.h>
-
-typedef enum { OPTIMISER_LAMB, OPTIMISER_ADAMW } OptimiserKind;
 
 // What every kind of run has. A recipe is a struct that begins with one.
 typedef struct {

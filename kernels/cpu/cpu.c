@@ -63,8 +63,9 @@ device_open_cpu(const char* variant, Device** out, Error* error)
   // One thread a Device: callers split work themselves, which also keeps sums
   // in one order and so results repeatable.
   openblas_set_num_threads(1);
-  device->ops = ops;
-  *out        = device;
+  device->ops  = ops;
+  device->name = ops->name;
+  *out         = device;
   return STATUS_OK;
 }
 
@@ -192,17 +193,27 @@ cpu_matmul(Device* device,
               (int)c.stride);
 }
 
+// Where a key's rows begin.
+static Rng
+keyed(Tensor key, RngUse use, uint32_t r)
+{
+  uint32_t words[RNG_KEY_FLOATS];
+  memcpy(words, key.data, sizeof words);
+  const uint64_t seed  = words[0] | (uint64_t)words[1] << 32;
+  const uint64_t first = words[2] | (uint64_t)words[3] << 32;
+  return rng_make(seed, use, first + r);
+}
+
 void
 cpu_normals(Device*  device,
-            uint64_t seed,
+            Tensor   key,
             RngUse   use,
-            uint64_t first_index,
             uint64_t counter,
             Tensor   out)
 {
   (void)device;
   for (uint32_t r = 0; r < out.rows; ++r) {
-    Rng rng     = rng_make(seed, use, first_index + r);
+    Rng rng     = keyed(key, use, r);
     rng.counter = counter;
     rng_normals(&rng, out.data + (size_t)r * out.stride, out.columns);
   }
@@ -210,15 +221,14 @@ cpu_normals(Device*  device,
 
 void
 cpu_uniforms(Device*  device,
-             uint64_t seed,
+             Tensor   key,
              RngUse   use,
-             uint64_t first_index,
              uint64_t counter,
              Tensor   out)
 {
   (void)device;
   for (uint32_t r = 0; r < out.rows; ++r) {
-    Rng rng                          = rng_make(seed, use, first_index + r);
+    Rng rng                          = keyed(key, use, r);
     rng.counter                      = counter;
     out.data[(size_t)r * out.stride] = rng_uniform(&rng);
   }

@@ -19,14 +19,12 @@ void   cpu_matmul(Device* device,
                   float   beta,
                   Tensor  c);
 void   cpu_normals(Device*  device,
-                   uint64_t seed,
+                   Tensor   key,
                    RngUse   use,
-                   uint64_t first_index,
                    uint64_t counter,
                    Tensor   out);
 void   cpu_uniforms(Device*  device,
-                    uint64_t seed,
+                    Tensor   key,
                     RngUse   use,
-                    uint64_t first_index,
                     uint64_t counter,
                     Tensor   out);

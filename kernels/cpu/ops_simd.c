@@ -241,7 +241,7 @@ latent_backward(Device* device,
                 Tensor  stats,
                 Tensor  noise,
                 Tensor  dz,
-                float   beta,
+                Tensor  beta,
                 float   free_nats,
                 Tensor  kl,
                 Tensor  dstats)
@@ -258,7 +258,7 @@ latent_backward(Device* device,
       sum += s[i] * s[i] + fast_exp(s[n + i]) - 1.0f - s[n + i];
     }
     const float nats   = 0.5f * sum;
-    const float weight = nats > free_nats ? beta : 0.0f;
+    const float weight = nats > free_nats ? beta.data[0] : 0.0f;
     *row(kl, r)        = nats;
 #pragma GCC ivdep
     for (uint32_t i = 0; i < n; ++i) {
@@ -266,133 +266,6 @@ latent_backward(Device* device,
       d[i]              = dzr[i] + weight * s[i];
       d[n + i] =
         0.5f * (dzr[i] * e[i] * sigma + weight * (sigma * sigma - 1.0f));
-    }
-  }
-}
-
-static double
-squares(Tensor x)
-{
-  double total = 0.0;
-  for (uint32_t r = 0; r < x.rows; ++r) {
-    total += (double)row_dot(row(x, r), row(x, r), x.columns);
-  }
-  return total;
-}
-
-static void
-square_sum(Device* device, Tensor x, float beta, Tensor out)
-{
-  (void)device;
-  out.data[0] = (float)squares(x) + (beta == 0.0f ? 0.0f : beta * out.data[0]);
-}
-
-static float
-clip_factor(const OptimiserStep* step, Tensor square_sum_tensor)
-{
-  const float norm = sqrtf(square_sum_tensor.data[0]);
-  return step->clip_norm > 0.0f && norm > step->clip_norm
-           ? step->clip_norm / norm
-           : 1.0f;
-}
-
-// Adam's update with decay, written over the gradient (which is spent).
-static void
-adam_update(const OptimiserStep* step,
-            float                clip,
-            Tensor               gradient,
-            Tensor               moment1,
-            Tensor               moment2,
-            Tensor               weight)
-{
-  const float b1 = step->beta1;
-  const float b2 = step->beta2;
-  const float c1 = 1.0f / (1.0f - powf(b1, (float)step->step));
-  const float c2 = 1.0f / (1.0f - powf(b2, (float)step->step));
-  for (uint32_t r = 0; r < weight.rows; ++r) {
-    float* const       g = row(gradient, r);
-    float* const       m = row(moment1, r);
-    float* const       v = row(moment2, r);
-    const float* const w = row(weight, r);
-#pragma GCC ivdep
-    for (uint32_t i = 0; i < weight.columns; ++i) {
-      const float gi = g[i] * clip;
-      m[i]           = b1 * m[i] + (1.0f - b1) * gi;
-      v[i]           = b2 * v[i] + (1.0f - b2) * gi * gi;
-      g[i]           = (m[i] * c1) / (sqrtf(v[i] * c2) + step->epsilon) +
-             step->weight_decay * w[i];
-    }
-  }
-}
-
-// weight -= rate * update
-static void
-descend(float rate, Tensor update, Tensor weight)
-{
-  for (uint32_t r = 0; r < weight.rows; ++r) {
-    const float* const u = row(update, r);
-    float* const       w = row(weight, r);
-#pragma GCC ivdep
-    for (uint32_t i = 0; i < weight.columns; ++i) {
-      w[i] -= rate * u[i];
-    }
-  }
-}
-
-static void
-lamb(Device*              device,
-     const OptimiserStep* step,
-     Tensor               square_sum_tensor,
-     Tensor               gradient,
-     Tensor               moment1,
-     Tensor               moment2,
-     Tensor               weight)
-{
-  (void)device;
-  adam_update(step,
-              clip_factor(step, square_sum_tensor),
-              gradient,
-              moment1,
-              moment2,
-              weight);
-  const double weight_norm = sqrt(squares(weight));
-  const double update_norm = sqrt(squares(gradient));
-  // phi(x) = x; a zero norm (a fresh bias, no gradient) means plain Adam.
-  const float trust = weight_norm > 0.0 && update_norm > 0.0
-                        ? (float)(weight_norm / update_norm)
-                        : 1.0f;
-  descend(step->learning_rate * trust, gradient, weight);
-}
-
-static void
-adamw(Device*              device,
-      const OptimiserStep* step,
-      Tensor               square_sum_tensor,
-      Tensor               gradient,
-      Tensor               moment1,
-      Tensor               moment2,
-      Tensor               weight)
-{
-  (void)device;
-  adam_update(step,
-              clip_factor(step, square_sum_tensor),
-              gradient,
-              moment1,
-              moment2,
-              weight);
-  descend(step->learning_rate, gradient, weight);
-}
-
-static void
-moving_average(Device* device, float decay, Tensor weight, Tensor average)
-{
-  (void)device;
-  for (uint32_t r = 0; r < weight.rows; ++r) {
-    const float* const w = row(weight, r);
-    float* const       a = row(average, r);
-#pragma GCC ivdep
-    for (uint32_t i = 0; i < weight.columns; ++i) {
-      a[i] = decay * a[i] + (1.0f - decay) * w[i];
     }
   }
 }
@@ -432,9 +305,9 @@ const DeviceOps JOIN(cpu_ops_, CPU_VARIANT) = {
   .latent_backward          = latent_backward,
   .normals                  = cpu_normals,
   .uniforms                 = cpu_uniforms,
-  .square_sum               = square_sum,
-  .lamb                     = lamb,
-  .adamw                    = adamw,
+  .sum                      = VARIANT(sum),
+  .square_sum               = VARIANT(square_sum),
+  .optimise                 = VARIANT(optimise),
   .gelu                     = VARIANT(gelu),
   .gelu_backward            = VARIANT(gelu_backward),
   .modulated_norm           = VARIANT(modulated_norm),
@@ -450,5 +323,4 @@ const DeviceOps JOIN(cpu_ops_, CPU_VARIANT) = {
   .scale_rows               = VARIANT(scale_rows),
   .softmax                  = VARIANT(softmax),
   .soft_cross_entropy       = VARIANT(soft_cross_entropy),
-  .moving_average           = moving_average,
 };

@@ -230,3 +230,12 @@ void VARIANT(soft_cross_entropy)(Device*,
                                  float  scale,
                                  Tensor loss,
                                  Tensor dlogits);
+void VARIANT(sum)(Device*, Tensor x, float beta, Tensor out);
+void VARIANT(square_sum)(Device*, Tensor x, float beta, Tensor out);
+void VARIANT(optimise)(Device*,
+                       const OptimiserRule*    rule,
+                       const OptimiserSegment* segments,
+                       uint32_t                count,
+                       Tensor                  now,
+                       Tensor                  square_sum,
+                       const OptimiserTables*  tables);

@@ -58,6 +58,15 @@ make_values(uint32_t rows, uint32_t columns, const float* values)
   return t;
 }
 
+// Random numbers of (seed, first_index + row).
+static inline Tensor
+make_key(uint64_t seed, uint64_t first_index)
+{
+  float key[RNG_KEY_FLOATS];
+  rng_key(seed, first_index, key);
+  return make_values(1, RNG_KEY_FLOATS, key);
+}
+
 static inline Tensor
 filled(uint32_t rows, uint32_t columns, float value)
 {

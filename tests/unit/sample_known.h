@@ -62,11 +62,9 @@ sample(const Job* job, const SamplerPlan* plan, float* out)
 {
   Truth      truth = { .estimate = job->estimate, .schedule = job->schedule };
   SamplerRun run   = {
-      .schedule  = job->told ? job->told : job->schedule,
-      .predict   = predict,
-      .context   = &truth,
-      .seed      = job->seed,
-      .first_row = job->first_row,
+      .schedule = job->told ? job->told : job->schedule,
+      .predict  = predict,
+      .context  = &truth,
   };
   Error error;
   assert_int_equal(sampler_check(job->schedule, plan, NULL), STATUS_OK);
@@ -81,6 +79,11 @@ sample(const Job* job, const SamplerPlan* plan, float* out)
       0);
     tensor_write(run.device, *tensors[i], i ? rubbish : job->x);
   }
+  float key[RNG_KEY_FLOATS];
+  rng_key(job->seed, job->first_row, key);
+  assert_int_equal(
+    tensor_allocate(run.device, 1, RNG_KEY_FLOATS, &run.key, &error), 0);
+  tensor_write(run.device, run.key, key);
   sampler_run(&run, plan);
   assert_int_equal(truth.calls, plan->steps);
   assert_int_equal(truth.last_next, 0);
@@ -94,6 +97,7 @@ sample(const Job* job, const SamplerPlan* plan, float* out)
   for (int i = 0; i < 4; ++i) {
     tensor_free(run.device, tensors[i]);
   }
+  tensor_free(run.device, &run.key);
   device_close(run.device);
 }
 

@@ -175,12 +175,17 @@ test_learns_windows_by_heart(void** state)
   (void)state;
   Fixture f;
   open_fixture(&f, NULL);
-  const uint32_t total = vae_weights(f.vae).columns;
-  Tensor         moment1, moment2, square_sum;
-  assert_int_equal(tensor_allocate(f.device, 1, total, &moment1, NULL),
-                   STATUS_OK);
-  assert_int_equal(tensor_allocate(f.device, 1, total, &moment2, NULL),
-                   STATUS_OK);
+  const uint32_t  total  = vae_weights(f.vae).columns;
+  OptimiserTables tables = { .weight   = vae_weights(f.vae),
+                             .gradient = vae_gradients(f.vae) };
+  Tensor          now, square_sum;
+  Tensor* const flat[] = { &tables.moment1, &tables.moment2, &tables.average };
+  for (int i = 0; i < 3; ++i) {
+    assert_int_equal(tensor_allocate(f.device, 1, total, flat[i], NULL),
+                     STATUS_OK);
+  }
+  assert_int_equal(
+    tensor_allocate(f.device, 1, OPTIMISER_NOW_FLOATS, &now, NULL), STATUS_OK);
   assert_int_equal(tensor_allocate(f.device, 1, 1, &square_sum, NULL),
                    STATUS_OK);
   for (uint32_t i = 0; i < ROWS; i += 2) {
@@ -194,14 +199,19 @@ test_learns_windows_by_heart(void** state)
     op_fill(f.device, vae_gradients(f.vae), 0.0f);
     vae_train_step(f.vae, &batch, &loss);
     op_square_sum(f.device, vae_gradients(f.vae), 0.0f, square_sum);
-    const OptimiserStep lamb = { 0.02f, 0.9f, 0.999f, 1e-6f, 0.0f, 1.0f, step };
-    op_lamb(f.device,
-            &lamb,
-            square_sum,
-            vae_gradients(f.vae),
-            moment1,
-            moment2,
-            vae_weights(f.vae));
+    const OptimiserRule lamb                         = { .kind      = OPTIMISER_LAMB,
+                                                         .beta1     = 0.9f,
+                                                         .beta2     = 0.999f,
+                                                         .epsilon   = 1e-6f,
+                                                         .clip_norm = 1.0f };
+    const float         values[OPTIMISER_NOW_FLOATS] = {
+              [OPTIMISER_NOW_RATE]        = 0.02f,
+              [OPTIMISER_NOW_CORRECTION1] = 1.0f - powf(0.9f, (float)step),
+              [OPTIMISER_NOW_CORRECTION2] = 1.0f - powf(0.999f, (float)step),
+    };
+    tensor_write(f.device, now, values);
+    const OptimiserSegment whole = { 0, total, false };
+    op_optimise(f.device, &lamb, &whole, 1, now, square_sum, &tables);
   }
   float mean[COUNT * 4];
   float pitch[ROWS];
@@ -213,8 +223,10 @@ test_learns_windows_by_heart(void** state)
     hits += pitch[i] == f.pitch[i];
   }
   assert_true(hits >= ROWS - 1);
-  tensor_free(f.device, &moment1);
-  tensor_free(f.device, &moment2);
+  for (int i = 0; i < 3; ++i) {
+    tensor_free(f.device, flat[i]);
+  }
+  tensor_free(f.device, &now);
   tensor_free(f.device, &square_sum);
   close_fixture(&f);
 }
