@@ -434,7 +434,8 @@ void op_optimise(Device*                 device,
 // tensors before. On a device without recordings a replay calls ops(context).
 typedef struct Recording Recording;
 typedef void (*RecordedOps)(void* context);
-// Records without running; context is used as long as the recording lives.
+// Records without running; context is used as long as the recording lives. A
+// failure is also the device's error.
 Status device_record(Device*     device,
                      RecordedOps ops,
                      void*       context,
