@@ -35,14 +35,14 @@ extern "C" {
 #define WARP 32u
 #define WARP_ALL 0xffffffffu
 
-// Pieces of pinned memory that host copies pass through, one after another.
+// Host copies pass through pinned memory, piece after piece.
 #define STAGING_PIECES 4u
+#define STAGING_PIECE_FLOATS (256u * 1024)
 
 typedef struct {
   Device base; // first: a Device* is a CudaDevice*
   char   name[160];
   int    gpu;
-  bool   lost; // a call failed in a way that ends the process's use of the GPU
 
   uint32_t       multiprocessors;
   cudaStream_t   stream; // all work of this device, in order
@@ -53,9 +53,10 @@ typedef struct {
   float* scratch;
   size_t scratch_floats;
 
-  float*      staging;                // STAGING_PIECES pieces, pinned
-  cudaEvent_t staged[STAGING_PIECES]; // the copy out of a piece is done
-  uint32_t    next_piece;
+  float*      staging;                // STAGING_PIECES pieces
+  cudaEvent_t staged[STAGING_PIECES]; // all was copied out of the piece
+  uint32_t    piece;                  // the one being filled
+  size_t      piece_used;             // floats
 } CudaDevice;
 
 // The device, made current in this thread. First line of every op.
@@ -64,6 +65,9 @@ CudaDevice* cuda_of(Device* device);
 // True for cudaSuccess. Else records the failure of `op` (sticky: no op runs
 // after it) and is false.
 bool cuda_check(Device* device, cudaError_t result, const char* op);
+
+// The same for cuBLAS.
+bool cuda_check_blas(Device* device, cublasStatus_t result, const char* op);
 
 // After each launch: whether it was accepted.
 static inline bool

@@ -1,5 +1,5 @@
-// Every op of the CUDA device, as kernels/device.h lists them; the table is in
-// table.cu. Only kernels/cuda/*.cu include this.
+// Every op of the CUDA device, as kernels/device.h lists them. Only
+// kernels/cuda/*.cu include this.
 #pragma once
 
 #include "cuda.h"
@@ -211,3 +211,6 @@ void cuda_optimise(Device*                 device,
                    Tensor                  now,
                    Tensor                  square_sum,
                    const OptimiserTables*  tables);
+
+// All of them: table.cu.
+extern const DeviceOps cuda_ops;
