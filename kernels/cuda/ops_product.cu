@@ -18,7 +18,7 @@
 #define CHUNK (4 * WARP) // floats that a warp reads at once
 #define STRETCH (CHUNKS * CHUNK) // floats of K that are held at a time
 
-struct FewRows {
+struct Product {
   const float* x;
   const float* w;
   const float* bias; // NULL: none
@@ -112,7 +112,7 @@ add_stretch(const float4 (&tile)[ROWS][CHUNKS * WARP],
 
 template<uint32_t ROWS, uint32_t COLUMNS, bool VECTOR>
 static __global__ void
-__launch_bounds__(THREADS) few_rows(FewRows p)
+__launch_bounds__(THREADS) few_rows(Product p)
 {
   __shared__ float4 tile[ROWS][CHUNKS * WARP];
 
@@ -174,7 +174,7 @@ __launch_bounds__(THREADS) few_rows(FewRows p)
 }
 
 static void
-launch_few_rows(CudaDevice* cuda, FewRows p, bool vector)
+launch_few_rows(CudaDevice* cuda, Product p, bool vector)
 {
   if (p.m == 1) {
     const dim3 grid((p.n - 1) / WARPS + 1, 1);
@@ -217,7 +217,7 @@ few_rows_product(Device*     device,
                  float       beta,
                  Tensor      c)
 {
-  const FewRows p = {
+  const Product p = {
     x.data,   w.data, bias.data, c.data,    x.stride, w.stride,
     c.stride, c.rows, c.columns, x.columns, alpha,    beta,
   };
