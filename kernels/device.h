@@ -4,8 +4,8 @@
 
 #include "kernels.h"
 
-// One entry an op (pack may be NULL); shapes were checked by the caller
-// (kernels/ops.c).
+// One entry an op (pack and the fused ones may be NULL); shapes were checked by
+// the caller (kernels/ops.c).
 typedef struct {
   const char* name;
   Status (*allocate)(Device* device, size_t count, float** out, Error* error);
@@ -104,6 +104,37 @@ typedef struct {
                              Tensor   dq,
                              Tensor   dk,
                              Tensor   dv);
+  // NULL where the device runs the parts one by one.
+  void (*norm_affine)(Device*,
+                      Tensor x,
+                      Tensor index,
+                      Tensor modulation,
+                      Tensor weight,
+                      Tensor packed,
+                      Tensor bias,
+                      bool   gelu,
+                      Tensor scratch,
+                      Tensor y);
+  void (*affine_gated)(Device*,
+                       Tensor input,
+                       Tensor weight,
+                       Tensor packed,
+                       Tensor bias,
+                       Tensor index,
+                       Tensor gate,
+                       Tensor scratch,
+                       Tensor x);
+  void (*attend)(Device*,
+                 uint32_t sequences,
+                 uint32_t heads,
+                 Tensor   qkv,
+                 Tensor   position,
+                 Tensor   cosines,
+                 Tensor   sines,
+                 uint32_t before,
+                 Tensor   seen,
+                 Tensor   probabilities,
+                 Tensor   out);
   void (*combine)(Device*, float a, Tensor x, float b, Tensor y, Tensor out);
   void (
     *combine_rows)(Device*, Tensor a, Tensor x, Tensor b, Tensor y, Tensor out);

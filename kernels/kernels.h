@@ -251,6 +251,57 @@ void op_attention_backward(Device*  device,
                            Tensor   dk,
                            Tensor   dv);
 
+// --- Transformer, sampling -------------------------------------------------
+
+// The ops of a block as sampling runs them, joined, because at few rows a
+// launch costs a device more than its arithmetic. They keep nothing for a
+// backward pass. `scratch` and `probabilities` are for devices that run the
+// parts one by one: their contents are undefined before and after. Outputs
+// overlap no input, unless said.
+
+// y = f(norm(x) weight^T + bias), norm as op_modulated_norm's, f = GELU or
+// nothing: x[R, D], index[R, 1], modulation[M, 2D], weight[N, D], bias[1, N],
+// scratch[R, 2D + 1], y[R, N]. packed: as op_affine's.
+void op_norm_affine(Device* device,
+                    Tensor  x,
+                    Tensor  index,
+                    Tensor  modulation,
+                    Tensor  weight,
+                    Tensor  packed,
+                    Tensor  bias,
+                    bool    gelu,
+                    Tensor  scratch,
+                    Tensor  y);
+// x += gate[index] * (input weight^T + bias): input[R, K], weight[D, K],
+// bias[1, D], index[R, 1], gate[M, D], scratch, x[R, D].
+void op_affine_gated(Device* device,
+                     Tensor  input,
+                     Tensor  weight,
+                     Tensor  packed,
+                     Tensor  bias,
+                     Tensor  index,
+                     Tensor  gate,
+                     Tensor  scratch,
+                     Tensor  x);
+// Attention of L new rows of each of S sequences to all of theirs so far. qkv[S
+// * L, 3D]: queries, keys and values, undefined after. Queries and keys are
+// turned as by op_rotate (position[S * L, 1]); keys and values are then written
+// to rows before .. before + L - 1 of each sequence's block of seen[S * (before
+// + L), 2D] (keys, then values), and every query sees all of its block.
+// probabilities[S * heads * L, before + L]; out[S * L, D]; before + L <=
+// ATTENTION_KEYS_MAX.
+void op_attend(Device*  device,
+               uint32_t sequences,
+               uint32_t heads,
+               Tensor   qkv,
+               Tensor   position,
+               Tensor   cosines,
+               Tensor   sines,
+               uint32_t before,
+               Tensor   seen,
+               Tensor   probabilities,
+               Tensor   out);
+
 // --- Diffusion ---------------------------------------------------------------
 
 // out = a x + b y. out may be x or y.
@@ -434,7 +485,8 @@ void op_optimise(Device*                 device,
 // tensors before. On a device without recordings a replay calls ops(context).
 typedef struct Recording Recording;
 typedef void (*RecordedOps)(void* context);
-// Records without running; context is used as long as the recording lives.
+// Records without running; context is used as long as the recording lives. A
+// failure is also the device's error.
 Status device_record(Device*     device,
                      RecordedOps ops,
                      void*       context,

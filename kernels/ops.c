@@ -514,10 +514,10 @@ device_record(Device*     device,
   *new = (Recording){ .ops = ops, .context = context };
   if (device->ops->record) {
     const Status status =
-      device->ops->record(device, ops, context, &new->own, error);
+      device->ops->record(device, ops, context, &new->own, &device->error);
     if (status != STATUS_OK) {
       free(new);
-      return status;
+      return device_status(device, error);
     }
   }
   *out = new;

@@ -207,6 +207,10 @@ transformer_lay_out(const Denoiser* denoiser, Transformer* t, Shape shape)
     t->dup         = arena_cut(&m, shape.rows, MLP_TIMES * d);
     t->dmodulation = arena_cut(&m, shape.levels, 6 * d);
     t->dtime       = arena_cut(&m, shape.levels, sizes->time_width);
+  } else {
+    // Rows a multiple of 64 bytes apart.
+    const Tensor cut = arena_cut(&m, shape.rows, (2 * d + 16) / 16 * 16);
+    t->scratch       = cut.data ? tensor_columns(cut, 0, 2 * d + 1) : cut;
   }
   return m.used;
 }

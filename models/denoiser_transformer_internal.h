@@ -77,6 +77,7 @@ typedef struct {
   Tensor dtime;               // [M, W]
 
   // Sampling: keys and values side by side.
+  Tensor   scratch;                    // [R, 2D + 1] of the fused ops
   Tensor   clean[DENOISER_LAYERS_MAX]; // [S * clean_notes, 2D]
   Tensor   seen[DENOISER_LAYERS_MAX];  // [S * (clean_notes + notes), 2D]
   uint32_t clean_notes;

@@ -95,6 +95,19 @@ attend(Denoiser*            d,
                layer->mixed);
 }
 
+static void
+rotate(Denoiser* d, Transformer* t, const DenoiserInput* input, Tensor qkv)
+{
+  // Queries and keys are rows of 2 x heads heads.
+  op_rotate(d->device,
+            2 * d->sizes.heads,
+            input->position,
+            t->cosines,
+            t->sines,
+            false,
+            tensor_columns(qkv, 0, 2 * d->sizes.width));
+}
+
 // The first half of block l up to queries, keys and values.
 static void
 block_begin(Denoiser* d, Transformer* t, const DenoiserInput* input, uint32_t l)
@@ -103,14 +116,7 @@ block_begin(Denoiser* d, Transformer* t, const DenoiserInput* input, uint32_t l)
   layer_affine(d, l, MODULATION_WEIGHT, t->time, layer->modulation);
   norm(d, input, t->x, shift_scale(d, layer->modulation, 0), &layer->attention);
   layer_affine(d, l, QKV_WEIGHT, layer->attention.input, layer->qkv);
-  // Queries and keys are rows of 2 x heads heads.
-  op_rotate(d->device,
-            2 * d->sizes.heads,
-            input->position,
-            t->cosines,
-            t->sines,
-            false,
-            tensor_columns(layer->qkv, 0, 2 * d->sizes.width));
+  rotate(d, t, input, layer->qkv);
 }
 
 // From what attention gathered to the end of block l.
@@ -346,88 +352,165 @@ transformer_backward(Denoiser* d, const DenoiserInput* input, Tensor dhead)
 
 // --- Sampling ----------------------------------------------------------------
 
-// Copies `notes` rows of each sequence from `from` to row `at` of each of `to`.
 static void
-copy_notes(Device*  device,
-           uint32_t sequences,
-           Tensor   from,
-           Tensor   to,
-           uint32_t at)
+norm_affine(Denoiser*            d,
+            Transformer*         t,
+            const DenoiserInput* input,
+            Tensor               modulation,
+            uint32_t             weight, // its bias follows
+            bool                 gelu,
+            Tensor               y)
 {
-  const uint32_t notes = from.rows / sequences;
-  const uint32_t room  = to.rows / sequences;
-  for (uint32_t s = 0; s < sequences; ++s) {
-    op_copy(device,
-            tensor_rows(from, s * notes, notes),
-            tensor_rows(to, s * room + at, notes));
-  }
+  op_norm_affine(d->device,
+                 t->x,
+                 input->level,
+                 modulation,
+                 d->p[weight],
+                 d->packed[weight],
+                 d->p[weight + 1],
+                 gelu,
+                 t->scratch,
+                 y);
+}
+
+// x += gate * (in weight^T + bias).
+static void
+affine_gated(Denoiser*            d,
+             Transformer*         t,
+             const DenoiserInput* input,
+             Tensor               in,
+             uint32_t             weight, // its bias follows
+             Tensor               gate)
+{
+  op_affine_gated(d->device,
+                  in,
+                  d->p[weight],
+                  d->packed[weight],
+                  d->p[weight + 1],
+                  input->level,
+                  gate,
+                  tensor_columns(t->scratch, 0, d->sizes.width),
+                  t->x);
+}
+
+// Block l up to queries, keys and values, not yet turned.
+static void
+sample_begin(Denoiser*            d,
+             Transformer*         t,
+             const DenoiserInput* input,
+             uint32_t             l)
+{
+  const Layer* const layer = &t->layer[l];
+  layer_affine(d, l, MODULATION_WEIGHT, t->time, layer->modulation);
+  norm_affine(d,
+              t,
+              input,
+              shift_scale(d, layer->modulation, 0),
+              FIRST_LAYER + l * LAYER_PARAMETERS + QKV_WEIGHT,
+              false,
+              layer->qkv);
+}
+
+// From there to its end, among the keys and values of `seen`, which end with
+// this call's own.
+static void
+sample_end(Denoiser*            d,
+           Transformer*         t,
+           const DenoiserInput* input,
+           uint32_t             l,
+           uint32_t             before,
+           Tensor               seen)
+{
+  const Layer* const layer = &t->layer[l];
+  const uint32_t     first = FIRST_LAYER + l * LAYER_PARAMETERS;
+  op_attend(d->device,
+            input->sequences,
+            d->sizes.heads,
+            layer->qkv,
+            input->position,
+            t->cosines,
+            t->sines,
+            before,
+            seen,
+            layer->probabilities,
+            layer->mixed);
+  affine_gated(d,
+               t,
+               input,
+               layer->mixed,
+               first + OUT_WEIGHT,
+               gate(d, layer->modulation, 0));
+  norm_affine(d,
+              t,
+              input,
+              shift_scale(d, layer->modulation, 1),
+              first + UP_WEIGHT,
+              true,
+              layer->active);
+  affine_gated(d,
+               t,
+               input,
+               layer->active,
+               first + DOWN_WEIGHT,
+               gate(d, layer->modulation, 1));
 }
 
 void
 transformer_context(Denoiser* d, const DenoiserInput* input)
 {
-  Transformer* const t     = d->own;
-  const uint32_t     width = d->sizes.width;
-  const uint32_t     last  = d->sizes.layers - 1;
-  t->clean_notes           = input->notes;
-  t->seen_notes            = 0;
+  Transformer* const t    = d->own;
+  const uint32_t     last = d->sizes.layers - 1;
+  t->clean_notes          = input->notes;
+  t->seen_notes           = 0;
   if (!input->notes) {
     return;
   }
   transformer_lay_out(d, t, shape_of(d, input, input->notes));
   transformer_lay_out_store(d, t, t->clean, 0, input->sequences * input->notes);
   embed(d, t, input);
-  for (uint32_t l = 0; l <= last; ++l) {
-    block_begin(d, t, input, l);
-    op_copy(d->device, own_keys(d, &t->layer[l]), t->clean[l]);
-    if (l < last) {
-      attend(d,
-             input,
-             &t->layer[l],
-             tensor_columns(t->clean[l], 0, width),
-             tensor_columns(t->clean[l], width, width));
-      block_end(d, t, input, l);
-    }
+  for (uint32_t l = 0; l < last; ++l) {
+    sample_begin(d, t, input, l);
+    sample_end(d, t, input, l, 0, t->clean[l]);
   }
+  // Nobody asks what the last block makes of clean notes.
+  sample_begin(d, t, input, last);
+  rotate(d, t, input, t->layer[last].qkv);
+  op_copy(d->device, own_keys(d, &t->layer[last]), t->clean[last]);
 }
 
-// Makes room for each sequence's own keys after its clean ones.
+// Copies each sequence's clean keys to the front of its block, where room is
+// left for its own.
 static void
 gather_clean(Denoiser* d, Transformer* t, const DenoiserInput* input)
 {
-  const uint32_t all = t->clean_notes + input->notes;
+  const uint32_t clean = t->clean_notes;
+  const uint32_t all   = clean + input->notes;
   if (t->seen_notes == all) {
     return;
   }
   t->seen_notes = all;
   transformer_lay_out_store(
     d, t, t->seen, d->sizes.layers, input->sequences * all);
-  for (uint32_t l = 0; t->clean_notes && l < d->sizes.layers; ++l) {
-    copy_notes(d->device, input->sequences, t->clean[l], t->seen[l], 0);
+  for (uint32_t l = 0; clean && l < d->sizes.layers; ++l) {
+    for (uint32_t s = 0; s < input->sequences; ++s) {
+      op_copy(d->device,
+              tensor_rows(t->clean[l], s * clean, clean),
+              tensor_rows(t->seen[l], s * all, clean));
+    }
   }
 }
 
 void
 transformer_step(Denoiser* d, const DenoiserInput* input, Tensor head)
 {
-  Transformer* const t     = d->own;
-  const uint32_t     width = d->sizes.width;
+  Transformer* const t = d->own;
   gather_clean(d, t, input);
   transformer_lay_out(d, t, shape_of(d, input, t->seen_notes));
   embed(d, t, input);
   for (uint32_t l = 0; l < d->sizes.layers; ++l) {
-    block_begin(d, t, input, l);
-    copy_notes(d->device,
-               input->sequences,
-               own_keys(d, &t->layer[l]),
-               t->seen[l],
-               t->clean_notes);
-    attend(d,
-           input,
-           &t->layer[l],
-           tensor_columns(t->seen[l], 0, width),
-           tensor_columns(t->seen[l], width, width));
-    block_end(d, t, input, l);
+    sample_begin(d, t, input, l);
+    sample_end(d, t, input, l, t->clean_notes, t->seen[l]);
   }
-  finish(d, t, input, head);
+  denoiser_affine(d, FINAL_WEIGHT, FINAL_BIAS, t->time, t->final);
+  norm_affine(d, t, input, t->final, HEAD_WEIGHT, false, head);
 }

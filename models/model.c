@@ -30,43 +30,46 @@ find_class(const Checkpoint* checkpoint, const ModelClass** out, Error* error)
                    kind ? kind : "(none)");
 }
 
+static bool
+is_gpu(const Device* device)
+{
+  return strncmp(device_name(device), "cpu", 3) != 0;
+}
+
 static Status
-load(Model* model, const Checkpoint* checkpoint, Error* error)
+load(Model*            model,
+     const char*       device,
+     const Checkpoint* checkpoint,
+     Error*            error)
 {
   snprintf(
     model->digest, sizeof model->digest, "%s", checkpoint_digest(checkpoint));
-  const Status status = find_class(checkpoint, &model->class, error);
+  Status status = find_class(checkpoint, &model->class, error);
+  if (status == STATUS_OK) {
+    status = device_open(device, &model->device, model->why, error);
+  }
+  if (status == STATUS_OK && model->batch_max == 0) {
+    model->batch_max =
+      is_gpu(model->device) ? MODEL_BATCH_GPU : MODEL_BATCH_CPU;
+  }
   return status == STATUS_OK ? model->class->load(model, checkpoint, error)
                              : status;
 }
 
-Status
-model_load(const char* path,
-           uint32_t    batch_windows_max,
-           Model**     out,
-           Error*      error)
+static Status
+load_on(const char*       device,
+        uint32_t          batch_max,
+        const Checkpoint* checkpoint,
+        Model**           out,
+        Error*            error)
 {
-  *out = NULL;
-  if (batch_windows_max < 1 || batch_windows_max > MODEL_BATCH_MAX) {
-    return error_set(error,
-                     STATUS_BAD_ARGUMENT,
-                     "a batch of %u windows: must be 1 to %u",
-                     batch_windows_max,
-                     MODEL_BATCH_MAX);
-  }
-  Checkpoint* checkpoint;
-  Status      status = checkpoint_open(path, &checkpoint, error);
-  if (status != STATUS_OK) {
-    return status;
-  }
+  *out               = NULL;
   Model* const model = calloc(1, sizeof *model);
-  if (model) {
-    model->batch_max = batch_windows_max;
-    status           = load(model, checkpoint, error);
-  } else {
-    status = error_set(error, STATUS_NO_MEMORY, "no memory for a model");
+  if (!model) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory for a model");
   }
-  checkpoint_close(checkpoint);
+  model->batch_max    = batch_max;
+  const Status status = load(model, device, checkpoint, error);
   if (status != STATUS_OK) {
     model_free(model);
     return status;
@@ -75,13 +78,105 @@ model_load(const char* path,
   return STATUS_OK;
 }
 
+// "auto" means a GPU only where it has room.
+static Status
+load_where_it_fits(const char*       device,
+                   uint32_t          batch_max,
+                   const Checkpoint* checkpoint,
+                   Model**           out,
+                   Error*            error)
+{
+  Error        fault;
+  const Status status = load_on(device, batch_max, checkpoint, out, &fault);
+  if (status == STATUS_OK || strcmp(device, "auto")) {
+    if (status != STATUS_OK) {
+      *error = fault;
+    }
+    return status;
+  }
+  if (load_on("cpu", batch_max, checkpoint, out, error)) {
+    return error->status;
+  }
+  Model* const model = *out;
+  snprintf(model->why,
+           sizeof model->why,
+           "%s (%.150s)",
+           device_name(model->device),
+           fault.text);
+  return STATUS_OK;
+}
+
+Status
+model_load(const char* path,
+           const char* device,
+           uint32_t    batch_windows_max,
+           Model**     out,
+           Error*      error)
+{
+  *out = NULL;
+  if (batch_windows_max > MODEL_BATCH_MAX) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "a batch of %u windows: at most %u are possible",
+                     batch_windows_max,
+                     MODEL_BATCH_MAX);
+  }
+  Error       fault;
+  Checkpoint* checkpoint;
+  Status      status = checkpoint_open(path, &checkpoint, &fault);
+  if (status == STATUS_OK) {
+    status =
+      load_where_it_fits(device, batch_windows_max, checkpoint, out, &fault);
+    checkpoint_close(checkpoint);
+  }
+  if (status != STATUS_OK && error) {
+    *error = fault;
+  }
+  return status;
+}
+
+Status
+model_keep_spare(Model* model, const char* path, Error* error)
+{
+  return is_gpu(model->device)
+           ? model_load(path, "cpu", model->batch_max, &model->spare, error)
+           : STATUS_OK;
+}
+
 void
 model_free(Model* model)
 {
-  if (model && model->own) {
+  if (!model) {
+    return;
+  }
+  model_free(model->spare);
+  if (model->own) {
     model->class->release(model);
   }
+  device_close(model->device);
   free(model);
+}
+
+const char*
+model_device(const Model* model)
+{
+  return atomic_load(&model->lost) ? model->spare->why : model->why;
+}
+
+bool
+model_is_on_gpu(const Model* model)
+{
+  return is_gpu(model->device) && !atomic_load(&model->lost);
+}
+
+bool
+model_lost_gpu(const Model* model, Error* error)
+{
+  const bool lost = atomic_load(&model->lost);
+  if (lost) {
+    *error = model->fault;
+  }
+  return lost;
 }
 
 Status
@@ -98,6 +193,12 @@ model_require(const Model* model,
                        purpose,
                        classes[kind]->name,
                        model->class->name);
+}
+
+uint32_t
+model_batch_max(const Model* model)
+{
+  return model->batch_max;
 }
 
 ModelKind
@@ -238,8 +339,19 @@ model_generate(Model*              model,
                NoteEvent*          out,
                Error*              error)
 {
-  const Status status = check_request(model, request, error);
-  return status == STATUS_OK
-           ? model->class->generate(model, request, out, error)
-           : status;
+  Status status = check_request(model, request, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
+  if (!model->spare) {
+    return model->class->generate(model, request, out, error);
+  }
+  if (!atomic_load(&model->lost)) {
+    status = model->class->generate(model, request, out, &model->fault);
+    if (status == STATUS_OK) {
+      return STATUS_OK;
+    }
+    atomic_store(&model->lost, true);
+  }
+  return model->class->generate(model->spare, request, out, error);
 }

@@ -11,7 +11,6 @@
 #define STEPS_DEFAULT 20u
 
 typedef struct {
-  Device*    device;
   Diffusion* diffusion;
   uint32_t   columns;
   float*     x;              // [batch_max * WINDOW_NOTES][columns]
@@ -32,10 +31,7 @@ load_network(Model*            model,
   Status            status =
     diffusion_checkpoint_settings(checkpoint, &settings, &model->stats, error);
   if (status == STATUS_OK) {
-    status = device_open_cpu(NULL, &own->device, error);
-  }
-  if (status == STATUS_OK) {
-    status = diffusion_create(own->device,
+    status = diffusion_create(model->device,
                               &settings,
                               model->batch_max,
                               false,
@@ -44,8 +40,8 @@ load_network(Model*            model,
                               error);
   }
   if (status == STATUS_OK) {
-    status =
-      diffusion_checkpoint_load(checkpoint, own->device, own->diffusion, error);
+    status = diffusion_checkpoint_load(
+      checkpoint, model->device, own->diffusion, error);
   }
   if (status == STATUS_OK) {
     status = denoiser_pack(diffusion_net(own->diffusion), error);
@@ -95,7 +91,6 @@ release(Model* model)
 {
   DiffusionModel* const own = model->own;
   diffusion_free(own->diffusion);
-  device_close(own->device);
   free(own->x);
   free(own->pitch);
   free(own->channels);
@@ -191,9 +186,9 @@ generate(Model*              model,
     .first_sequence = request->first_window,
   };
   diffusion_sample(own->diffusion, &inner, own->pitch, own->channels);
-  const Status status = device_status(own->device, error);
+  const Status status = device_status(model->device, error);
   if (status != STATUS_OK) {
-    device_clear(own->device);
+    device_clear(model->device);
     return status;
   }
   for (uint32_t i = 0; i < rows; ++i) {

@@ -3,12 +3,16 @@
 
 #include "checkpoint.h"
 #include "encoding.h"
+#include "kernels.h"
 #include "model.h"
+
+#include <stdatomic.h>
 
 typedef struct {
   const char* name; // metadata "kind"
   ModelKind   kind;
-  // Makes model->own from the file and sets the Model's figures below.
+  // Makes model->own from the file, on model->device, and sets the Model's
+  // figures below.
   Status (*load)(Model* model, const Checkpoint* checkpoint, Error* error);
   void (*release)(Model* model);
   // The request was checked against the figures.
@@ -21,6 +25,11 @@ typedef struct {
 struct Model {
   const ModelClass* class;
   void*         own; // VaeModel or DiffusionModel
+  Device*       device;
+  char          why[DEVICE_WHY_BYTES]; // this device
+  Model*        spare;                 // on the CPU; NULL where this one is
+  Error         fault;                 // of the GPU, before `lost` is set
+  atomic_bool   lost;                  // the spare has taken over
   EncodingStats stats;
   uint32_t      batch_max;
   uint32_t      latent_size;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 typedef struct {
-  Device*     device;
   Vae*        vae;
   VaeSizes    sizes;
   LatentPrior prior;
@@ -25,10 +24,7 @@ load_network(Model*            model,
   Status status =
     vae_checkpoint_sizes(checkpoint, &own->sizes, &model->stats, error);
   if (status == STATUS_OK) {
-    status = device_open_cpu(NULL, &own->device, error);
-  }
-  if (status == STATUS_OK) {
-    status = vae_create(own->device,
+    status = vae_create(model->device,
                         &own->sizes,
                         model->batch_max,
                         false,
@@ -41,7 +37,7 @@ load_network(Model*            model,
   }
   if (status == STATUS_OK) {
     status = vae_checkpoint_load(
-      checkpoint, &own->sizes, own->device, own->vae, &own->prior, error);
+      checkpoint, &own->sizes, model->device, own->vae, &own->prior, error);
   }
   return status;
 }
@@ -77,7 +73,6 @@ release(Model* model)
 {
   VaeModel* const own = model->own;
   vae_free(own->vae);
-  device_close(own->device);
   latent_prior_free(&own->prior);
   free(own->z);
   free(own->pitch);
@@ -109,9 +104,9 @@ generate(Model*              model,
              request->first_window,
              own->pitch,
              own->channels);
-  const Status status = device_status(own->device, error);
+  const Status status = device_status(model->device, error);
   if (status != STATUS_OK) {
-    device_clear(own->device);
+    device_clear(model->device);
     return status;
   }
   for (uint32_t t = 0; t < WINDOW_NOTES; ++t) {
@@ -165,7 +160,7 @@ model_encode(Model*           model,
     float* const row = z + (size_t)i * own->sizes.latent;
     latent_prior_from_latent(&own->prior, row, row);
   }
-  status = device_status(own->device, error);
-  device_clear(own->device);
+  status = device_status(model->device, error);
+  device_clear(model->device);
   return status;
 }

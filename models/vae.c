@@ -247,6 +247,8 @@ allocate(Vae* vae, const Vae* owner, Error* error)
   return status;
 }
 
+static void decode_ops(void* owner, const void* key);
+
 Status
 vae_create(Device*         device,
            const VaeSizes* sizes,
@@ -279,6 +281,7 @@ vae_create(Device*         device,
     view_parameters(vae->table, vae->gradients, vae->g);
   }
   lay_out(vae, batch_max);
+  replay_open(&vae->decoding, device, decode_ops, vae);
   *out = vae;
   return STATUS_OK;
 }
@@ -289,6 +292,7 @@ vae_free(Vae* vae)
   if (!vae) {
     return;
   }
+  replay_close(&vae->decoding);
   if (vae->owns_weights) {
     tensor_free(vae->device, &vae->weights);
   }
@@ -370,6 +374,48 @@ feed_start(Vae* vae)
   op_fill(vae->device, at_step(vae, vae->fed_channels, 0), 0.0f);
 }
 
+// What a recording of the decoder was made for.
+typedef struct {
+  uint32_t count;
+  float    temperature;
+  uint32_t is_biased;
+} DecodeKey;
+
+static void
+decode_ops(void* owner, const void* key_bytes)
+{
+  Vae* const    vae    = owner;
+  Device* const device = vae->device;
+  DecodeKey     key;
+  memcpy(&key, key_bytes, sizeof key);
+  if (key.is_biased) {
+    op_fill(device, vae->ones, 1.0f);
+  }
+  vae_decoder_begin(vae);
+  feed_start(vae);
+  for (uint32_t t = 0; t < STEPS; ++t) {
+    vae_decoder_step(vae, t);
+    if (key.is_biased) {
+      op_matmul(device,
+                false,
+                false,
+                1.0f,
+                vae->ones,
+                vae->pitch_bias,
+                1.0f,
+                pitch_logits(vae, t));
+    }
+    choose(vae, t, key.temperature);
+    if (t + 1 < STEPS) {
+      op_copy(device,
+              at_step(vae, vae->chosen, t),
+              at_step(vae, vae->fed_pitch, t + 1));
+      op_copy(
+        device, channel_head(vae, t), at_step(vae, vae->fed_channels, t + 1));
+    }
+  }
+}
+
 void
 vae_decode(Vae*         vae,
            uint32_t     count,
@@ -381,37 +427,15 @@ vae_decode(Vae*         vae,
            float*       pitch,
            float*       channels)
 {
-  Device* const device = vae->device;
+  Device* const   device = vae->device;
+  const DecodeKey key    = { count, temperature, pitch_bias != NULL };
   set_batch(vae, count);
   tensor_write(device, vae->z, z);
   write_key(vae, seed, first_window);
   if (pitch_bias) {
-    op_fill(device, vae->ones, 1.0f);
     tensor_write(device, vae->pitch_bias, pitch_bias);
   }
-  vae_decoder_begin(vae);
-  feed_start(vae);
-  for (uint32_t t = 0; t < STEPS; ++t) {
-    vae_decoder_step(vae, t);
-    if (pitch_bias) {
-      op_matmul(device,
-                false,
-                false,
-                1.0f,
-                vae->ones,
-                vae->pitch_bias,
-                1.0f,
-                pitch_logits(vae, t));
-    }
-    choose(vae, t, temperature);
-    if (t + 1 < STEPS) {
-      op_copy(device,
-              at_step(vae, vae->chosen, t),
-              at_step(vae, vae->fed_pitch, t + 1));
-      op_copy(
-        device, channel_head(vae, t), at_step(vae, vae->fed_channels, t + 1));
-    }
-  }
+  replay_run(&vae->decoding, &key, sizeof key);
   tensor_read(device, vae->chosen, pitch);
   tensor_read(device,
               tensor_columns(vae->head, ENCODING_PITCHES, CHANNEL_COUNT),

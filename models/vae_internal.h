@@ -4,6 +4,7 @@
 #pragma once
 
 #include "affine.h"
+#include "replay.h"
 #include "vae.h"
 
 enum {
@@ -48,6 +49,7 @@ struct Vae {
   uint32_t batch; // of the current call: every tensor below is cut to it
   bool     training;
   bool     owns_weights;
+  Replay   decoding;
 
   Tensor    weights;   // [1, N]
   Tensor    gradients; // [1, N]

@@ -47,6 +47,7 @@ typedef struct {
   bool          told_retry; // the reason for waiting was logged
   bool          told_model; // that it failed
   bool          told_fallback;
+  bool          told_gpu;
   bool          model_stuck; // within a call that does not end: free nothing
 } App;
 
@@ -255,6 +256,7 @@ draw(App* app)
   const ViewStatus              status   = {
                    .seed              = app->options->seed,
                    .backend           = app->backend ? app->backend->name : NULL,
+                   .on_gpu            = model_is_on_gpu(app->sources.model),
                    .connection_count  = app->status.connection_count,
                    .buffered_s        = buffered_s(app),
                    .look_ahead_s      = look_ahead_s(app),
@@ -301,6 +303,14 @@ tell_fault(App* app, const char* which, ModelFault* fault, bool* told)
 static void
 tell_faults(App* app)
 {
+  Error fault;
+  if (!app->told_gpu && model_lost_gpu(app->sources.model, &fault)) {
+    view_log(&app->view,
+             "the GPU failed, playing on with %s: %s",
+             model_device(app->sources.model),
+             fault.text);
+    app->told_gpu = true;
+  }
   tell_fault(app, "the model", &app->worker.model_fault, &app->told_model);
   tell_fault(app,
              "the fallback model",
@@ -421,10 +431,11 @@ start(App* app, Error* error)
   const WorkerSetup setup = sources_setup(&app->sources, options);
   worker_init(&app->worker, &app->process, &setup);
   view_log(&app->view,
-           "seed %" PRIu64 ", model %s %s",
+           "seed %" PRIu64 ", model %s %s on %s",
            options->seed,
            model_kind_name(app->sources.model),
-           model_digest(app->sources.model));
+           model_digest(app->sources.model),
+           model_device(app->sources.model));
   if (app->sources.fallback) {
     view_log(&app->view,
              "where it is too slow: %s %s",

@@ -17,7 +17,7 @@ print_model(const char* path, const char* name)
   Error             error;
   char* const       resolved = realpath(path, NULL);
   const char* const shown    = resolved ? resolved : path;
-  if (model_load(path, 1, &model, &error)) {
+  if (model_load(path, "cpu", 1, &model, &error)) {
     printf("%s: cannot be used: %s\n", shown, error.text);
     free(resolved);
     return;

@@ -29,6 +29,7 @@ enum {
   OPTION_PRESET,
   OPTION_RECORD,
   OPTION_MODEL,
+  OPTION_DEVICE,
   OPTION_FALLBACK,
   OPTION_PHRASE,
   OPTION_ALSA_TIMING,
@@ -50,6 +51,7 @@ static const struct option plain_options[] = {
   { "record", required_argument, NULL, OPTION_RECORD },
   { "output", required_argument, NULL, 'o' },
   { "model", required_argument, NULL, OPTION_MODEL },
+  { "device", required_argument, NULL, OPTION_DEVICE },
   { "fallback", required_argument, NULL, OPTION_FALLBACK },
   { "phrase", required_argument, NULL, OPTION_PHRASE },
   { "alsa-timing", required_argument, NULL, OPTION_ALSA_TIMING },
@@ -214,6 +216,9 @@ take_text(int code, const char* text, Options* options)
       return true;
     case OPTION_MODEL:
       options->model_path = text;
+      return true;
+    case OPTION_DEVICE:
+      options->device = text;
       return true;
     case OPTION_FALLBACK:
       options->fallback_path = text;
@@ -444,6 +449,7 @@ options_parse(int argc, char** argv, Options* options, Error* error)
 {
   *options = (Options){ .seconds        = -1,
                         .seed           = random_seed(),
+                        .device         = "auto",
                         .sample_rate_hz = 48000,
                         .period_frames  = 256,
                         .params         = params_standard() };
@@ -501,6 +507,8 @@ options_print_help(void)
     "those\n"
     "                     that 'meander models' lists: diffusion, student, "
     "vae\n"
+    "  --device auto|cpu|cuda|cuda:N\n"
+    "                     where the model runs; auto takes a GPU that works\n"
     "  --fallback FILE|NAME|none\n"
     "                     the VAE that stands in where a diffusion model is "
     "too "

@@ -34,6 +34,7 @@ typedef struct {
   const char* trace_path;
   const char* preset;
   const char* model_path;
+  const char* device;              // of the model, as device_open() takes it
   const char* fallback_path;       // NULL: none
   const char* phrase_path;         // NULL: none
   char        shipped_model[1024]; // what model_path is without --model

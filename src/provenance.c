@@ -69,9 +69,10 @@ provenance_format(const Options* options,
 {
   *text = '\0';
   append(text,
-         "meander " MEANDER_VERSION " model=%s:%s seed=%" PRIu64,
+         "meander " MEANDER_VERSION " model=%s:%s device=%.60s seed=%" PRIu64,
          model_kind_name(sources->model),
          model_digest(sources->model),
+         model_device(sources->model),
          options->seed);
   for (int id = 0; id < PARAM_COUNT; ++id) {
     char value[32];
@@ -84,6 +85,10 @@ provenance_format(const Options* options,
            " phrase=%.200s:%016" PRIx64,
            slash ? slash + 1 : options->phrase_path,
            phrase_digest(sources));
+  }
+  Error fault;
+  if (model_lost_gpu(sources->model, &fault)) {
+    append(text, " the GPU failed: %.200s", fault.text);
   }
   append_fallbacks(sources, worker, text);
 }

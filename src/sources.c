@@ -33,8 +33,9 @@ check_typed(const Options* options, const Model* model, Error* error)
 static Status
 load_fallback(Sources* sources, const Options* options, Error* error)
 {
-  const char* const path   = options->fallback_path;
-  Status            status = model_load(path, 1, &sources->fallback, error);
+  const char* const path = options->fallback_path;
+  // On the CPU, so that it does not share a fault with the model.
+  Status status = model_load(path, "cpu", 1, &sources->fallback, error);
   if (status) {
     return status;
   }
@@ -112,8 +113,9 @@ load_phrase(Sources* sources, const Options* options, Error* error)
 Status
 sources_load(Sources* sources, const Options* options, bool live, Error* error)
 {
-  *sources      = (Sources){ 0 };
-  Status status = model_load(options->model_path, 1, &sources->model, error);
+  *sources = (Sources){ 0 };
+  Status status =
+    model_load(options->model_path, options->device, 1, &sources->model, error);
   if (status || (status = check_typed(options, sources->model, error))) {
     return status;
   }
@@ -134,8 +136,10 @@ sources_load(Sources* sources, const Options* options, bool live, Error* error)
   if (wants_fallback && (status = load_fallback(sources, options, error))) {
     return status;
   }
-  return options->phrase_path ? load_phrase(sources, options, error)
-                              : STATUS_OK;
+  status = model_keep_spare(sources->model, options->model_path, error);
+  return status == STATUS_OK && options->phrase_path
+           ? load_phrase(sources, options, error)
+           : status;
 }
 
 void

@@ -30,6 +30,7 @@ static const char usage[] =
   "  --raw                times not rounded to 5 ms, velocities not to MIDI's\n"
   "  --only LIST          of reconstruction (VAEs), windows, streams; default "
   "all\n"
+  "  --device D           auto (default), cpu, cuda or cuda:N\n"
   "  --csv FILE           the tables' figures, seed by seed\n";
 
 #define SAMPLERS_DEFAULT                                                       \
@@ -50,6 +51,7 @@ typedef struct {
   const char* samplers;
   const char* stream_sampler;
   const char* only;
+  const char* device;
   const char* csv;
   bool        windows_given;
   bool        parts[PART_COUNT];
@@ -86,6 +88,7 @@ parse_options(int argc, char** argv, Options* o, int* exit_code)
       .high = 4 },
     { "raw", 0, COMMAND_FLAG, &o->e.raw, .required = false },
     { "only", 0, COMMAND_TEXT, &o->only, .required = false },
+    { "device", 0, COMMAND_TEXT, &o->device, .required = false },
     { "csv", 0, COMMAND_TEXT, &o->csv, .required = false },
   };
   return command_parse(argc,
@@ -217,8 +220,7 @@ load_models(Options* o, Error* error)
     EvaluatedModel* const model = &e->models[i];
     model->path                 = o->models.texts[i];
     name_model(e, model);
-    Status status =
-      model_load(model->path, MODEL_BATCH_MAX, &model->model, error);
+    Status status = model_load(model->path, o->device, 0, &model->model, error);
     if (status != STATUS_OK) {
       return status;
     }
@@ -384,6 +386,7 @@ evaluate_main(int argc, char** argv)
 {
   static Options o = {
     .samplers = SAMPLERS_DEFAULT,
+    .device   = "auto",
     .e        = { .windows     = 10000,
                   .streams     = 2000,
                   .seed        = 1,

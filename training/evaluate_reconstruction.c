@@ -8,8 +8,8 @@
 
 typedef struct {
   Model*         model;
-  float*         z;     // [MODEL_BATCH_MAX][latent]
-  NoteEvent*     truth; // [MODEL_BATCH_MAX][WINDOW_NOTES]
+  float*         z;     // [batch][latent]
+  NoteEvent*     truth; // [batch][WINDOW_NOTES]
   NoteEvent*     ours;
   Reconstruction reconstruction;
   Spread         real;
@@ -103,29 +103,26 @@ evaluate_reconstruction(const Evaluation*     e,
                         uint64_t              windows,
                         Error*                error)
 {
-  const uint64_t all = dataset_window_count(e->data, true);
-  windows            = windows && windows < all ? windows : all;
-  const size_t notes = (size_t)MODEL_BATCH_MAX * WINDOW_NOTES;
-  Sums         sums  = {
-             .model = model->model,
-             .z = malloc((size_t)MODEL_BATCH_MAX * model_latent_size(model->model) *
-                sizeof(float)),
-             .truth = malloc(notes * sizeof(NoteEvent)),
-             .ours  = malloc(notes * sizeof(NoteEvent)),
+  const uint64_t all   = dataset_window_count(e->data, true);
+  windows              = windows && windows < all ? windows : all;
+  const uint32_t batch = model_batch_max(model->model);
+  const size_t   notes = (size_t)batch * WINDOW_NOTES;
+  Sums           sums  = {
+               .model = model->model,
+               .z =
+                 malloc((size_t)batch * model_latent_size(model->model) * sizeof(float)),
+               .truth = malloc(notes * sizeof(NoteEvent)),
+               .ours  = malloc(notes * sizeof(NoteEvent)),
   };
   Status status =
     sums.z && sums.truth && sums.ours
       ? STATUS_OK
       : error_set(error, STATUS_NO_MEMORY, "no memory to evaluate");
   for (uint64_t first = 0; first < windows && status == STATUS_OK;
-       first += MODEL_BATCH_MAX) {
+       first += batch) {
     const uint64_t left = windows - first;
     status =
-      add_batch(&sums,
-                e,
-                first,
-                left < MODEL_BATCH_MAX ? (uint32_t)left : MODEL_BATCH_MAX,
-                error);
+      add_batch(&sums, e, first, left < batch ? (uint32_t)left : batch, error);
   }
   if (status == STATUS_OK) {
     print_sums(&sums, windows);

@@ -67,13 +67,14 @@ make_window_set(const WindowMaker* maker,
                 double*            cpu_s,
                 Error*             error)
 {
-  Status       status  = window_set_create(out, count, WINDOW_NOTES, error);
-  const double start_s = cpu_seconds();
-  for (uint32_t i = 0; i < count && status == STATUS_OK; i += MODEL_BATCH_MAX) {
+  Status         status  = window_set_create(out, count, WINDOW_NOTES, error);
+  const double   start_s = cpu_seconds();
+  const uint32_t batch   = model_batch_max(maker->model);
+  for (uint32_t i = 0; i < count && status == STATUS_OK; i += batch) {
     const uint32_t left = count - i;
     status              = make_windows(maker,
                           first + i,
-                          left < MODEL_BATCH_MAX ? left : MODEL_BATCH_MAX,
+                          left < batch ? left : batch,
                           out->events + (size_t)i * WINDOW_NOTES,
                           error);
   }
@@ -85,7 +86,7 @@ make_window_set(const WindowMaker* maker,
 }
 
 // One batch of streams, window by window. `given` and `made` are scratch of
-// MODEL_BATCH_MAX * SEQUENCE_NOTES.
+// model_batch_max() * SEQUENCE_NOTES.
 static Status
 make_streams(const WindowMaker* maker,
              uint64_t           first,
@@ -126,7 +127,8 @@ make_stream_set(const WindowMaker* maker,
                 double*            cpu_s,
                 Error*             error)
 {
-  const size_t     notes   = (size_t)MODEL_BATCH_MAX * SEQUENCE_NOTES;
+  const uint32_t   batch   = model_batch_max(maker->model);
+  const size_t     notes   = (size_t)batch * SEQUENCE_NOTES;
   NoteEvent* const scratch = malloc(2 * notes * sizeof *scratch);
   if (!scratch) {
     return error_set(
@@ -134,11 +136,11 @@ make_stream_set(const WindowMaker* maker,
   }
   Status       status  = window_set_create(out, count, SEQUENCE_NOTES, error);
   const double start_s = cpu_seconds();
-  for (uint32_t i = 0; i < count && status == STATUS_OK; i += MODEL_BATCH_MAX) {
+  for (uint32_t i = 0; i < count && status == STATUS_OK; i += batch) {
     const uint32_t left = count - i;
     status              = make_streams(maker,
                           i,
-                          left < MODEL_BATCH_MAX ? left : MODEL_BATCH_MAX,
+                          left < batch ? left : batch,
                           out->events + (size_t)i * SEQUENCE_NOTES,
                           scratch,
                           scratch + notes,

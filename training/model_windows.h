@@ -5,13 +5,13 @@
 #include "window_set.h"
 
 typedef struct {
-  Model*             model; // loaded for MODEL_BATCH_MAX windows
+  Model*             model; // loaded for batches of any size
   const SamplerSpec* spec;  // NULL: a VAE, which has none
   float              temperature;
   uint64_t           seed;
 } WindowMaker;
 
-// `count` windows of numbers first .. first + count, of MODEL_BATCH_MAX at
+// `count` windows of numbers first .. first + count, of model_batch_max() at
 // most; out[count][WINDOW_NOTES].
 Status make_windows(const WindowMaker* maker,
                     uint64_t           first,

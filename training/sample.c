@@ -10,11 +10,14 @@
 #include <string.h>
 
 static const char usage[] =
-  "usage: meander-train sample --model M --count N --out FILE.csv [options]\n"
-  "Draws windows from the model's prior; columns window, note, pitch, "
-  "velocity\n"
-  "(0 to 1], step and duration in seconds.\n"
+  "usage: meander-train sample --model M --count N --out FILE [options]\n"
+  "Draws windows from the model's prior. FILE.csv has columns window, note, "
+  "pitch,\n"
+  "velocity (0 to 1], step and duration in seconds; FILE.npy is a NumPy array "
+  "of\n"
+  "float32 [N, 8, 4]: pitch, velocity, step, duration.\n"
   "  --seed S          default 1\n"
+  "  --device D        auto (default), cpu, cuda or cuda:N\n"
   "  --temperature T   of the pitches, 0 to 4; default 1\n"
   "Diffusion models only:\n"
   "  --sampler S       ddpm, ddim, dpm++ or student; also with steps and eta, "
@@ -26,6 +29,7 @@ static const char usage[] =
 typedef struct {
   const char* model;
   const char* out;
+  const char* device;
   uint64_t    count;
   uint64_t    seed;
   float       temperature;
@@ -44,6 +48,7 @@ parse(int argc, char** argv, Options* o, int* exit_code)
     { "count", 'n', COMMAND_U64, &o->count, .low = 1, .required = true },
     { "out", 'o', COMMAND_TEXT, &o->out, .required = true },
     { "seed", 's', COMMAND_U64, &o->seed, .required = false },
+    { "device", 0, COMMAND_TEXT, &o->device, .required = false },
     { "temperature", 't', COMMAND_FLOAT, &o->temperature, .low = 0, .high = 4 },
     { "sampler", 0, COMMAND_TEXT, &o->sampler, .required = false },
     { "steps",
@@ -70,11 +75,25 @@ parse(int argc, char** argv, Options* o, int* exit_code)
                        exit_code);
 }
 
+// How windows are written.
+typedef struct {
+  const char* suffix;
+  void (*begin)(FILE* stream, uint64_t count);
+  void (*rows)(FILE*            stream,
+               uint64_t         first,
+               uint32_t         count,
+               const NoteEvent* events);
+} Format;
+
 static void
-write_rows(FILE*            stream,
-           uint64_t         first,
-           uint32_t         count,
-           const NoteEvent* events)
+csv_begin(FILE* stream, uint64_t count)
+{
+  (void)count;
+  fputs("window,note,pitch,velocity,step,duration\n", stream);
+}
+
+static void
+csv_rows(FILE* stream, uint64_t first, uint32_t count, const NoteEvent* events)
 {
   for (uint32_t i = 0; i < count * WINDOW_NOTES; ++i) {
     const NoteEvent* const e = &events[i];
@@ -87,6 +106,59 @@ write_rows(FILE*            stream,
             (double)e->step_s,
             (double)e->duration_s);
   }
+}
+
+#define NPY_HEADER_BYTES 128 // a multiple of 64, as the format asks
+
+// NumPy's format 1.0: magic, version, length of the header, its dictionary.
+static void
+npy_begin(FILE* stream, uint64_t count)
+{
+  char      header[NPY_HEADER_BYTES + 1] = "\x93NUMPY\x01";
+  const int length                       = NPY_HEADER_BYTES - 10;
+  header[8]                              = (char)length;
+  snprintf(header + 10,
+           sizeof header - 10,
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (%llu, %u, 4), }",
+           (unsigned long long)count,
+           WINDOW_NOTES);
+  const size_t used = 10 + strlen(header + 10);
+  memset(header + used, ' ', sizeof header - used);
+  header[NPY_HEADER_BYTES - 1] = '\n';
+  fwrite(header, 1, NPY_HEADER_BYTES, stream);
+}
+
+static void
+npy_rows(FILE* stream, uint64_t first, uint32_t count, const NoteEvent* events)
+{
+  (void)first;
+  for (uint32_t i = 0; i < count * WINDOW_NOTES; ++i) {
+    const NoteEvent* const e    = &events[i];
+    const float            v[4] = {
+                 (float)e->pitch, e->velocity, e->step_s, e->duration_s
+    };
+    fwrite(v, sizeof v, 1, stream);
+  }
+}
+
+static const Format formats[] = { { ".csv", csv_begin, csv_rows },
+                                  { ".npy", npy_begin, npy_rows } };
+
+static Status
+choose_format(const char* path, const Format** out, Error* error)
+{
+  const size_t length = strlen(path);
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; ++i) {
+    const size_t suffix = strlen(formats[i].suffix);
+    if (length > suffix && !strcmp(path + length - suffix, formats[i].suffix)) {
+      *out = &formats[i];
+      return STATUS_OK;
+    }
+  }
+  return error_set(error,
+                   STATUS_BAD_ARGUMENT,
+                   "--out %s: the name must end in .csv or .npy",
+                   path);
 }
 
 static Status
@@ -118,13 +190,23 @@ choose_sampler(const Options* o,
 }
 
 static Status
-write_samples(const Options* o, Model* model, FILE* stream, Error* error)
+write_samples(const Options* o,
+              const Format*  format,
+              Model*         model,
+              FILE*          stream,
+              Error*         error)
 {
-  static NoteEvent events[MODEL_BATCH_MAX * WINDOW_NOTES];
-  SamplerSpec      spec;
-  Status           status = choose_sampler(o, model, &spec, error);
+  SamplerSpec spec;
+  Status      status = choose_sampler(o, model, &spec, error);
   if (status != STATUS_OK) {
     return status;
+  }
+  const uint32_t   batch = model_batch_max(model);
+  NoteEvent* const events =
+    malloc((size_t)batch * WINDOW_NOTES * sizeof *events);
+  if (!events) {
+    return error_set(
+      error, STATUS_NO_MEMORY, "no memory for %u windows", batch);
   }
   const WindowMaker maker = {
     .model       = model,
@@ -132,47 +214,57 @@ write_samples(const Options* o, Model* model, FILE* stream, Error* error)
     .temperature = o->temperature,
     .seed        = o->seed,
   };
-  fputs("window,note,pitch,velocity,step,duration\n", stream);
-  for (uint64_t first = 0; first < o->count; first += MODEL_BATCH_MAX) {
-    const uint64_t left = o->count - first;
-    const uint32_t count =
-      left < MODEL_BATCH_MAX ? (uint32_t)left : MODEL_BATCH_MAX;
-    status = make_windows(&maker, first, count, events, error);
-    if (status != STATUS_OK) {
-      return status;
-    }
-    write_rows(stream, first, count, events);
-    if (ferror(stream)) {
-      break; // the commit below tells why
+  format->begin(stream, o->count);
+  // A failed write ends it: committing the file tells why.
+  for (uint64_t first = 0;
+       status == STATUS_OK && first < o->count && !ferror(stream);
+       first += batch) {
+    const uint64_t left  = o->count - first;
+    const uint32_t count = left < batch ? (uint32_t)left : batch;
+    status               = make_windows(&maker, first, count, events, error);
+    if (status == STATUS_OK) {
+      format->rows(stream, first, count, events);
     }
   }
-  return STATUS_OK;
+  free(events);
+  return status;
 }
 
-int
-sample_main(int argc, char** argv)
+static Status
+sample(const Options* o, Error* error)
 {
-  Options o = { .seed = 1, .temperature = 1.0f };
-  int     exit_code;
-  if (!parse(argc, argv, &o, &exit_code)) {
-    return exit_code;
-  }
-  Error      error;
-  Model*     model;
-  FileWriter writer;
-  Status     status = model_load(o.model, MODEL_BATCH_MAX, &model, &error);
-  if (status != STATUS_OK) {
-    return command_fail("sample", &error);
-  }
-  status = file_writer_open(&writer, o.out, &error);
+  const Format* format = NULL;
+  Model*        model  = NULL;
+  FileWriter    writer;
+  Status        status = choose_format(o->out, &format, error);
   if (status == STATUS_OK) {
-    status = write_samples(&o, model, writer.stream, &error);
+    status = model_load(o->model, o->device, 0, &model, error);
+  }
+  if (status != STATUS_OK) {
+    return status;
+  }
+  printf("%s on %s\n", o->model, model_device(model));
+  status = file_writer_open(&writer, o->out, error);
+  if (status == STATUS_OK) {
+    status = write_samples(o, format, model, writer.stream, error);
     if (status == STATUS_OK) {
-      status = file_writer_commit(&writer, &error);
+      status = file_writer_commit(&writer, error);
     } else {
       file_writer_abort(&writer);
     }
   }
   model_free(model);
-  return status == STATUS_OK ? 0 : command_fail("sample", &error);
+  return status;
+}
+
+int
+sample_main(int argc, char** argv)
+{
+  Options o = { .seed = 1, .temperature = 1.0f, .device = "auto" };
+  int     exit_code;
+  if (!parse(argc, argv, &o, &exit_code)) {
+    return exit_code;
+  }
+  Error error;
+  return sample(&o, &error) == STATUS_OK ? 0 : command_fail("sample", &error);
 }

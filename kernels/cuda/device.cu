@@ -69,13 +69,6 @@ cuda_check_blas(Device* device, cublasStatus_t result, const char* op)
   return result == CUBLAS_STATUS_SUCCESS;
 }
 
-// What a function that tells its own error returns after a sticky one.
-static Status
-failed(const Device* device, Error* error)
-{
-  return error_set(error, device->error.status, "%s", device->error.text);
-}
-
 // --- Memory ----------------------------------------------------------------
 
 Status
@@ -85,7 +78,7 @@ cuda_allocate(Device* device, size_t count, float** out, Error* error)
   void*             memory = NULL;
   *out                     = NULL;
   if (device->error.status != STATUS_OK) {
-    return failed(device, error);
+    return device_status(device, error);
   }
   const cudaError_t result = cudaMalloc(&memory, count * sizeof(float));
   if (result == cudaErrorMemoryAllocation) {
@@ -108,7 +101,7 @@ cuda_allocate(Device* device, size_t count, float** out, Error* error)
         cudaMemsetAsync(memory, 0, count * sizeof(float), cuda->stream),
         "allocate")) {
     (void)cudaFree(memory);
-    return failed(device, error);
+    return device_status(device, error);
   }
   *out = (float*)memory;
   return STATUS_OK;
@@ -407,7 +400,7 @@ cuda_record(Device*     device,
   CudaDevice* const cuda = cuda_of(device);
   *out                   = NULL;
   if (device->error.status != STATUS_OK) {
-    return failed(device, error);
+    return device_status(device, error);
   }
   cudaGraph_t     graph      = NULL;
   cudaGraphExec_t executable = NULL;
@@ -422,7 +415,7 @@ cuda_record(Device*     device,
     if (executable) {
       (void)cudaGraphExecDestroy(executable);
     }
-    return failed(device, error);
+    return device_status(device, error);
   }
   *out = executable;
   return STATUS_OK;

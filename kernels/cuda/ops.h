@@ -212,5 +212,38 @@ void cuda_optimise(Device*                 device,
                    Tensor                  square_sum,
                    const OptimiserTables*  tables);
 
+// --- Joined, for sampling ---
+
+void cuda_norm_affine(Device* device,
+                      Tensor  x,
+                      Tensor  index,
+                      Tensor  modulation,
+                      Tensor  weight,
+                      Tensor  packed,
+                      Tensor  bias,
+                      bool    gelu,
+                      Tensor  scratch,
+                      Tensor  y);
+void cuda_affine_gated(Device* device,
+                       Tensor  input,
+                       Tensor  weight,
+                       Tensor  packed,
+                       Tensor  bias,
+                       Tensor  index,
+                       Tensor  gate,
+                       Tensor  scratch,
+                       Tensor  x);
+void cuda_attend(Device*  device,
+                 uint32_t sequences,
+                 uint32_t heads,
+                 Tensor   qkv,
+                 Tensor   position,
+                 Tensor   cosines,
+                 Tensor   sines,
+                 uint32_t before,
+                 Tensor   seen,
+                 Tensor   probabilities,
+                 Tensor   out);
+
 // All of them: table.cu.
 extern const DeviceOps cuda_ops;

@@ -159,10 +159,11 @@ draw_status(const ViewStatus* status)
     fputs("server gone, waiting ", stdout);
   }
   printf(
-    "buffer %.1f/%.1f s gen %.1f/%.1f ms notes %llu late %llu drop %llu xrun "
+    "buffer %.1f/%.1f s %s %.1f/%.1f ms notes %llu late %llu drop %llu xrun "
     "%llu",
     status->buffered_s,
     status->look_ahead_s,
+    status->on_gpu ? "gpu" : "cpu",
     status->generation_p50_ms,
     status->generation_p99_ms,
     (unsigned long long)status->notes,

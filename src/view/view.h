@@ -10,6 +10,7 @@
 typedef struct {
   uint64_t    seed;
   const char* backend; // name; NULL: the server is gone
+  bool        on_gpu;
   uint32_t    connection_count;
   double      buffered_s;
   double      look_ahead_s; // what it should be

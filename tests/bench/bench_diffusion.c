@@ -192,8 +192,8 @@ main(int argc, char** argv)
   }
   if (device_open_cpu(NULL, &device, &error) ||
       read_settings(argv[1], &settings, &error) ||
-      model_load(argv[1], 1, &one, &error) ||
-      model_load(argv[1], BATCH, &many, &error)) {
+      model_load(argv[1], "cpu", 1, &one, &error) ||
+      model_load(argv[1], "cpu", BATCH, &many, &error)) {
     fprintf(stderr, "bench_diffusion: %s\n", error.text);
     return 1;
   }

@@ -175,7 +175,7 @@ main(int argc, char** argv)
     return 2;
   }
   if (device_open_cpu(NULL, &device, &error) ||
-      model_load(argv[1], BATCH, &model, &error)) {
+      model_load(argv[1], "cpu", BATCH, &model, &error)) {
     fprintf(stderr, "bench_vae: %s\n", error.text);
     return 1;
   }

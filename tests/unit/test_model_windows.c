@@ -25,6 +25,13 @@ model_kind(const Model* model)
 }
 
 uint32_t
+model_batch_max(const Model* model)
+{
+  (void)model;
+  return MODEL_BATCH_CPU;
+}
+
+uint32_t
 model_latent_size(const Model* model)
 {
   (void)model;

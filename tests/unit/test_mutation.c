@@ -29,7 +29,7 @@ load_one_that_finds_no_noise(void)
   assert_int_equal(
     diffusion_checkpoint_write(path, &settings, &stats, zeros, NULL, 0, &error),
     STATUS_OK);
-  assert_int_equal(model_load(path, 1, &model, &error), STATUS_OK);
+  assert_int_equal(model_load(path, "cpu", 1, &model, &error), STATUS_OK);
   unlink(path);
   free(zeros);
   close_fixture(&f);

@@ -1,0 +1,65 @@
+// A small cache of recordings.
+#include "replay.h"
+
+#include <string.h>
+
+void
+replay_open(Replay* replay, Device* device, ReplayOps ops, void* owner)
+{
+  *replay = (Replay){ .device = device, .ops = ops, .owner = owner };
+}
+
+void
+replay_close(Replay* replay)
+{
+  for (uint32_t i = 0; i < REPLAY_SLOTS; ++i) {
+    if (replay->slots[i].recording) {
+      recording_free(replay->device, replay->slots[i].recording);
+      replay->slots[i].recording = NULL;
+    }
+  }
+}
+
+static void
+run_slot(void* context)
+{
+  ReplaySlot* const slot = context;
+  slot->ops(slot->owner, slot->key);
+}
+
+// The slot of that key, or the one to make it in.
+static ReplaySlot*
+find_slot(Replay* replay, const unsigned char key[REPLAY_KEY_BYTES])
+{
+  ReplaySlot* oldest = &replay->slots[0];
+  for (uint32_t i = 0; i < REPLAY_SLOTS; ++i) {
+    ReplaySlot* const slot = &replay->slots[i];
+    if (slot->recording && !memcmp(slot->key, key, REPLAY_KEY_BYTES)) {
+      return slot;
+    }
+    if (slot->used < oldest->used) {
+      oldest = slot;
+    }
+  }
+  if (oldest->recording) {
+    recording_free(replay->device, oldest->recording);
+  }
+  *oldest = (ReplaySlot){ .owner = replay->owner, .ops = replay->ops };
+  memcpy(oldest->key, key, REPLAY_KEY_BYTES);
+  return oldest;
+}
+
+void
+replay_run(Replay* replay, const void* key, size_t size)
+{
+  unsigned char whole[REPLAY_KEY_BYTES] = { 0 };
+  memcpy(whole, key, size);
+  ReplaySlot* const slot = find_slot(replay, whole);
+  slot->used             = ++replay->clock;
+  if (!slot->recording) {
+    device_record(replay->device, run_slot, slot, &slot->recording, NULL);
+  }
+  if (slot->recording) {
+    device_replay(replay->device, slot->recording);
+  }
+}
