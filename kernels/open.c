@@ -182,12 +182,16 @@ device_open(const char* name, Device** out, char* why, Error* error)
   }
   Error        reason = { 0 };
   const Status status = open_cuda(gpu, out, why, &reason);
-  return status == STATUS_OK
-           ? STATUS_OK
-           : error_set(error,
-                       status,
-                       "device '%s' cannot be used: %.350s; choose auto or cpu "
-                       "to run without it",
-                       name,
-                       reason.text);
+  if (status == STATUS_OK) {
+    return STATUS_OK;
+  }
+  if (why) {
+    *why = '\0';
+  }
+  return error_set(error,
+                   status,
+                   "device '%s' cannot be used: %.350s; choose auto or cpu to "
+                   "run without it",
+                   name,
+                   reason.text);
 }

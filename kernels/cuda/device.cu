@@ -37,7 +37,7 @@ cuda_check(Device* device, cudaError_t result, const char* op)
   if (device->error.status == STATUS_OK) {
     const char* advice = "";
     if (is_lost(result)) {
-      advice = " (this GPU is lost to the program: start it again)";
+      advice = " (the program has lost this GPU until it is started again)";
     } else if (result == cudaErrorNoKernelImageForDevice) {
       advice = " (this build has no code for this GPU's generation)";
     }

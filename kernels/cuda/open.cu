@@ -118,7 +118,8 @@ warm_up(CudaDevice* cuda)
     cuda_matmul(device, false, false, 1.0f, a, b, 0.0f, c);
     cuda_matmul(device, true, false, 1.0f, a, b, 1.0f, c);
   }
-  return cuda_check(device, cudaStreamSynchronize(cuda->stream), "open");
+  return cuda_check(device, cudaStreamSynchronize(cuda->stream), "open") &&
+         device->error.status == STATUS_OK;
 }
 
 static Status
