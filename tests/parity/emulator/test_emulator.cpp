@@ -722,6 +722,7 @@ main()
     bench();
     return 0;
   }
+  emulator_lazy(false);
   emulator_print(getenv("EMULATOR_PRINT") != nullptr);
   test_barriers();
   test_order();
