@@ -1,7 +1,7 @@
 // Opening a device by name. The CUDA device is a module of its own, looked for
 // and loaded only when it is asked for, so that the program runs on machines
 // without CUDA. Any thread.
-#include "cuda/module.h"
+#include "cuda_module.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #ifdef MEANDER_EMULATED
-#include "cuda_emulator.h"
+#include <cuda_emulator.h>
 #else
 #include <cublas_v2.h>
 #include <cuda_runtime.h>

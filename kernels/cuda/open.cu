@@ -1,9 +1,9 @@
-// Opening and closing a GPU: what the main program calls (module.h). Any
+// Opening and closing a GPU: what the main program calls (cuda_module.h). Any
 // thread.
 #include "ops.h"
 
 extern "C" {
-#include "cuda/module.h"
+#include "cuda_module.h"
 }
 
 #include <stdio.h>
