@@ -220,3 +220,15 @@ denoiser_step(Denoiser* denoiser, const DenoiserInput* input, Tensor head)
 {
   denoiser->class->step(denoiser, input, head);
 }
+
+void
+denoiser_levels(Denoiser* denoiser, Tensor time)
+{
+  denoiser->class->levels(denoiser, time);
+}
+
+bool
+denoiser_records(const Denoiser* denoiser)
+{
+  return denoiser->class->records;
+}

@@ -67,8 +67,11 @@ typedef struct {
   Tensor   tokens;   // [R, input]
   Tensor   position; // [R, 1]: place in the sequence, 0 .. SEQUENCE_NOTES - 1
   Tensor   level;    // [R, 1]: each token's row of `time`
-  Tensor   time;     // [M, DENOISER_TIME_FEATURES], M <= sequences_max + 1
+  Tensor   time;     // [M, DENOISER_TIME_FEATURES], M <= sequences_max + 1; or
+                     // empty, sampling: all have row `known` of the levels
+                     // that denoiser_levels() was told (`level` is 0 then)
   Tensor   allowed;  // [R, notes]: which tokens each may attend to; {0}: all
+  uint32_t known;
 } DenoiserInput;
 
 // head[R, output]. A training denoiser keeps what the backward pass needs.
@@ -86,4 +89,12 @@ void denoiser_backward(Denoiser*            denoiser,
 // Equal up to rounding to denoiser_forward() over all the notes with the clean
 // ones hidden from nothing and seeing only each other. allowed is not used.
 void denoiser_context(Denoiser* denoiser, const DenoiserInput* input);
+// In both, time has at most DENOISER_LEVELS_MAX rows.
+// Sampling: what follows from noise levels alone, time[M,
+// DENOISER_TIME_FEATURES], is computed for many steps at once and remembered
+// until the next call. M <= DENOISER_LEVELS_MAX.
+#define DENOISER_LEVELS_MAX 32u
+void denoiser_levels(Denoiser* denoiser, Tensor time);
+// Whether context, levels and step only call ops, so that they can be recorded.
+bool denoiser_records(const Denoiser* denoiser);
 void denoiser_step(Denoiser* denoiser, const DenoiserInput* input, Tensor head);

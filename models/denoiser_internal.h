@@ -7,6 +7,7 @@
 
 typedef struct {
   const char* name;
+  bool        records;
   // Fills the table's names, rows and columns; offsets are the caller's.
   void (*parameters)(const DenoiserSizes* sizes,
                      Parameter*           table,
@@ -21,6 +22,7 @@ typedef struct {
   void (*backward)(Denoiser*            denoiser,
                    const DenoiserInput* input,
                    Tensor               dhead);
+  void (*levels)(Denoiser* denoiser, Tensor time);
   void (*context)(Denoiser* denoiser, const DenoiserInput* input);
   void (*step)(Denoiser* denoiser, const DenoiserInput* input, Tensor head);
 } DenoiserClass;

@@ -178,14 +178,16 @@ join_chains(Lstm* lstm)
 static size_t
 lay_out(Lstm* lstm, uint32_t s, uint32_t r)
 {
-  const DenoiserSizes* const sizes      = &lstm->sizes;
-  const bool                 training   = lstm->denoiser->training;
-  const uint32_t             k          = sizes->time_width;
-  const uint32_t             w          = sizes->width;
-  const uint32_t             levels_max = lstm->denoiser->sequences_max + 1;
-  Arena                      m          = { .memory = lstm->memory };
-  lstm->order_all                       = arena_cut(&m, lstm->rows_max, 1);
-  lstm->place_all                       = arena_cut(&m, lstm->rows_max, 1);
+  const DenoiserSizes* const sizes    = &lstm->sizes;
+  const bool                 training = lstm->denoiser->training;
+  const uint32_t             k        = sizes->time_width;
+  const uint32_t             w        = sizes->width;
+  const uint32_t             needed   = lstm->denoiser->sequences_max + 1;
+  const uint32_t             levels_max =
+    training || needed > DENOISER_LEVELS_MAX ? needed : DENOISER_LEVELS_MAX;
+  Arena m         = { .memory = lstm->memory };
+  lstm->order_all = arena_cut(&m, lstm->rows_max, 1);
+  lstm->place_all = arena_cut(&m, lstm->rows_max, 1);
   if (!training) {
     lstm->given = arena_cut(&m, lstm->rows_max, sizes->input + k);
   }
@@ -344,6 +346,12 @@ lstm_forward(Denoiser* denoiser, const DenoiserInput* input, Tensor head)
 }
 
 static void
+lstm_levels(Denoiser* denoiser, Tensor time)
+{
+  lstm_embed_levels(denoiser->own, time);
+}
+
+static void
 lstm_context(Denoiser* denoiser, const DenoiserInput* input)
 {
   Lstm* const    lstm   = denoiser->own;
@@ -399,12 +407,14 @@ lstm_backward(Denoiser* denoiser, const DenoiserInput* input, Tensor dhead)
 
 const DenoiserClass denoiser_lstm = {
   .name       = "lstm",
+  .records    = false, // it sorts notes by their positions on the host
   .parameters = lstm_parameters,
   .open       = lstm_open,
   .close      = lstm_close,
   .initialise = lstm_initialise,
   .forward    = lstm_forward,
   .backward   = lstm_backward,
+  .levels     = lstm_levels,
   .context    = lstm_context,
   .step       = lstm_step,
 };

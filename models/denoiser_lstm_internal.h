@@ -74,8 +74,9 @@ typedef struct {
   Tensor   given;     // [rows_max, I + K]: rows of the clean notes, sampling
   uint32_t given_sequences;
   uint32_t given_notes;
-  Tensor   middle; // [sequences_max + 1, K]: of the noise level's embedding
-  Tensor   level;  // [sequences_max + 1, K]: the embeddings
+  // Of more levels than any call has.
+  Tensor middle; // [.., K]: of the noise level's embedding
+  Tensor level;  // [.., K]: the embeddings
 
   Tensor order; // [R, 1]: the row of `rows` at each time-major row
   Tensor place; // [noised rows, 1]: the time-major row of each row of the head
@@ -129,6 +130,8 @@ at_step(const Lstm* lstm, Tensor sequence, uint32_t t)
   return tensor_rows(sequence, t * lstm->sequences, lstm->sequences);
 }
 
+// The embeddings of all rows of `time`.
+void lstm_embed_levels(Lstm* lstm, Tensor time);
 // rows = token, embedding of its noise level.
 void lstm_embed_notes(Lstm* lstm, const DenoiserInput* input, Tensor rows);
 // rows -> head.

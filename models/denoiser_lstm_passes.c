@@ -5,8 +5,8 @@
 // --- Forward -----------------------------------------------------------------
 
 // level = tanh of two layers over the time features, row by row.
-static void
-embed_levels(Lstm* lstm, Tensor time)
+void
+lstm_embed_levels(Lstm* lstm, Tensor time)
 {
   const Tensor middle = tensor_rows(lstm->middle, 0, time.rows);
   const Tensor level  = tensor_rows(lstm->level, 0, time.rows);
@@ -20,10 +20,15 @@ void
 lstm_embed_notes(Lstm* lstm, const DenoiserInput* input, Tensor rows)
 {
   const uint32_t columns = lstm->sizes.input;
-  embed_levels(lstm, input->time);
+  const Tensor   levels  = input->time.data
+                             ? tensor_rows(lstm->level, 0, input->time.rows)
+                             : tensor_rows(lstm->level, input->known, 1);
+  if (input->time.data) {
+    lstm_embed_levels(lstm, input->time);
+  }
   op_copy(lstm->device, input->tokens, tensor_columns(rows, 0, columns));
   op_gather(lstm->device,
-            tensor_rows(lstm->level, 0, input->time.rows),
+            levels,
             input->level,
             tensor_columns(rows, columns, lstm->sizes.time_width));
 }

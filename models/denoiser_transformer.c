@@ -231,12 +231,45 @@ transformer_lay_out_store(const Denoiser* d,
   }
 }
 
+static size_t
+lay_out_levels(const Denoiser* denoiser, Transformer* t)
+{
+  const DenoiserSizes* const sizes = &denoiser->sizes;
+  const uint32_t             m     = DENOISER_LEVELS_MAX;
+  Arena                      arena = { .memory = t->levels_memory };
+  t->known_time_pre                = arena_cut(&arena, m, sizes->time_width);
+  t->known_time                    = arena_cut(&arena, m, sizes->time_width);
+  t->known_final                   = arena_cut(&arena, m, 2 * sizes->width);
+  for (uint32_t l = 0; l < sizes->layers; ++l) {
+    t->known[l] = arena_cut(&arena, m, 6 * sizes->width);
+  }
+  return arena.used;
+}
+
+static Status
+allocate_sampling(Denoiser*    denoiser,
+                  Transformer* t,
+                  size_t       store,
+                  Error*       error)
+{
+  const uint32_t levels = (uint32_t)lay_out_levels(denoiser, t);
+  Status         status = tensor_allocate(
+    denoiser->device, 1, (uint32_t)store, &t->cache_memory, error);
+  if (status == STATUS_OK) {
+    status =
+      tensor_allocate(denoiser->device, 1, levels, &t->levels_memory, error);
+  }
+  lay_out_levels(denoiser, t);
+  return status;
+}
+
 static void
 close_transformer(Denoiser* denoiser)
 {
   Transformer* const t = denoiser->own;
   tensor_free(denoiser->device, &t->memory);
   tensor_free(denoiser->device, &t->cache_memory);
+  tensor_free(denoiser->device, &t->levels_memory);
   tensor_free(denoiser->device, &t->cosines);
   tensor_free(denoiser->device, &t->sines);
   free(t);
@@ -267,20 +300,21 @@ open_transformer(Denoiser* denoiser, Error* error)
   Status status =
     tensor_allocate(denoiser->device, 1, (uint32_t)need, &t->memory, error);
   if (status == STATUS_OK && !denoiser->training) {
-    status = tensor_allocate(
-      denoiser->device, 1, (uint32_t)store, &t->cache_memory, error);
+    status = allocate_sampling(denoiser, t, store, error);
   }
   return status == STATUS_OK ? make_rotations(denoiser, error) : status;
 }
 
 const DenoiserClass denoiser_transformer = {
   .name       = "transformer",
+  .records    = true,
   .parameters = parameters,
   .open       = open_transformer,
   .close      = close_transformer,
   .initialise = initialise,
   .forward    = transformer_forward,
   .backward   = transformer_backward,
+  .levels     = transformer_levels,
   .context    = transformer_context,
   .step       = transformer_step,
 };

@@ -77,9 +77,14 @@ typedef struct {
   Tensor dtime;               // [M, W]
 
   // Sampling: keys and values side by side.
-  Tensor   scratch;                    // [R, 2D + 1] of the fused ops
-  Tensor   clean[DENOISER_LAYERS_MAX]; // [S * clean_notes, 2D]
-  Tensor   seen[DENOISER_LAYERS_MAX];  // [S * (clean_notes + notes), 2D]
+  Tensor scratch;                    // [R, 2D + 1] of the fused ops
+  Tensor clean[DENOISER_LAYERS_MAX]; // [S * clean_notes, 2D]
+  Tensor seen[DENOISER_LAYERS_MAX];  // [S * (clean_notes + notes), 2D]
+  // Of denoiser_levels().
+  Tensor   levels_memory;
+  Tensor   known_time_pre, known_time; // [LEVELS_MAX, W]
+  Tensor   known[DENOISER_LAYERS_MAX]; // [LEVELS_MAX, 6D]
+  Tensor   known_final;                // [LEVELS_MAX, 2D]
   uint32_t clean_notes;
   uint32_t seen_notes; // for which `seen` holds the clean part; 0: not yet
 } Transformer;
@@ -109,6 +114,7 @@ void transformer_forward(Denoiser*            denoiser,
 void transformer_backward(Denoiser*            denoiser,
                           const DenoiserInput* input,
                           Tensor               dhead);
+void transformer_levels(Denoiser* denoiser, Tensor time);
 void transformer_context(Denoiser* denoiser, const DenoiserInput* input);
 void transformer_step(Denoiser*            denoiser,
                       const DenoiserInput* input,

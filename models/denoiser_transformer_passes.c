@@ -35,14 +35,26 @@ layer_affine(const Denoiser* d, uint32_t l, uint32_t which, Tensor x, Tensor y)
 }
 
 static void
-embed(Denoiser* d, Transformer* t, const DenoiserInput* input)
+embed_notes(Denoiser* d, Transformer* t, const DenoiserInput* input)
 {
   Device* const device = d->device;
   denoiser_affine(d, TOKEN_WEIGHT, TOKEN_BIAS, input->tokens, t->x);
   op_gather(device, d->p[POSITION], input->position, t->last.out);
   op_accumulate(device, t->last.out, t->x);
-  denoiser_affine(d, TIME_WEIGHT, TIME_BIAS, input->time, t->time_pre);
-  op_gelu(device, t->time_pre, t->time);
+}
+
+static void
+embed_time(Denoiser* d, Tensor time, Tensor pre, Tensor out)
+{
+  denoiser_affine(d, TIME_WEIGHT, TIME_BIAS, time, pre);
+  op_gelu(d->device, pre, out);
+}
+
+static void
+embed(Denoiser* d, Transformer* t, const DenoiserInput* input)
+{
+  embed_notes(d, t, input);
+  embed_time(d, input->time, t->time_pre, t->time);
 }
 
 // Columns of a block's modulation: shift and scale, then the gate, of branch
@@ -393,6 +405,43 @@ affine_gated(Denoiser*            d,
                   t->x);
 }
 
+void
+transformer_levels(Denoiser* d, Tensor time)
+{
+  Transformer* const t      = d->own;
+  const uint32_t     m      = time.rows;
+  const Tensor       middle = tensor_rows(t->known_time, 0, m);
+  embed_time(d, time, tensor_rows(t->known_time_pre, 0, m), middle);
+  for (uint32_t l = 0; l < d->sizes.layers; ++l) {
+    layer_affine(
+      d, l, MODULATION_WEIGHT, middle, tensor_rows(t->known[l], 0, m));
+  }
+  denoiser_affine(
+    d, FINAL_WEIGHT, FINAL_BIAS, middle, tensor_rows(t->known_final, 0, m));
+}
+
+// Lays out and embeds; makes the modulations known where they are not.
+static void
+sample_open(Denoiser*            d,
+            Transformer*         t,
+            const DenoiserInput* input,
+            uint32_t             keys)
+{
+  transformer_lay_out(d, t, shape_of(d, input, keys));
+  embed_notes(d, t, input);
+  if (input->time.data) {
+    transformer_levels(d, input->time);
+  }
+}
+
+// What the levels that this input's `level` counts from make of `all`.
+static Tensor
+known_rows(const DenoiserInput* input, Tensor all)
+{
+  return input->time.data ? tensor_rows(all, 0, input->time.rows)
+                          : tensor_rows(all, input->known, 1);
+}
+
 // Block l up to queries, keys and values, not yet turned.
 static void
 sample_begin(Denoiser*            d,
@@ -401,11 +450,10 @@ sample_begin(Denoiser*            d,
              uint32_t             l)
 {
   const Layer* const layer = &t->layer[l];
-  layer_affine(d, l, MODULATION_WEIGHT, t->time, layer->modulation);
   norm_affine(d,
               t,
               input,
-              shift_scale(d, layer->modulation, 0),
+              shift_scale(d, known_rows(input, t->known[l]), 0),
               FIRST_LAYER + l * LAYER_PARAMETERS + QKV_WEIGHT,
               false,
               layer->qkv);
@@ -421,8 +469,9 @@ sample_end(Denoiser*            d,
            uint32_t             before,
            Tensor               seen)
 {
-  const Layer* const layer = &t->layer[l];
-  const uint32_t     first = FIRST_LAYER + l * LAYER_PARAMETERS;
+  const Layer* const layer      = &t->layer[l];
+  const Tensor       modulation = known_rows(input, t->known[l]);
+  const uint32_t     first      = FIRST_LAYER + l * LAYER_PARAMETERS;
   op_attend(d->device,
             input->sequences,
             d->sizes.heads,
@@ -434,25 +483,17 @@ sample_end(Denoiser*            d,
             seen,
             layer->probabilities,
             layer->mixed);
-  affine_gated(d,
-               t,
-               input,
-               layer->mixed,
-               first + OUT_WEIGHT,
-               gate(d, layer->modulation, 0));
+  affine_gated(
+    d, t, input, layer->mixed, first + OUT_WEIGHT, gate(d, modulation, 0));
   norm_affine(d,
               t,
               input,
-              shift_scale(d, layer->modulation, 1),
+              shift_scale(d, modulation, 1),
               first + UP_WEIGHT,
               true,
               layer->active);
-  affine_gated(d,
-               t,
-               input,
-               layer->active,
-               first + DOWN_WEIGHT,
-               gate(d, layer->modulation, 1));
+  affine_gated(
+    d, t, input, layer->active, first + DOWN_WEIGHT, gate(d, modulation, 1));
 }
 
 void
@@ -465,9 +506,8 @@ transformer_context(Denoiser* d, const DenoiserInput* input)
   if (!input->notes) {
     return;
   }
-  transformer_lay_out(d, t, shape_of(d, input, input->notes));
   transformer_lay_out_store(d, t, t->clean, 0, input->sequences * input->notes);
-  embed(d, t, input);
+  sample_open(d, t, input, input->notes);
   for (uint32_t l = 0; l < last; ++l) {
     sample_begin(d, t, input, l);
     sample_end(d, t, input, l, 0, t->clean[l]);
@@ -476,6 +516,14 @@ transformer_context(Denoiser* d, const DenoiserInput* input)
   sample_begin(d, t, input, last);
   rotate(d, t, input, t->layer[last].qkv);
   op_copy(d->device, own_keys(d, &t->layer[last]), t->clean[last]);
+}
+
+// One row a sequence; `store` has no gaps.
+static Tensor
+by_sequence(Tensor store, uint32_t sequences)
+{
+  const uint32_t each = store.rows / sequences * store.columns;
+  return (Tensor){ store.data, sequences, each, each };
 }
 
 // Copies each sequence's clean keys to the front of its block, where room is
@@ -492,11 +540,10 @@ gather_clean(Denoiser* d, Transformer* t, const DenoiserInput* input)
   transformer_lay_out_store(
     d, t, t->seen, d->sizes.layers, input->sequences * all);
   for (uint32_t l = 0; clean && l < d->sizes.layers; ++l) {
-    for (uint32_t s = 0; s < input->sequences; ++s) {
-      op_copy(d->device,
-              tensor_rows(t->clean[l], s * clean, clean),
-              tensor_rows(t->seen[l], s * all, clean));
-    }
+    const Tensor to = by_sequence(t->seen[l], input->sequences);
+    op_copy(d->device,
+            by_sequence(t->clean[l], input->sequences),
+            tensor_columns(to, 0, clean * t->clean[l].columns));
   }
 }
 
@@ -505,12 +552,11 @@ transformer_step(Denoiser* d, const DenoiserInput* input, Tensor head)
 {
   Transformer* const t = d->own;
   gather_clean(d, t, input);
-  transformer_lay_out(d, t, shape_of(d, input, t->seen_notes));
-  embed(d, t, input);
+  sample_open(d, t, input, t->seen_notes);
   for (uint32_t l = 0; l < d->sizes.layers; ++l) {
     sample_begin(d, t, input, l);
     sample_end(d, t, input, l, t->clean_notes, t->seen[l]);
   }
-  denoiser_affine(d, FINAL_WEIGHT, FINAL_BIAS, t->time, t->final);
-  norm_affine(d, t, input, t->final, HEAD_WEIGHT, false, head);
+  norm_affine(
+    d, t, input, known_rows(input, t->known_final), HEAD_WEIGHT, false, head);
 }

@@ -97,7 +97,11 @@ make_codes(Diffusion* d, Error* error)
     d->device, ENCODING_PITCHES, d->code_columns, &d->codes, error);
   if (status == STATUS_OK) {
     for (uint32_t pitch = 0; pitch < ENCODING_PITCHES; ++pitch) {
-      makers[d->settings.pitch_code](pitch, host + pitch * d->code_columns);
+      float* const code = host + pitch * d->code_columns;
+      makers[d->settings.pitch_code](pitch, code);
+      for (uint32_t k = 0; k < d->code_columns; ++k) {
+        d->code_squares[pitch] += code[k] * code[k];
+      }
     }
     tensor_write(d->device, d->codes, host);
   }
@@ -123,8 +127,23 @@ cut_training(Diffusion* d, Arena* m, uint32_t rows, uint32_t notes)
   d->mean         = arena_cut(m, rows, ENCODING_PITCHES);
 }
 
+static void
+cut_sampling(Diffusion* d, Arena* m, uint32_t given)
+{
+  d->times = arena_cut(m, 1 + d->settings.noise_steps, DENOISER_TIME_FEATURES);
+  d->given.pitch    = arena_cut(m, given, 1);
+  d->given.x        = arena_cut(m, given, d->columns);
+  d->given.tokens   = arena_cut(m, given, d->settings.net.input);
+  d->given.position = arena_cut(m, given, 1);
+  d->given.level    = arena_cut(m, given, 1);
+}
+
 size_t
-diffusion_lay_out(Diffusion* d, uint32_t rows, uint32_t levels, uint32_t notes)
+diffusion_lay_out(Diffusion* d,
+                  uint32_t   rows,
+                  uint32_t   levels,
+                  uint32_t   notes,
+                  uint32_t   given)
 {
   const uint32_t c = d->columns;
   Arena          m = { .memory = d->memory };
@@ -147,6 +166,8 @@ diffusion_lay_out(Diffusion* d, uint32_t rows, uint32_t levels, uint32_t notes)
   d->ones          = arena_cut(&m, rows, 1);
   if (d->training) {
     cut_training(d, &m, rows, notes);
+  } else {
+    cut_sampling(d, &m, given);
   }
   return m.used;
 }
@@ -172,7 +193,7 @@ allocate(Diffusion* d, const Diffusion* owner, Error* error)
     status = make_codes(d, error);
   }
   const size_t need =
-    diffusion_lay_out(d, d->rows_max, levels + 1, SEQUENCE_NOTES);
+    diffusion_lay_out(d, d->rows_max, levels + 1, SEQUENCE_NOTES, d->rows_max);
   if (status == STATUS_OK && need > UINT32_MAX) {
     status = error_set(
       error, STATUS_LIMIT, "%u notes in one call are too many", d->rows_max);
@@ -180,8 +201,9 @@ allocate(Diffusion* d, const Diffusion* owner, Error* error)
   if (status == STATUS_OK) {
     status = tensor_allocate(d->device, 1, (uint32_t)need, &d->memory, error);
   }
-  d->host =
-    malloc((size_t)d->rows_max * DENOISER_TIME_FEATURES * sizeof(float));
+  const uint32_t times = 1 + d->settings.noise_steps;
+  const size_t   rows  = d->rows_max > times ? d->rows_max : times;
+  d->host              = malloc(rows * DENOISER_TIME_FEATURES * sizeof(float));
   return status != STATUS_OK || d->host
            ? status
            : error_set(error, STATUS_NO_MEMORY, "no memory for a diffusion");
@@ -218,6 +240,7 @@ diffusion_create(Device*                  device,
     diffusion_free(d);
     return status;
   }
+  replay_open(&d->sampling, device, diffusion_sample_ops, d);
   *out = d;
   return STATUS_OK;
 }
@@ -226,6 +249,7 @@ void
 diffusion_free(Diffusion* d)
 {
   if (d) {
+    replay_close(&d->sampling);
     denoiser_free(d->net);
     tensor_free(d->device, &d->codes);
     tensor_free(d->device, &d->memory);
@@ -276,14 +300,14 @@ diffusion_write_key(Diffusion* d, uint64_t seed, uint64_t first_row)
 }
 
 void
-diffusion_tokens(Diffusion* d, Tensor x, const Tensor* estimate)
+diffusion_tokens(Diffusion* d, Tensor x, const Tensor* estimate, Tensor tokens)
 {
   const uint32_t c = d->columns;
-  op_copy(d->device, x, tensor_columns(d->tokens, 0, c));
+  op_copy(d->device, x, tensor_columns(tokens, 0, c));
   if (!d->settings.self_condition) {
     return;
   }
-  const Tensor to = tensor_columns(d->tokens, c, c);
+  const Tensor to = tensor_columns(tokens, c, c);
   if (estimate) {
     op_copy(d->device, *estimate, to);
   } else {
@@ -311,9 +335,9 @@ diffusion_tell(Diffusion* d, Tensor x0, bool again, double reach)
 }
 
 Tensor
-diffusion_token_flag(const Diffusion* d)
+diffusion_token_flag(Tensor tokens)
 {
-  return tensor_columns(d->tokens, d->tokens.columns - 1, 1);
+  return tensor_columns(tokens, tokens.columns - 1, 1);
 }
 
 // Sines and cosines of `value` in 0..1000 at falling frequencies (Vaswani et

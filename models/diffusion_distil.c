@@ -97,7 +97,7 @@ run_teacher(Teacher* t)
   diffusion_pass_rows(&t->pass, d->ones, one);
   for (t->at = 0; t->at < t->substeps; ++t->at) {
     diffusion_pass_write_time(&t->pass, time_now);
-    diffusion_tokens(d, d->x, t->at > 0 ? &d->told : NULL);
+    diffusion_tokens(d, d->x, t->at > 0 ? &d->told : NULL, d->tokens);
     denoiser_forward(d->net, &t->pass.input, d->head);
     diffusion_pass_estimate(&t->pass);
     diffusion_pass_rows(&t->pass, d->a, mean_share);

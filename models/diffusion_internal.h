@@ -4,6 +4,7 @@
 
 #include "arena.h"
 #include "diffusion.h"
+#include "replay.h"
 
 // Estimates of x_0 beyond this are no note (standardised).
 #define ESTIMATE_MAX 6.0f
@@ -20,7 +21,8 @@ struct Diffusion {
   uint32_t          code_columns; // K
   uint32_t          columns;      // C
 
-  Tensor codes; // [128, K]
+  Tensor codes;                          // [128, K]
+  float  code_squares[ENCODING_PITCHES]; // |code|^2
   Tensor memory;
 
   // Laid out for each call.
@@ -40,7 +42,19 @@ struct Diffusion {
   Tensor probabilities; // [R, 128]
   Tensor pitch_bias;    // [1, 128]
   Tensor key;           // [1, RNG_KEY_FLOATS]
-  Tensor ones;          // [R, 1]
+
+  // Sampling: the given notes, G rows, and the noise levels of all steps after
+  // that of clean notes.
+  struct {
+    Tensor pitch;    // [G, 1]
+    Tensor x;        // [G, C]
+    Tensor tokens;   // [G, input]
+    Tensor position; // [G, 1]
+    Tensor level;    // [G, 1]
+  } given;
+  Tensor times; // [1 + steps, DENOISER_TIME_FEATURES]
+  Replay sampling;
+  Tensor ones; // [R, 1]
 
   // Training.
   Tensor allowed;      // [R, notes]
@@ -57,11 +71,13 @@ struct Diffusion {
   float* host; // the largest of the host arrays that a call fills
 };
 
-// Lays every tensor out for such a call; returns the floats used.
+// Lays every tensor out for such a call; returns the floats used. `given`: rows
+// of given notes, sampling.
 size_t diffusion_lay_out(Diffusion* d,
                          uint32_t   rows,
                          uint32_t   levels,
-                         uint32_t   notes);
+                         uint32_t   notes,
+                         uint32_t   given);
 
 // x[:, :K] = code of pitch; x[:, K:] = channels (host, [rows][CHANNEL_COUNT]).
 void diffusion_embed(Diffusion*   d,
@@ -72,8 +88,14 @@ void diffusion_embed(Diffusion*   d,
 void diffusion_write_key(Diffusion* d, uint64_t seed, uint64_t first_row);
 
 // tokens = x | estimate of x_0 (zero where NULL) | clean flag.
-void   diffusion_tokens(Diffusion* d, Tensor x, const Tensor* estimate);
-Tensor diffusion_token_flag(const Diffusion* d); // [R, 1] of the tokens
+void   diffusion_tokens(Diffusion*    d,
+                        Tensor        x,
+                        const Tensor* estimate,
+                        Tensor        tokens);
+Tensor diffusion_token_flag(Tensor tokens); // [R, 1] of them
+
+// The sampling that a recording holds.
+void diffusion_sample_ops(void* diffusion, const void* key);
 
 // Between two steps of a sampler: told = what the next step is told of x_0,
 // given this step's estimate of it. Training tells the network an estimate of

@@ -4,74 +4,151 @@
 
 #include <string.h>
 
+// What a recording was made for: no padding, see replay_run().
 typedef struct {
-  Diffusion*              d;
-  const DiffusionRequest* request;
-  DenoiserInput           input;
-  bool                    is_told; // the step at hand, see diffusion_tell()
+  uint32_t count, notes, before, after;
+  uint32_t sampler, steps, start;
+  float    eta;
+  float    temperature;
+  uint32_t is_biased;
+} SampleKey;
+_Static_assert(sizeof(SampleKey) <= REPLAY_KEY_BYTES, "a key fits its slot");
+
+typedef struct {
+  Diffusion*       d;
+  const SampleKey* key;
+  DenoiserInput    input;
+  uint32_t         step;    // to come
+  bool             is_told; // the step at hand, see diffusion_tell()
 } Denoising;
 
-static void
-write_position(Diffusion*              d,
-               const DiffusionRequest* q,
-               uint32_t                notes,
-               bool                    given)
+static SamplerPlan
+plan_of(const SampleKey* key)
 {
-  for (uint32_t r = 0; r < q->count * notes; ++r) {
+  return (SamplerPlan){ .kind  = (SamplerKind)key->sampler,
+                        .steps = key->steps,
+                        .eta   = key->eta,
+                        .start = key->start };
+}
+
+// --- What is written before --------------------------------------------------
+
+// Of the `notes` notes a sequence that come after `first` others, those from
+// the `gap`-th on after `skip` more.
+static void
+write_position(Diffusion* d,
+               uint32_t   notes,
+               uint32_t   first,
+               uint32_t   gap,
+               uint32_t   skip,
+               Tensor     position)
+{
+  for (uint32_t r = 0; r < position.rows; ++r) {
     const uint32_t i = r % notes;
-    d->host[r]       = (float)(given && i < q->before ? i
-                               : given                ? i + q->notes
-                                                      : i + q->before);
+    d->host[r]       = (float)(first + i + (i >= gap ? skip : 0));
   }
-  tensor_write(d->device, d->position, d->host);
+  tensor_write(d->device, position, d->host);
 }
 
-static DenoiserInput
-make_input(Diffusion* d, const DiffusionRequest* q, uint32_t notes, bool given)
+// Row 0 of d->times is that of clean notes.
+static void
+write_times(Diffusion* d, const SamplerPlan* plan)
 {
-  diffusion_lay_out(d, q->count * notes, 1, notes);
-  write_position(d, q, notes, given);
-  op_fill(d->device, d->level, 0.0f);
-  op_fill(d->device, diffusion_token_flag(d), given ? 1.0f : 0.0f);
-  return (DenoiserInput){
-    .sequences = q->count,
-    .notes     = notes,
-    .tokens    = d->tokens,
-    .position  = d->position,
-    .level     = d->level,
-    .time      = d->time,
-  };
+  for (uint32_t i = 0; i <= plan->steps; ++i) {
+    diffusion_time_features(&d->settings,
+                            i ? sampler_time(plan, i - 1) : 0,
+                            i ? sampler_time(plan, i) : 0,
+                            d->host + (size_t)i * DENOISER_TIME_FEATURES);
+  }
+  tensor_write(d->device, tensor_rows(d->times, 0, plan->steps + 1), d->host);
 }
 
 static void
-write_time(Diffusion* d, uint32_t t, uint32_t next)
+write_given(Diffusion* d, const DiffusionRequest* q)
 {
-  float features[DENOISER_TIME_FEATURES];
-  diffusion_time_features(&d->settings, t, next, features);
-  tensor_write(d->device, d->time, features);
+  tensor_write(d->device, d->given.pitch, q->given_pitch);
+  tensor_write(d->device,
+               tensor_columns(d->given.x, d->code_columns, CHANNEL_COUNT),
+               q->given_channels);
+  write_position(
+    d, q->before + q->after, 0, q->before, q->notes, d->given.position);
+}
+
+// The request's bias; where pitches are chosen by the nearest code, also what
+// that choice needs: all codes but scalars are of one length, so 2 x.c - |c|^2
+// decides.
+static void
+write_bias(Diffusion* d, const float* bias)
+{
+  float host[ENCODING_PITCHES];
+  for (uint32_t pitch = 0; pitch < ENCODING_PITCHES; ++pitch) {
+    host[pitch] =
+      (bias ? bias[pitch] : 0.0f) -
+      (d->settings.prediction == PREDICT_DATA ? 0.0f : d->code_squares[pitch]);
+  }
+  tensor_write(d->device, d->pitch_bias, host);
 }
 
 static void
-remember_given(Diffusion* d, const DiffusionRequest* q)
+write_request(Diffusion* d, const DiffusionRequest* q)
 {
-  const uint32_t given = q->before + q->after;
-  DenoiserInput  input = { .sequences = q->count };
-  if (given) {
-    input = make_input(d, q, given, true);
-    diffusion_embed(d, q->given_pitch, q->given_channels, d->x);
-    diffusion_tokens(d, d->x, NULL);
-    write_time(d, 0, 0);
+  diffusion_lay_out(
+    d, q->count * q->notes, 1, q->notes, q->count * (q->before + q->after));
+  if (q->before + q->after) {
+    write_given(d, q);
+  }
+  write_position(d, q->notes, q->before, q->notes, 0, d->position);
+  write_times(d, &q->plan);
+  write_bias(d, q->pitch_bias);
+  tensor_write(d->device, d->x, q->x);
+  diffusion_write_key(d, q->seed, q->first_sequence * q->notes);
+}
+
+// --- The ops ----------------------------------------------------------------
+
+static void
+remember_given(Diffusion* d, const SampleKey* key)
+{
+  DenoiserInput input = { .sequences = key->count };
+  if (key->before + key->after) {
+    op_gather(d->device,
+              d->codes,
+              d->given.pitch,
+              tensor_columns(d->given.x, 0, d->code_columns));
+    op_fill(d->device, d->given.level, 0.0f);
+    op_fill(d->device, diffusion_token_flag(d->given.tokens), 1.0f);
+    diffusion_tokens(d, d->given.x, NULL, d->given.tokens);
+    denoiser_levels(d->net, tensor_rows(d->times, 0, 1));
+    input.notes    = key->before + key->after;
+    input.tokens   = d->given.tokens;
+    input.position = d->given.position;
+    input.level    = d->given.level;
   }
   denoiser_context(d->net, &input);
 }
 
 static void
-bias_pitch(Diffusion* d, const DiffusionRequest* q, Tensor logits)
+add_bias(Diffusion* d, Tensor logits)
 {
-  if (q->pitch_bias) {
-    op_matmul(
-      d->device, false, false, 1.0f, d->ones, d->pitch_bias, 1.0f, logits);
+  op_matmul(
+    d->device, false, false, 1.0f, d->ones, d->pitch_bias, 1.0f, logits);
+}
+
+// Levels are made known for many steps at once.
+static void
+choose_level(Denoising* s)
+{
+  const uint32_t i = s->step % DENOISER_LEVELS_MAX;
+  if (i == 0) {
+    const uint32_t left = s->key->steps - s->step;
+    denoiser_levels(
+      s->d->net,
+      tensor_rows(s->d->times,
+                  1 + s->step,
+                  left < DENOISER_LEVELS_MAX ? left : DENOISER_LEVELS_MAX));
   }
+  s->input.known = i;
+  ++s->step;
 }
 
 // SamplerPredict.
@@ -81,15 +158,17 @@ predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
   Denoising* const           s = context;
   Diffusion* const           d = s->d;
   const NoiseSchedule* const n = &d->schedule;
-  write_time(d, t, next);
-  diffusion_tokens(d, x, s->is_told ? &d->told : NULL);
+  choose_level(s);
+  diffusion_tokens(d, x, s->is_told ? &d->told : NULL, d->tokens);
   denoiser_step(d->net, &s->input, d->head);
   const float alpha = (float)noise_alpha(n, t);
   const float sigma = (float)noise_sigma(n, t);
   switch (d->settings.prediction) {
     case PREDICT_DATA:
-      bias_pitch(d, s->request, diffusion_pitch_head(d->head));
-      diffusion_expect(d, d->head, s->request->temperature, x0);
+      if (s->key->is_biased) {
+        add_bias(d, diffusion_pitch_head(d->head));
+      }
+      diffusion_expect(d, d->head, s->key->temperature, x0);
       break;
     case PREDICT_NOISE:
       op_combine(d->device, 1.0f / alpha, x, -sigma / alpha, d->head, x0);
@@ -103,43 +182,60 @@ predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
   const bool tell =
     d->settings.student_steps == 0 && next > UNTOLD_SHARE * n->steps;
   if (tell) {
-    diffusion_tell(d, x0, s->is_told, diffusion_reach(s->request->plan.steps));
+    diffusion_tell(d, x0, s->is_told, diffusion_reach(s->key->steps));
   }
   s->is_told = tell;
 }
 
-// The pitch whose code is nearest to the estimate: all codes but scalars are of
-// one length, so 2 x.c - |c|^2 decides.
+// How near each pitch's code is to the estimate, see write_bias().
 static void
-nearest_pitch(Diffusion* d, const DiffusionRequest* q, Tensor x0)
+compare_codes(Diffusion* d)
 {
-  float codes[ENCODING_PITCHES * PITCH_CODE_COLUMNS_MAX];
-  float bias[ENCODING_PITCHES];
-  tensor_read(d->device, d->codes, codes);
-  for (uint32_t pitch = 0; pitch < ENCODING_PITCHES; ++pitch) {
-    bias[pitch] = q->pitch_bias ? q->pitch_bias[pitch] : 0.0f;
-    for (uint32_t k = 0; k < d->code_columns; ++k) {
-      const float c = codes[pitch * d->code_columns + k];
-      bias[pitch] -= c * c;
-    }
-  }
-  tensor_write(d->device, d->pitch_bias, bias);
   op_matmul(d->device,
             false,
             true,
             2.0f,
-            tensor_columns(x0, 0, d->code_columns),
+            tensor_columns(d->x0, 0, d->code_columns),
             d->codes,
             0.0f,
             d->probabilities);
-  op_matmul(d->device,
-            false,
-            false,
-            1.0f,
-            d->ones,
-            d->pitch_bias,
-            1.0f,
-            d->probabilities);
+  add_bias(d, d->probabilities);
+}
+
+void
+diffusion_sample_ops(void* owner, const void* key_bytes)
+{
+  Diffusion* const d = owner;
+  SampleKey        key;
+  memcpy(&key, key_bytes, sizeof key);
+  op_fill(d->device, d->ones, 1.0f);
+  remember_given(d, &key);
+  op_fill(d->device, d->level, 0.0f);
+  op_fill(d->device, diffusion_token_flag(d->tokens), 0.0f);
+  Denoising         s    = { .d     = d,
+                             .key   = &key,
+                             .input = { .sequences = key.count,
+                                        .notes     = key.notes,
+                                        .tokens    = d->tokens,
+                                        .position  = d->position,
+                                        .level     = d->level } };
+  const SamplerPlan plan = plan_of(&key);
+  const SamplerRun  run  = {
+      .device   = d->device,
+      .schedule = &d->schedule,
+      .predict  = predict,
+      .context  = &s,
+      .key      = d->key,
+      .x        = d->x,
+      .x0       = d->x0,
+      .previous = d->previous,
+      .noise    = d->noise,
+  };
+  sampler_run(&run, &plan);
+  if (d->settings.prediction != PREDICT_DATA) {
+    compare_codes(d);
+  }
+  op_sample(d->device, d->probabilities, 0.0f, d->ones, d->pitch);
 }
 
 void
@@ -148,31 +244,22 @@ diffusion_sample(Diffusion*              d,
                  float*                  pitch,
                  float*                  channels)
 {
-  remember_given(d, q);
-  Denoising s = { .d = d, .request = q };
-  s.input     = make_input(d, q, q->notes, false);
-  tensor_write(d->device, d->x, q->x);
-  diffusion_write_key(d, q->seed, q->first_sequence * q->notes);
-  op_fill(d->device, d->ones, 1.0f);
-  if (q->pitch_bias) {
-    tensor_write(d->device, d->pitch_bias, q->pitch_bias);
+  const SampleKey key = { .count       = q->count,
+                          .notes       = q->notes,
+                          .before      = q->before,
+                          .after       = q->after,
+                          .sampler     = (uint32_t)q->plan.kind,
+                          .steps       = q->plan.steps,
+                          .start       = q->plan.start,
+                          .eta         = q->plan.eta,
+                          .temperature = q->temperature,
+                          .is_biased   = q->pitch_bias != NULL };
+  write_request(d, q);
+  if (denoiser_records(d->net)) {
+    replay_run(&d->sampling, &key, sizeof key);
+  } else {
+    diffusion_sample_ops(d, &key);
   }
-  const SamplerRun run = {
-    .device   = d->device,
-    .schedule = &d->schedule,
-    .predict  = predict,
-    .context  = &s,
-    .key      = d->key,
-    .x        = d->x,
-    .x0       = d->x0,
-    .previous = d->previous,
-    .noise    = d->noise,
-  };
-  sampler_run(&run, &q->plan);
-  if (d->settings.prediction != PREDICT_DATA) {
-    nearest_pitch(d, q, d->x0);
-  }
-  op_sample(d->device, d->probabilities, 0.0f, d->ones, d->pitch);
   tensor_read(d->device, d->pitch, pitch);
   tensor_read(
     d->device, tensor_columns(d->x, d->code_columns, CHANNEL_COUNT), channels);
@@ -185,7 +272,7 @@ diffusion_encode(Diffusion*   d,
                  const float* channels,
                  float*       x)
 {
-  diffusion_lay_out(d, rows, 1, 1);
+  diffusion_lay_out(d, rows, 1, 1, 0);
   diffusion_embed(d, pitch, channels, d->x);
   tensor_read(d->device, d->x, x);
 }

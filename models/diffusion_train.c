@@ -158,7 +158,7 @@ write_input(DiffusionPass* p)
   diffusion_pass_rows(p, d->level, level_of);
   diffusion_pass_rows(p, d->noised, noised_of);
   diffusion_pass_rows(p, d->error_weight, error_weight_of);
-  diffusion_pass_rows(p, diffusion_token_flag(d), flag_of);
+  diffusion_pass_rows(p, diffusion_token_flag(d->tokens), flag_of);
   write_allowed(p);
   diffusion_pass_write_time(p, time_of_sequence);
   if (d->settings.prediction != PREDICT_DATA) {
@@ -277,10 +277,10 @@ diffusion_pass_begin(DiffusionPass*        p,
   *p = (DiffusionPass){ .d     = d,
                         .batch = batch,
                         .rows  = batch->sequences * batch->notes };
-  diffusion_lay_out(d, p->rows, batch->sequences + 1, batch->notes);
+  diffusion_lay_out(d, p->rows, batch->sequences + 1, batch->notes, 0);
   add_noise(p);
   write_input(p);
-  diffusion_tokens(d, d->x, NULL);
+  diffusion_tokens(d, d->x, NULL, d->tokens);
 }
 
 static void
@@ -290,7 +290,7 @@ forward(DiffusionPass* p)
   if (p->batch->self_condition && d->settings.self_condition) {
     denoiser_forward(d->net, &p->input, d->head);
     diffusion_pass_estimate(p);
-    diffusion_tokens(d, d->x, &d->estimate);
+    diffusion_tokens(d, d->x, &d->estimate, d->tokens);
   }
   denoiser_forward(d->net, &p->input, d->head);
 }

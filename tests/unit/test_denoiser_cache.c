@@ -110,17 +110,34 @@ check_cache(DenoiserKind kind, uint32_t before, uint32_t notes, uint32_t after)
   open_fixture(&c.f, &settings, false);
   fill_cache(&c);
   Denoiser* const net   = diffusion_net(c.f.diffusion);
-  DenoiserInput   input = { SEQUENCES,          c.all,          c.whole[TOKENS],
-                            c.whole[POSITIONS], c.whole[LEVEL], c.whole[TIME],
-                            c.whole[ALLOWED] };
+  DenoiserInput   input = { .sequences = SEQUENCES,
+                            .notes     = c.all,
+                            .tokens    = c.whole[TOKENS],
+                            .position  = c.whole[POSITIONS],
+                            .level     = c.whole[LEVEL],
+                            .time      = c.whole[TIME],
+                            .allowed   = c.whole[ALLOWED] };
   denoiser_forward(net, &input, c.whole[HEAD]);
   input = cut_cache(&c, true);
   denoiser_context(net, &input);
   input = cut_cache(&c, false);
   // Twice: what is remembered does not wear off.
+  const Tensor head = tensor_rows(c.part[HEAD], 0, SEQUENCES * notes);
   for (int i = 0; i < 2; ++i) {
-    denoiser_step(net, &input, tensor_rows(c.part[HEAD], 0, SEQUENCES * notes));
+    denoiser_step(net, &input, head);
   }
+  assert_same_heads(&c);
+  // The levels told beforehand, once for both; again with the context new.
+  denoiser_levels(net, c.whole[TIME]);
+  input       = cut_cache(&c, true);
+  input.time  = (Tensor){ 0 };
+  input.known = 1;
+  denoiser_context(net, &input);
+  input       = cut_cache(&c, false);
+  input.time  = (Tensor){ 0 };
+  input.known = 0;
+  op_fill(c.f.device, head, NAN);
+  denoiser_step(net, &input, head);
   assert_same_heads(&c);
   for (int i = 0; i < CACHE_TENSORS; ++i) {
     tensor_free(c.f.device, &c.whole[i]);

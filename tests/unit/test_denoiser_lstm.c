@@ -559,7 +559,7 @@ test_calls_that_do_not_fit(void** state)
   bad[1].notes              = 0;
   bad[2].notes              = 5;
   bad[3].sequences          = 0;
-  bad[4].time.rows          = LEVELS_MAX + 1;
+  bad[4].time.rows          = LEVELS_MAX + DENOISER_LEVELS_MAX;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
     denoiser_forward(denoiser, &bad[i], head);
     assert_int_equal(device_status(t.device, NULL), STATUS_BAD_ARGUMENT);

@@ -455,7 +455,7 @@ test_estimates_are_carried_on(void** state)
   Fixture f;
   open_fixture(&f, &settings, false);
   Diffusion* const d = f.diffusion;
-  diffusion_lay_out(d, 1, 1, 1);
+  diffusion_lay_out(d, 1, 1, 1, 0);
   for (size_t i = 0; i < sizeof calls / sizeof *calls; ++i) {
     float told[32];
     op_fill(f.device, d->x0, calls[i].estimate);
