@@ -159,8 +159,10 @@ __launch_bounds__(THREADS) few_rows(Product p)
       const uint32_t r = i / CHUNKS;
       const uint32_t j = i % CHUNKS;
       const uint32_t m = top + r < p.m ? top + r : p.m - 1;
-      tile[r][j * WARP + lane] =
-        chunk_of<VECTOR>(x_data + (size_t)m * p.x_stride + done, j, left);
+      if (j < chunks) {
+        tile[r][j * WARP + lane] =
+          chunk_of<VECTOR>(x_data + (size_t)m * p.x_stride + done, j, left);
+      }
     }
     __syncthreads();
     add_stretch(tile, w, chunks, sum);
