@@ -90,11 +90,7 @@ take_resources(CudaDevice* cuda, int compute_major)
          cuda_check_blas(device,
                          cublasSetWorkspace(
                            cuda->blas, cuda->blas_workspace, workspace_bytes),
-                         "open") &&
-         cuda_check_blas(
-           device,
-           cublasSetMathMode(cuda->blas, CUBLAS_TF32_TENSOR_OP_MATH),
-           "open");
+                         "open");
 }
 
 // cuBLAS and the driver load kernels when they are first asked for

@@ -1,10 +1,14 @@
-// Products of matrices. Many rows go to cuBLAS, in TF32 where the GPU has it.
+// Products of matrices. Many rows go to cuBLAS, large products in TF32 (10 bits
+// of mantissa in the operands, sums in full) where the GPU has it.
 // Few rows, as sampling at batch 1 makes them, go to a kernel of our own in
 // full precision: there the weights are read once, from every multiprocessor,
 // and the bias comes with the same launch. The thread of the Device.
 #include "ops.h"
 
 #define ROWS_FEW 32u // above, cuBLAS
+// Multiplications from which a product may be in TF32: below, full precision
+// takes no longer than a launch.
+#define TF32_PRODUCTS_MIN 67108864.0
 
 // --- Few rows --------------------------------------------------------------
 // c = alpha x w^T + beta c + bias. A block makes up to ROWS rows of the product
@@ -257,22 +261,30 @@ blas_product(Device*     device,
               op);
     return;
   }
-  cuda_check_blas(device,
-                  cublasSgemm(cuda->blas,
-                              tb ? CUBLAS_OP_T : CUBLAS_OP_N,
-                              ta ? CUBLAS_OP_T : CUBLAS_OP_N,
-                              (int)c.columns,
-                              (int)c.rows,
-                              (int)(ta ? a.rows : a.columns),
-                              &alpha,
-                              b.data,
-                              (int)b.stride,
-                              a.data,
-                              (int)a.stride,
-                              &beta,
-                              c.data,
-                              (int)c.stride),
-                  op);
+  const uint32_t k    = ta ? a.rows : a.columns;
+  const bool     tf32 = (double)c.rows * c.columns * k >= TF32_PRODUCTS_MIN;
+  cuda_check_blas(
+    device,
+    cublasGemmEx(cuda->blas,
+                 tb ? CUBLAS_OP_T : CUBLAS_OP_N,
+                 ta ? CUBLAS_OP_T : CUBLAS_OP_N,
+                 (int)c.columns,
+                 (int)c.rows,
+                 (int)k,
+                 &alpha,
+                 b.data,
+                 CUDA_R_32F,
+                 (int)b.stride,
+                 a.data,
+                 CUDA_R_32F,
+                 (int)a.stride,
+                 &beta,
+                 c.data,
+                 CUDA_R_32F,
+                 (int)c.stride,
+                 tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
+                 CUBLAS_GEMM_DEFAULT),
+    op);
 }
 
 void
