@@ -43,8 +43,7 @@ struct FewRows {
   // Columns are dealt to the warps of blockIdx.x.
   __device__ explicit FewRows(Tensor w)
   {
-    const uint32_t warp =
-      blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
+    const uint32_t warp = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     lane                = threadIdx.x % GROUP;
     column              = warp * (WARP / GROUP) + threadIdx.x % WARP / GROUP;
     columns             = w.rows;
@@ -53,7 +52,8 @@ struct FewRows {
     weight              = row_of(w, column < columns ? column : columns - 1);
   }
 
-  __device__ Weights load(uint32_t first) const
+  __device__ Weights
+  load(uint32_t first) const
   {
     Weights to;
 #pragma unroll
@@ -66,10 +66,8 @@ struct FewRows {
     return to;
   }
 
-  __device__ void add(const Weights&      w,
-                      uint32_t            first,
-                      const float* const* x,
-                      float*              sum) const
+  __device__ void
+  add(const Weights& w, uint32_t first, const float* const* x, float* sum) const
   {
 #pragma unroll
     for (uint32_t i = 0; i < FEW_LOADS; ++i) {
@@ -89,7 +87,8 @@ struct FewRows {
 
   // The totals over the group: lane l gets that of row l % 8. At each step half
   // of a lane's sums go to the lane that keeps them.
-  __device__ float total(float* sum) const
+  __device__ float
+  total(float* sum) const
   {
 #pragma unroll
     for (uint32_t half = FEW_ROWS / 2; half > 0; half /= 2) {
@@ -98,7 +97,7 @@ struct FewRows {
       for (uint32_t i = 0; i < half; ++i) {
         const float kept = upper ? sum[i + half] : sum[i];
         const float sent = upper ? sum[i] : sum[i + half];
-        sum[i] = kept + __shfl_xor_sync(WARP_ALL, sent, (int)half);
+        sum[i]           = kept + __shfl_xor_sync(WARP_ALL, sent, (int)half);
       }
     }
 #pragma unroll
@@ -109,10 +108,11 @@ struct FewRows {
   }
 
   // first: load(0). x: the first of `rows` rows, 1..8. All lanes take part.
-  __device__ float product(const Weights& first,
-                           const float*   x,
-                           uint32_t       x_stride,
-                           uint32_t       rows) const
+  __device__ float
+  product(const Weights& first,
+          const float*   x,
+          uint32_t       x_stride,
+          uint32_t       rows) const
   {
     const float* from[FEW_ROWS];
     float        sum[FEW_ROWS];
@@ -131,7 +131,8 @@ struct FewRows {
   }
 
   // Whether this lane's total is one to keep.
-  __device__ bool writes(uint32_t rows) const
+  __device__ bool
+  writes(uint32_t rows) const
   {
     return column < columns && row < rows && lane < FEW_ROWS;
   }

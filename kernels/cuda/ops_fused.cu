@@ -2,7 +2,7 @@
 // block, each in one kernel: at batch 1 a launch costs more than its
 // arithmetic. Every block normalises its rows anew, which is cheaper than a
 // kernel that does it once. The thread of the Device.
-#include "ops_fused.h"
+#include "ops.h"
 
 #include "compose.h"
 #include "few_rows.cuh"
@@ -23,10 +23,8 @@ struct NormRow {
   float shift[HELD];
   float scale[HELD];
 
-  __device__ void load(Tensor   from,
-                       Tensor   index,
-                       Tensor   modulation,
-                       uint32_t r)
+  __device__ void
+  load(Tensor from, Tensor index, Tensor modulation, uint32_t r)
   {
     const uint32_t     lane = threadIdx.x % WARP;
     const float* const row  = row_of(from, r);
@@ -34,7 +32,7 @@ struct NormRow {
       row_of(modulation, device_index(index, r, modulation.rows));
 #pragma unroll
     for (uint32_t i = 0; i < HELD; ++i) {
-      const uint32_t c = lane + i * WARP;
+      const uint32_t c  = lane + i * WARP;
       const bool     in = c < from.columns;
       x[i]              = in ? row[c] : 0.0f;
       shift[i]          = in ? m[c] : 0.0f;
@@ -42,7 +40,8 @@ struct NormRow {
     }
   }
 
-  __device__ void store(uint32_t columns, float* to)
+  __device__ void
+  store(uint32_t columns, float* to)
   {
     const uint32_t lane = threadIdx.x % WARP;
     float          sum  = 0.0f;
@@ -71,19 +70,19 @@ struct NormRow {
 
 template<uint32_t GROUP, int V, uint32_t HELD>
 static __global__ void
-__launch_bounds__(FEW_BLOCK) norm_affine_kernel(Tensor x,
-                                                Tensor index,
-                                                Tensor modulation,
-                                                Tensor weight,
-                                                Tensor bias,
-                                                bool   gelu,
-                                                Tensor y)
+__launch_bounds__(FEW_BLOCK, 1) norm_affine_kernel(Tensor x,
+                                                   Tensor index,
+                                                   Tensor modulation,
+                                                   Tensor weight,
+                                                   Tensor bias,
+                                                   bool   gelu,
+                                                   Tensor y)
 {
   DYNAMIC_SHARED(float, normed); // [8, D to whole packs]
-  const uint32_t first  = blockIdx.y * FEW_ROWS;
-  const uint32_t rows   = min(FEW_ROWS, x.rows - first);
-  const uint32_t stride = (x.columns + 3) / 4 * 4;
-  const uint32_t warp   = threadIdx.x / WARP;
+  const uint32_t          first  = blockIdx.y * FEW_ROWS;
+  const uint32_t          rows   = min(FEW_ROWS, x.rows - first);
+  const uint32_t          stride = (x.columns + 3) / 4 * 4;
+  const uint32_t          warp   = threadIdx.x / WARP;
   const FewRows<GROUP, V> work(weight);
   const typename FewRows<GROUP, V>::Weights begin = work.load(0);
   const float b = work.column < work.columns ? bias.data[work.column] : 0.0f;
@@ -108,7 +107,7 @@ __launch_bounds__(FEW_BLOCK) norm_affine_kernel(Tensor x,
   __syncthreads();
   const float total = work.product(begin, normed, stride, rows);
   if (work.writes(rows)) {
-    const float value = total + b;
+    const float value                        = total + b;
     row_of(y, first + work.row)[work.column] = gelu ? gelu_of(value) : value;
   }
 }
@@ -160,11 +159,11 @@ cuda_norm_affine(Device* device,
   const bool four = by_four(weight);
   // Rows of FEW_SHORT_MAX columns are also rows that a warp holds twice.
   static_assert(FEW_SHORT_MAX <= NORM_SHORT * WARP, "they share a limit");
-  auto* const launch =
-    few ? (four ? launch_norm_affine<FEW_SHORT, 4, NORM_SHORT>
-                : launch_norm_affine<FEW_SHORT, 1, NORM_SHORT>)
-        : (four ? launch_norm_affine<FEW_LONG, 4, NORM_LONG>
-                : launch_norm_affine<FEW_LONG, 1, NORM_LONG>);
+  auto* const launch = few
+                         ? (four ? launch_norm_affine<FEW_SHORT, 4, NORM_SHORT>
+                                 : launch_norm_affine<FEW_SHORT, 1, NORM_SHORT>)
+                         : (four ? launch_norm_affine<FEW_LONG, 4, NORM_LONG>
+                                 : launch_norm_affine<FEW_LONG, 1, NORM_LONG>);
   launch(cuda, x, index, modulation, weight, bias, gelu, y);
   cuda_launched(device, "norm_affine");
 }
@@ -180,8 +179,8 @@ __launch_bounds__(FEW_BLOCK) affine_gated_kernel(Tensor input,
                                                  Tensor gate,
                                                  Tensor x)
 {
-  const uint32_t first = blockIdx.y * FEW_ROWS;
-  const uint32_t rows  = min(FEW_ROWS, input.rows - first);
+  const uint32_t          first = blockIdx.y * FEW_ROWS;
+  const uint32_t          rows  = min(FEW_ROWS, input.rows - first);
   const FewRows<GROUP, V> work(weight);
   const typename FewRows<GROUP, V>::Weights begin = work.load(0);
   // What the end needs, asked for before the product.
@@ -220,14 +219,13 @@ cuda_affine_gated(Device* device,
       device, input, weight, packed, bias, index, gate, scratch, x);
     return;
   }
-  const uint32_t group = few_rows_group(input.columns);
-  const bool     few   = group == FEW_SHORT;
-  const bool     four  = by_four(weight) && by_four(input);
-  auto* const    kernel =
-    few ? (four ? affine_gated_kernel<FEW_SHORT, 4>
-                   : affine_gated_kernel<FEW_SHORT, 1>)
-           : (four ? affine_gated_kernel<FEW_LONG, 4>
-                   : affine_gated_kernel<FEW_LONG, 1>);
+  const uint32_t group  = few_rows_group(input.columns);
+  const bool     few    = group == FEW_SHORT;
+  const bool     four   = by_four(weight) && by_four(input);
+  auto* const    kernel = few ? (four ? affine_gated_kernel<FEW_SHORT, 4>
+                                      : affine_gated_kernel<FEW_SHORT, 1>)
+                              : (four ? affine_gated_kernel<FEW_LONG, 4>
+                                      : affine_gated_kernel<FEW_LONG, 1>);
   // Blocks of one warp where larger ones would leave multiprocessors idle.
   const uint32_t all   = few_rows_grid(group, x.columns, x.rows, 1).x;
   const uint32_t warps = all > cuda->multiprocessors ? FEW_WARPS : 1;
