@@ -30,6 +30,13 @@ pack_store(float* to, Pack<V> pack)
   *reinterpret_cast<Pack<V>*>(to) = pack;
 }
 
+// Columns of a tensor that has them.
+static inline Tensor
+columns_of(Tensor x, uint32_t first, uint32_t count)
+{
+  return { x.data + first, x.rows, count, x.stride };
+}
+
 // exp within the bounds of the CPU's, so that neither overflows where the other
 // does not.
 __device__ static inline float

@@ -420,7 +420,7 @@ cuda_latent(Device* device, Tensor stats, Tensor noise, Tensor z)
   map(device,
       "latent",
       Latent{},
-      { tensor_columns(stats, 0, n), tensor_columns(stats, n, n), noise },
+      { columns_of(stats, 0, n), columns_of(stats, n, n), noise },
       { z });
 }
 
@@ -483,10 +483,10 @@ cuda_latent_backward(Device* device,
                      Tensor  dstats)
 {
   const uint32_t n    = dz.columns;
-  const Tensor   mu   = tensor_columns(stats, 0, n);
-  const Tensor   v    = tensor_columns(stats, n, n);
-  const Tensor   dmu  = tensor_columns(dstats, 0, n);
-  const Tensor   dv   = tensor_columns(dstats, n, n);
+  const Tensor   mu   = columns_of(stats, 0, n);
+  const Tensor   v    = columns_of(stats, n, n);
+  const Tensor   dmu  = columns_of(dstats, 0, n);
+  const Tensor   dv   = columns_of(dstats, n, n);
   const bool     four = by_four(mu) && by_four(v) && by_four(noise) &&
                     by_four(dz) && by_four(dmu) && by_four(dv);
   LAUNCH_ROWS(latent_backward_kernel,

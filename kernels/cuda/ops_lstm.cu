@@ -8,7 +8,7 @@
 static inline Tensor
 gate(Tensor gates, uint32_t number, uint32_t n)
 {
-  return tensor_columns(gates, number * n, n);
+  return columns_of(gates, number * n, n);
 }
 
 // in: input, forget, candidate, output, c_prev; out: the activations, c, h.
