@@ -7,9 +7,10 @@
 
 #define BLOCK_WARPS (BLOCK / WARP)
 
-// The sum over a block, in a fixed order, known to thread 0. Once a kernel and
-// type: it ends without a barrier.
-template<typename T>
+// The sum over a block, in a fixed order, known to thread 0. Each NUMBER has
+// memory of its own, so that a kernel may ask for several without barriers
+// between them.
+template<int NUMBER, typename T>
 __device__ static T
 block_sum(T value)
 {
@@ -76,7 +77,7 @@ __launch_bounds__(BLOCK) sum_kernel(const float* x,
       sum += pack_sum<SQUARES, V>(pack_load<V>(x + r * stride + p * V));
     }
   }
-  sum = block_sum(sum);
+  sum = block_sum<0>(sum);
   if (threadIdx.x == 0) {
     if (gridDim.x * gridDim.y == 1) {
       finish_sum(sum, beta, out);
@@ -96,7 +97,7 @@ __launch_bounds__(BLOCK) sum_finish_kernel(const double* partial,
   for (uint32_t i = threadIdx.x; i < count; i += BLOCK) {
     sum += partial[i];
   }
-  sum = block_sum(sum);
+  sum = block_sum<0>(sum);
   if (threadIdx.x == 0) {
     finish_sum(sum, beta, out);
   }
@@ -349,9 +350,8 @@ __launch_bounds__(BLOCK)
   update.update_squares = 0.0f;
   over(place, t.fours, update);
   if (LAMB) {
-    const double w = block_sum((double)update.weight_squares);
-    __syncthreads(); // block_sum's memory serves again
-    const double u = block_sum((double)update.update_squares);
+    const double w = block_sum<0>((double)update.weight_squares);
+    const double u = block_sum<1>((double)update.update_squares);
     if (threadIdx.x == 0) {
       t.norms[blockIdx.x] = make_float2((float)w, (float)u);
     }

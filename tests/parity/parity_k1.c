@@ -26,14 +26,16 @@ enum { ONE = 1, FOUR = 4, TABLE = 50, ROWS = 100, COLUMNS = 1000 };
 typedef enum {
   NONE,
   NOISE,
-  WIDE,     // to +-200
-  HOSTILE,  // noise with infinities and NaN
-  SPIKED,   // noise with -infinity, as hidden choices have it
-  TIED,     // few different values
-  POISON,   // NaN
-  INDEX,    // into TABLE rows; some lie outside
-  TOKEN,    // into COLUMNS
-  UNIFORM,  // [0, 1)
+  WIDE,    // to +-200
+  HOSTILE, // noise with infinities and NaN
+  SPIKED,  // noise with -infinity, as hidden choices have it
+  TIED,    // few different values
+  POISON,  // NaN
+  INDEX,   // into TABLE rows; some lie outside
+  TOKEN,   // into COLUMNS
+  UNIFORM, // [0, 1)
+  ZERO,
+  EIGHTHS,  // 0, 1/8 .. 7/8: sums that just reach what is asked for
   CHOICE,   // 0 or 1
   WEIGHT,   // [0, 1), some 0
   SOFT,     // rows that sum to 1
@@ -153,6 +155,7 @@ static const Case cases[] = {
   { "overwrite_backward in place", run_overwrite_backward_place, 5e-7, 0, 0, { FULL(NOISE), FULL(NOISE), FULL(NOISE), FULL(NOISE), FULL(NOISE) } },
   { "sample", run_sample, 0, 0, true, { COLUMN(POISON), FULL(NOISE), COLUMN(UNIFORM) } },
   { "sample tied", run_sample, 0, 0, true, { COLUMN(POISON), FULL(TIED), COLUMN(UNIFORM) } },
+  { "sample equal", run_sample, 0, 0, 0, { COLUMN(POISON), FULL(ZERO), COLUMN(EIGHTHS) } },
   { "sample hidden", run_sample, 0, 0, true, { COLUMN(POISON), FULL(SPIKED), COLUMN(UNIFORM) } },
   { "softmax", run_softmax, 1e-6, 0, 0, { FULL(POISON), FULL(NOISE) } },
   { "softmax wide", run_softmax, 1e-6, 0, 0, { FULL(POISON), FULL(WIDE) } },
@@ -214,6 +217,10 @@ value_of(Content content, Rng* rng, const Size* size)
       return floorf(uniform * (float)size->columns);
     case UNIFORM:
       return uniform;
+    case ZERO:
+      return 0.0f;
+    case EIGHTHS:
+      return floorf(uniform * 8.0f) / 8.0f;
     case CHOICE:
       return uniform < 0.5f ? 0.0f : 1.0f;
     case WEIGHT:
