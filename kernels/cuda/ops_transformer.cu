@@ -220,12 +220,12 @@ norm_row_backward(const float* scale,
 // A block a span of 32 rows.
 template<int V>
 static __global__ void
-__launch_bounds__(ROW_BLOCK) norm_backward_kernel(SpanSums sums,
-                                                  Tensor   modulation,
-                                                  Tensor   normal,
-                                                  Tensor   inverse,
-                                                  Tensor   dy,
-                                                  Tensor   dx)
+__launch_bounds__(ROW_BLOCK, 4) norm_backward_kernel(SpanSums sums,
+                                                     Tensor   modulation,
+                                                     Tensor   normal,
+                                                     Tensor   inverse,
+                                                     Tensor   dy,
+                                                     Tensor   dx)
 {
   for (uint32_t i = threadIdx.x / WARP; i < SPAN; i += ROW_WARPS) {
     const uint32_t r = blockIdx.x * SPAN + i;

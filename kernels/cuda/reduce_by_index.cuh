@@ -107,6 +107,7 @@ __device__ static inline float
 sum_of_rows(const Terms& terms, uint32_t span, uint32_t bits, uint32_t c)
 {
   float sum = 0.0f;
+#pragma unroll 1
   for (uint32_t first = 0; first < SPAN; first += 8) {
     if (!(bits >> first & 0xffu)) {
       continue;
@@ -166,6 +167,7 @@ find_share(const SpanSums& s, uint32_t span, uint32_t m)
   const uint32_t count = s.count[span];
   if (count == SPAN_CROWDED) {
     const uint32_t rows = min(SPAN, s.rows - span * SPAN);
+#pragma unroll 1
     for (uint32_t r = 0; r < rows; ++r) {
       const uint32_t own = device_index(s.index, span * SPAN + r, s.out.rows);
       share.rows |= (own == m ? 1u : 0u) << r;
@@ -234,12 +236,23 @@ add_far(const SpanSums& s, const Terms& terms, uint32_t m, uint32_t column)
     const SpanShare none = { m, 0, NO_SLOT };
     const SpanShare own =
       first + lane <= last ? find_share(s, first + lane, m) : none;
+    if (__any_sync(WARP_ALL, own.rows && own.slot == NO_SLOT)) {
+#pragma unroll 1
+      for (uint32_t i = 0; i < WARP; ++i) {
+        const SpanShare share = { m,
+                                  __shfl_sync(WARP_ALL, own.rows, (int)i),
+                                  __shfl_sync(WARP_ALL, own.slot, (int)i) };
+        const float value = in ? value_of(s, terms, first + i, share, c) : 0.0f;
+        sum               = __fadd_rn(sum, value);
+      }
+      continue;
+    }
 #pragma unroll 8
     for (uint32_t i = 0; i < WARP; ++i) {
-      const SpanShare share = { m,
-                                __shfl_sync(WARP_ALL, own.rows, (int)i),
-                                __shfl_sync(WARP_ALL, own.slot, (int)i) };
-      sum += in ? value_of(s, terms, first + i, share, c) : 0.0f;
+      const uint32_t slot = __shfl_sync(WARP_ALL, own.slot, (int)i);
+      const float    value =
+        in && slot != NO_SLOT ? s.sums[(size_t)slot * s.out.columns + c] : 0.0f;
+      sum = __fadd_rn(sum, value);
     }
   }
   part[warp][lane] = sum;
