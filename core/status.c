@@ -58,7 +58,8 @@ status_name(Status status)
                                        "limit reached",
                                        "not found",
                                        "unsupported",
-                                       "unavailable" };
+                                       "unavailable",
+                                       "device failed" };
   return (unsigned)status < sizeof names / sizeof *names ? names[status]
                                                          : "unknown";
 }

@@ -12,6 +12,7 @@ typedef enum {
   STATUS_NOT_FOUND,    // a file, port or server is not there
   STATUS_UNSUPPORTED,  // valid, but not something this build can do
   STATUS_UNAVAILABLE,  // a device or server is there but will not serve us
+  STATUS_DEVICE,       // a GPU failed in the middle of its work
 } Status;
 
 // What went wrong, in one line that names what, where and what to do.
