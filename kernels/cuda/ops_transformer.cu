@@ -255,7 +255,7 @@ cuda_modulated_norm_backward(Device* device,
 {
   const char* const op   = "modulated_norm_backward";
   CudaDevice* const cuda = cuda_of(device);
-  SpanSums          sums;
+  SpanSums          sums = {};
   if (!begin_sums(device, op, index, dmodulation, &sums)) {
     return;
   }
@@ -377,7 +377,7 @@ cuda_gated_add_backward(Device* device,
 {
   const char* const op   = "gated_add_backward";
   CudaDevice* const cuda = cuda_of(device);
-  SpanSums          sums;
+  SpanSums          sums = {};
   if (!begin_sums(device, op, index, dgate, &sums)) {
     return;
   }

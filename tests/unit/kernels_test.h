@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -192,6 +193,15 @@ run_on_all_variants(const struct CMUnitTest* tests, size_t count)
     print_message("variant %s\n", *variant);
     failed += _cmocka_run_group_tests(*variant, tests, count, NULL, NULL);
     device_close(device);
+  }
+  // A GPU, or what $MEANDER_CUDA_MODULE puts in its place.
+  Error error;
+  if (device_open("cuda", &device, NULL, &error) == STATUS_OK) {
+    failed += _cmocka_run_group_tests("cuda", tests, count, NULL, NULL);
+    device_close(device);
+  } else if (getenv("MEANDER_CUDA_MODULE")) {
+    print_error("%s\n", error.text);
+    ++failed;
   }
   return failed;
 }
