@@ -4,8 +4,9 @@
 // JSON. Runs on any device, so that the program itself is tested without a GPU.
 //
 // usage: bench_gpu DEVICE VAE.safetensors DIFFUSION.safetensors LATENCIES MANY
-// LATENCIES: windows of each latency figure; MANY: windows of each batch figure,
-// and a hundred times as many of the VAE's second one where it is a GPU.
+// LATENCIES: windows of each latency figure; MANY: windows of each batch
+// figure, and a hundred times as many of the VAE's second one where it is a
+// GPU.
 #include "clock.h"
 #include "kernels.h"
 #include "model.h"
@@ -88,7 +89,8 @@ open_operands(Operands* o, Device* device, uint32_t side)
   // Products of zeros can run faster than those of numbers.
   float key[RNG_KEY_FLOATS];
   rng_key(1, 0, key);
-  const Tensor bits = tensor_columns(tensor_rows(o->c, 0, 1), 0, RNG_KEY_FLOATS);
+  const Tensor bits =
+    tensor_columns(tensor_rows(o->c, 0, 1), 0, RNG_KEY_FLOATS);
   tensor_write(device, bits, key);
   op_normals(device, bits, RNG_USE_TEST, 0, o->a);
   op_normals(device, bits, RNG_USE_TEST, 1000000, o->b);

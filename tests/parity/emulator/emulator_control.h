@@ -5,6 +5,9 @@
 //  EMULATOR_LAZY=1     work waits in its stream until something synchronises
 //                      with it, so that a missing synchronisation shows.
 //                      Default: work is done before the call returns.
+//  EMULATOR_LOST_AT_GRAPH=N
+//                      the device is lost when the N-th graph is launched.
+//  EMULATOR_MEMORY=N   cudaMalloc beyond N bytes fails.
 //  EMULATOR_DEVICES=N  0: no device; "none": no driver. Default one device.
 #pragma once
 

@@ -1,6 +1,7 @@
 // The emulator's graphs: the work of a capture, in the order of its calls.
 #include "emulator_internal.h"
 
+#include <cstdlib>
 #include <memory>
 #include <set>
 #include <vector>
@@ -27,6 +28,15 @@ executables()
 {
   static auto* const all = new std::set<EmulatedGraphExec*>;
   return *all;
+}
+
+// EMULATOR_LOST_AT_GRAPH.
+bool
+is_the_last_graph()
+{
+  static const char* const value = getenv("EMULATOR_LOST_AT_GRAPH");
+  static long              left  = value ? strtol(value, nullptr, 10) : 0;
+  return left > 0 && --left == 0;
 }
 
 } // namespace
@@ -81,6 +91,10 @@ cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream)
   }
   if (!executables().count(executable)) {
     return gate.end(cudaErrorInvalidValue);
+  }
+  if (is_the_last_graph()) {
+    fault(cudaErrorIllegalAddress, "the device is lost, as asked for");
+    return gate.end(cudaErrorIllegalAddress);
   }
   return gate.end(submit(stream, [all = executable->work] {
     for (const Work& work : *all) {

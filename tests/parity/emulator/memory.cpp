@@ -18,6 +18,14 @@ const size_t        DEVICE_BYTES = (size_t)4 << 30;
 const size_t        ALIGNMENT    = 256;
 const unsigned char CANARY       = 0xa5;
 
+// EMULATOR_MEMORY.
+size_t
+limit_at_start()
+{
+  const char* const value = getenv("EMULATOR_MEMORY");
+  return value ? strtoull(value, nullptr, 10) : DEVICE_BYTES;
+}
+
 struct Allocation {
   size_t bytes;
   char*  region; // with the pages around
@@ -28,7 +36,7 @@ struct Memory {
   std::map<const char*, Allocation> device;
   std::map<const char*, size_t>     pinned;
   size_t                            used  = 0;
-  size_t                            limit = DEVICE_BYTES;
+  size_t                            limit = limit_at_start();
   int                               key   = -2; // -2: not asked for, -1: none
 };
 
