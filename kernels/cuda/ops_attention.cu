@@ -413,9 +413,49 @@ mix_queries(const float* left,
   }
 }
 
+// Rows first .. first + 3 of x, as far as there are `rows` of them, at columns
+// lane, lane + 32; zeros elsewhere.
+template<uint32_t SETS>
+__device__ static inline void
+load_rows(Tensor   x,
+          uint32_t first,
+          uint32_t rows,
+          uint32_t columns,
+          float (*to)[SETS])
+{
+#pragma unroll
+  for (uint32_t i = 0; i < MANY; ++i) {
+#pragma unroll
+    for (uint32_t s = 0; s < SETS; ++s) {
+      const uint32_t c = threadIdx.x % WARP + s * WARP;
+      to[i][s] = i < rows && c < columns ? row_of(x, first + i)[c] : 0.0f;
+    }
+  }
+}
+
+// Four rows of one column, from `row` to below `end`.
+__device__ static inline void
+store_four(const float* value,
+           Tensor       to,
+           uint32_t     row,
+           uint32_t     end,
+           uint32_t     column,
+           bool         adds)
+{
+#pragma unroll
+  for (uint32_t j = 0; j < 4; ++j) {
+    if (row + j < end) {
+      float* const at = row_of(to, row + j) + column;
+      *at             = adds ? *at + value[j] : value[j];
+    }
+  }
+}
+
+// Unless they are chunks of a wider head, q and k are loaded along with dout
+// and v.
 template<uint32_t SETS, int V>
 static __global__ void
-__launch_bounds__(THREADS, BLOCKS<MANY, V>)
+__launch_bounds__(THREADS, V == 4 ? 3 : 2)
   attention_backward_kernel(Heads  h,
                             Tensor q,
                             Tensor k,
@@ -445,16 +485,7 @@ __launch_bounds__(THREADS, BLOCKS<MANY, V>)
     const uint32_t left  = min(h.queries - first, ROWS);
     const uint32_t query = sequence * h.queries + first;
     const uint32_t p0 = (sequence * h.heads + head) * h.queries + first + own;
-    float          p[MANY][SETS];
     float          g[MANY][SETS] = {};
-#pragma unroll
-    for (uint32_t i = 0; i < MANY; ++i) {
-#pragma unroll
-      for (uint32_t s = 0; s < SETS; ++s) {
-        const bool in = own + i < left && lane + s * WARP < h.keys;
-        p[i][s] = in ? row_of(probabilities, p0 + i)[lane + s * WARP] : 0.0f;
-      }
-    }
     for (uint32_t c = 0; c < h.width; c += CHUNK) {
       const uint32_t column  = head * h.width + c;
       const uint32_t columns = min(h.width - c, CHUNK);
@@ -468,6 +499,8 @@ __launch_bounds__(THREADS, BLOCKS<MANY, V>)
       __syncthreads();
       add_scores<MANY, SETS>(ds + own * PITCH, vs, h.keys, g);
     }
+    float p[MANY][SETS];
+    load_rows<SETS>(probabilities, p0, left - min(own, left), h.keys, p);
 #pragma unroll
     for (uint32_t i = 0; i < MANY; ++i) {
       softmax_backward<SETS>(h.scale, p[i], g[i]);
@@ -501,15 +534,12 @@ __launch_bounds__(THREADS, BLOCKS<MANY, V>)
         float of_k[4];
         mix_queries(ps + at, P, ds, left, of_v);
         mix_queries(gs + at, P, qs, left, of_k);
-#pragma unroll
-        for (uint32_t j = 0; j < 4; ++j) {
-          if (at + j < h.keys && lane < columns) {
-            float* const to_v = row_of(dv, key + at + j) + column + lane;
-            float* const to_k = row_of(dk, key + at + j) + column + lane;
-            // Later tiles add to what this same thread wrote.
-            *to_v = first ? *to_v + of_v[j] : of_v[j];
-            *to_k = first ? *to_k + of_k[j] : of_k[j];
-          }
+        if (lane < columns) {
+          // Later tiles add to what this same thread wrote.
+          store_four(
+            of_v, dv, key + at, key + h.keys, column + lane, first > 0);
+          store_four(
+            of_k, dk, key + at, key + h.keys, column + lane, first > 0);
         }
       }
     }

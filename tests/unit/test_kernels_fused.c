@@ -138,8 +138,7 @@ test_norm_affine(void** state)
   }
 }
 
-// --- affine, gated
-// -------------------------------------------------------------
+// --- affine, gated ----------------------------------------------------------
 
 static void
 check_affine_gated(Product z, bool pack)
@@ -197,8 +196,7 @@ test_affine_gated(void** state)
   }
 }
 
-// --- attend
-// --------------------------------------------------------------------
+// --- attend -----------------------------------------------------------------
 
 typedef struct {
   uint32_t sequences;
@@ -358,8 +356,7 @@ test_attend(void** state)
   check_attend((Attend){ 2, 1, 12, 52, 16 });
 }
 
-// --- The seam
-// ------------------------------------------------------------------
+// --- The seam ---------------------------------------------------------------
 
 static void
 test_shapes_are_checked(void** state)
