@@ -103,20 +103,6 @@ latent_prior_fit(LatentPrior* prior,
 }
 
 void
-latent_prior_to_latent(const LatentPrior* prior, const float* x, float* z)
-{
-  // From the last row up: row i needs x[0..i] only.
-  for (uint32_t i = prior->size; i-- > 0;) {
-    const float* const row = prior->factor + (size_t)i * prior->size;
-    double             sum = (double)prior->mean[i];
-    for (uint32_t j = 0; j <= i; ++j) {
-      sum += (double)row[j] * (double)x[j];
-    }
-    z[i] = (float)sum;
-  }
-}
-
-void
 latent_prior_from_latent(const LatentPrior* prior, const float* z, float* x)
 {
   for (uint32_t i = 0; i < prior->size; ++i) {

@@ -29,8 +29,8 @@ Status latent_prior_fit(LatentPrior* prior,
                         float        spread,
                         Error*       error);
 
-// One point; `x` and `z` may be the same.
-void latent_prior_to_latent(const LatentPrior* prior, const float* x, float* z);
+// The x of a point z; they may be the same. The way there is the decoder's
+// first step (vae_set_prior).
 void latent_prior_from_latent(const LatentPrior* prior,
                               const float*       z,
                               float*             x);

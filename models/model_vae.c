@@ -9,7 +9,6 @@ typedef struct {
   Vae*        vae;
   VaeSizes    sizes;
   LatentPrior prior;
-  float*      z;        // [batch_max][latent]
   float*      pitch;    // [WINDOW_NOTES][batch_max]
   float*      channels; // [WINDOW_NOTES][batch_max][CHANNEL_COUNT]
   float       pitch_bias[ENCODING_PITCHES];
@@ -39,6 +38,9 @@ load_network(Model*            model,
     status = vae_checkpoint_load(
       checkpoint, &own->sizes, model->device, own->vae, &own->prior, error);
   }
+  if (status == STATUS_OK) {
+    status = vae_set_prior(own->vae, &own->prior, error);
+  }
   return status;
 }
 
@@ -54,8 +56,7 @@ load(Model* model, const Checkpoint* checkpoint, Error* error)
   if (status != STATUS_OK) {
     return status;
   }
-  const size_t rows = (size_t)WINDOW_NOTES * model->batch_max;
-  own->z = malloc((size_t)model->batch_max * own->sizes.latent * sizeof(float));
+  const size_t rows     = (size_t)WINDOW_NOTES * model->batch_max;
   own->pitch            = malloc(rows * sizeof(float));
   own->channels         = malloc(rows * CHANNEL_COUNT * sizeof(float));
   model->latent_size    = own->sizes.latent;
@@ -63,7 +64,7 @@ load(Model* model, const Checkpoint* checkpoint, Error* error)
   model->steps_max      = 1;
   model->steps_default  = 1;
   model->context_max    = 0;
-  return own->z && own->pitch && own->channels
+  return own->pitch && own->channels
            ? STATUS_OK
            : error_set(error, STATUS_NO_MEMORY, "no memory for a model");
 }
@@ -74,7 +75,6 @@ release(Model* model)
   VaeModel* const own = model->own;
   vae_free(own->vae);
   latent_prior_free(&own->prior);
-  free(own->z);
   free(own->pitch);
   free(own->channels);
   free(own);
@@ -86,18 +86,12 @@ generate(Model*              model,
          NoteEvent*          out,
          Error*              error)
 {
-  VaeModel* const own    = model->own;
-  const uint32_t  count  = request->count;
-  const uint32_t  latent = own->sizes.latent;
-  for (uint32_t i = 0; i < count; ++i) {
-    latent_prior_to_latent(&own->prior,
-                           request->z + (size_t)i * latent,
-                           own->z + (size_t)i * latent);
-  }
+  VaeModel* const own   = model->own;
+  const uint32_t  count = request->count;
   model_pitch_bias(request->forbidden_classes, own->pitch_bias);
   vae_decode(own->vae,
              count,
-             own->z,
+             request->z,
              request->temperature,
              request->forbidden_classes ? own->pitch_bias : NULL,
              request->seed,

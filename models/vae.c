@@ -198,6 +198,7 @@ lay_out(Vae* vae, uint32_t b)
   vae->uniform      = arena_cut(&m, b, 1);
   vae->ones         = arena_cut(&m, b, 1);
   vae->key          = arena_cut(&m, 1, RNG_KEY_FLOATS);
+  vae->x_prior      = arena_cut(&m, b, z);
   vae->pitch_bias   = arena_cut(&m, 1, ENCODING_PITCHES);
   if (vae->training) {
     cut_training(vae, &m, b);
@@ -293,6 +294,8 @@ vae_free(Vae* vae)
     return;
   }
   replay_close(&vae->decoding);
+  tensor_free(vae->device, &vae->prior_factor);
+  tensor_free(vae->device, &vae->prior_mean);
   if (vae->owns_weights) {
     tensor_free(vae->device, &vae->weights);
   }
@@ -374,6 +377,21 @@ feed_start(Vae* vae)
   op_fill(vae->device, at_step(vae, vae->fed_channels, 0), 0.0f);
 }
 
+Status
+vae_set_prior(Vae* vae, const LatentPrior* prior, Error* error)
+{
+  const uint32_t z = vae->sizes.latent;
+  Status status = tensor_allocate(vae->device, 1, z, &vae->prior_mean, error);
+  if (status == STATUS_OK) {
+    status = tensor_allocate(vae->device, z, z, &vae->prior_factor, error);
+  }
+  if (status == STATUS_OK) {
+    tensor_write(vae->device, vae->prior_mean, prior->mean);
+    tensor_write(vae->device, vae->prior_factor, prior->factor);
+  }
+  return status;
+}
+
 // What a recording of the decoder was made for.
 typedef struct {
   uint32_t count;
@@ -390,6 +408,14 @@ decode_ops(void* owner, const void* key_bytes)
   memcpy(&key, key_bytes, sizeof key);
   if (key.is_biased) {
     op_fill(device, vae->ones, 1.0f);
+  }
+  if (vae->prior_factor.data) {
+    op_affine(device,
+              vae->x_prior,
+              vae->prior_factor,
+              (Tensor){ 0 },
+              vae->prior_mean,
+              vae->z);
   }
   vae_decoder_begin(vae);
   feed_start(vae);
@@ -430,7 +456,7 @@ vae_decode(Vae*         vae,
   Device* const   device = vae->device;
   const DecodeKey key    = { count, temperature, pitch_bias != NULL };
   set_batch(vae, count);
-  tensor_write(device, vae->z, z);
+  tensor_write(device, vae->prior_factor.data ? vae->x_prior : vae->z, z);
   write_key(vae, seed, first_window);
   if (pitch_bias) {
     tensor_write(device, vae->pitch_bias, pitch_bias);

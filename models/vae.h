@@ -9,6 +9,7 @@
 
 #include "caps.h"
 #include "encoding.h"
+#include "latent_prior.h"
 #include "parameter.h"
 
 #include <stddef.h>
@@ -58,6 +59,11 @@ void vae_encode(Vae*         vae,
                 const float* pitch,
                 const float* channels,
                 float*       mean);
+
+// Where vae_decode()'s latents are taken from then on, instead of the network's
+// own space: z = mean + factor x (latent_prior.h), on the device. Before the
+// first decoding.
+Status vae_set_prior(Vae* vae, const LatentPrior* prior, Error* error);
 
 // Free running from latents z[count][latent]: each step is fed what the last
 // one chose. Row r draws its pitches from rng stream (seed, RNG_USE_TOKENS,

@@ -50,6 +50,8 @@ struct Vae {
   bool     training;
   bool     owns_weights;
   Replay   decoding;
+  Tensor   prior_factor; // [Z, Z], or empty: none
+  Tensor   prior_mean;   // [1, Z]
 
   Tensor    weights;   // [1, N]
   Tensor    gradients; // [1, N]
@@ -87,6 +89,7 @@ struct Vae {
   Tensor uniform;      // [B, 1]
   Tensor ones;         // [B, 1]
   Tensor key;          // [1, RNG_KEY_FLOATS]
+  Tensor x_prior;      // [B, Z], see vae_set_prior()
   Tensor pitch_bias;   // [1, 128]
 
   // Training.

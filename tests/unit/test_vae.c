@@ -167,6 +167,47 @@ test_free_running_does_not_depend_on_the_batch(void** state)
   close_fixture(&f);
 }
 
+// With a prior, latents are points of its space.
+static void
+test_decodes_from_a_prior(void** state)
+{
+  (void)state;
+  enum { Z = 4 };
+  float             mean[Z]       = { 0.3f, -0.2f, 0.0f, 1.0f };
+  float             factor[Z * Z] = { 0.5f, 0, 0,    0,    0.1f, 0.9f, 0,    0,
+                                      0.3f, 0, 1.2f, 0.0f, -0.4, 0.2f, 0.1f, 0.7f };
+  const LatentPrior prior         = { Z, mean, factor };
+  float             x[COUNT * Z], z[COUNT * Z];
+  float             a[ROWS], b[ROWS];
+  float   a_channels[ROWS * CHANNEL_COUNT], b_channels[ROWS * CHANNEL_COUNT];
+  Fixture f;
+  Rng     rng = rng_make(3, RNG_USE_TEST, 4);
+  open_fixture(&f, NULL);
+  assert_int_equal(sizes.latent, Z);
+  rng_normals(&rng, x, COUNT * Z);
+  for (uint32_t i = 0; i < COUNT * Z; ++i) {
+    z[i] = mean[i % Z];
+    for (uint32_t j = 0; j < Z; ++j) {
+      z[i] += factor[i % Z * Z + j] * x[i / Z * Z + j];
+    }
+  }
+  vae_decode(f.vae, COUNT, z, 1.0f, NULL, 9, 40, a, a_channels);
+  vae_decode(f.vae, COUNT, x, 1.0f, NULL, 9, 40, b, b_channels);
+  assert_memory_not_equal(a_channels, b_channels, sizeof a_channels);
+  close_fixture(&f);
+  open_fixture(&f, NULL); // recordings are made after
+  assert_int_equal(vae_set_prior(f.vae, &prior, NULL), STATUS_OK);
+  vae_decode(f.vae, COUNT, x, 1.0f, NULL, 9, 40, b, b_channels);
+  for (uint32_t i = 0; i < ROWS; ++i) {
+    assert_true(a[i] == b[i]);
+    for (uint32_t c = 0; c < CHANNEL_COUNT; ++c) {
+      const uint32_t at = i * CHANNEL_COUNT + c;
+      assert_true(fabsf(a_channels[at] - b_channels[at]) < 1e-5f);
+    }
+  }
+  close_fixture(&f);
+}
+
 // Trains on the fixture's windows alone, feeding the decoder its own choices
 // half of the time, until encoding and free running give them back.
 static void
@@ -237,6 +278,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_gradient),
     cmocka_unit_test(test_free_running_does_not_depend_on_the_batch),
+    cmocka_unit_test(test_decodes_from_a_prior),
     cmocka_unit_test(test_learns_windows_by_heart),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
