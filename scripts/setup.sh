@@ -52,6 +52,18 @@ need() {
   rm -f setup.log
 }
 
+# The CUDA module takes a minute to compile: only where there is a GPU, for that
+# one, and where NVIDIA's compiler is installed.
+gpu_options() {
+  capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null |
+    head -n 1 | tr -dc 0-9)
+  if [ -n "$capability" ]; then
+    printf '%s' "-Dcuda=auto -Dgpu_archs=$capability"
+  else
+    printf '%s' -Dcuda=disabled
+  fi
+}
+
 # configure DIRECTORY OPTION...: a build directory with these options, whether it
 # is there already or not, and whatever version of the tree it was made for.
 configure() {
