@@ -272,7 +272,7 @@ def play_slowly(slow, seconds, *arguments):
     for name, count in zip(("fewer_steps", "fallback_model", "repeated"),
                            counts):
         expect(f"{name}={count}" in told, f"{name} is not told: {told!r}")
-    shown = re.search(r"buffer [\d.]+/([\d.]+) s gen .* fewer \d+ fallback \d+ "
+    shown = re.search(r"buffer [\d.]+/([\d.]+) s cpu .* fewer \d+ fallback \d+ "
                       r"repeat \d+", out)
     expect(shown, f"the readout does not show it: {out}")
     return counts, rest

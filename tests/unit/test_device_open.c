@@ -27,6 +27,7 @@ refused(const char* name, Status expected)
 static void
 assert_holds(const char* text, const char* part)
 {
+  assert_non_null(text);
   if (!strstr(text, part)) {
     print_error("'%s' is not in '%s'\n", part, text);
     fail();
