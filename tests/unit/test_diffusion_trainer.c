@@ -8,6 +8,9 @@
 #include <math.h>
 #include <string.h>
 
+static const char* device_wanted = "cpu";
+static const char* teacher_path; // of a student's recipe
+
 static DiffusionTrainer*
 open_trainer(const DiffusionRecipe* recipe, uint32_t threads)
 {
@@ -15,7 +18,8 @@ open_trainer(const DiffusionRecipe* recipe, uint32_t threads)
   Error                   error;
   assert_non_null(t);
   assert_int_equal(
-    diffusion_trainer_open(t, recipe, NULL, dataset, "cpu", threads, &error),
+    diffusion_trainer_open(
+      t, recipe, teacher_path, dataset, device_wanted, threads, &error),
     STATUS_OK);
   return t;
 }
@@ -269,6 +273,78 @@ test_optimisers_differ(void** state)
   assert_true(whole[OPTIMISER_LAMB] < 0.5 * whole[OPTIMISER_ADAMW]);
 }
 
+// --- Another device ----------------------------------------------------------
+
+static double
+loss_distance(const DiffusionLoss* a, const DiffusionLoss* b)
+{
+  double most = fmax(fabs(a->pitch_nats / b->pitch_nats - 1.0),
+                     fabs(a->code_error / b->code_error - 1.0));
+  for (int i = 0; i < CHANNEL_COUNT; ++i) {
+    most = fmax(most, fabs(a->squared_error[i] / b->squared_error[i] - 1.0));
+  }
+  assert_int_equal(a->notes, b->notes);
+  return most;
+}
+
+enum { GPU_STEPS = 8 }; // shapes of a pass, some of them replayed
+
+typedef struct {
+  DiffusionLoss losses[GPU_STEPS + 1]; // the last: held-out
+} Trained;
+
+static void
+train_on(const char* device, const DiffusionRecipe* recipe, Trained* out)
+{
+  device_wanted             = device;
+  DiffusionTrainer* const t = open_trainer(recipe, 1);
+  device_wanted             = "cpu";
+  assert_int_equal(t->optimiser.lanes, 1);
+  for (int i = 0; i < GPU_STEPS; ++i) {
+    uint64_t notes = 0;
+    take_steps(t, 1);
+    diffusion_trainer_take_loss(t, &out->losses[i], &notes);
+    assert_in_range(notes, recipe->run.batch * 24, recipe->run.batch * 32);
+  }
+  out->losses[GPU_STEPS] = validate(t);
+  assert_int_equal(optimiser_check(&t->optimiser, NULL), STATUS_OK);
+  if (!teacher_path) {
+    assert_int_equal(diffusion_trainer_save(t, directory, NULL), STATUS_OK);
+  }
+  close_trainer(t);
+}
+
+// As the CPU with one lane and one pass a step, up to rounding; also in
+// distilling.
+static void
+test_a_gpu_learns_alike(void** state)
+{
+  (void)state;
+  static Trained  cpu, gpu;
+  static char     path[RUN_PATH_BYTES];
+  DiffusionRecipe r      = plain_recipe();
+  Device*         device = NULL;
+  r.run.lanes            = 1;
+  r.run.transpose        = 5;
+  r.chunk                = r.run.batch;
+  run_path(directory, "checkpoint.safetensors", path);
+  if (device_open("cuda", &device, NULL, NULL) != STATUS_OK) {
+    skip();
+  }
+  device_close(device);
+  for (uint32_t student = 0; student < 2; ++student) {
+    r.settings.student_steps = 4 * student;
+    teacher_path             = student ? path : NULL;
+    train_on("cpu", &r, &cpu);
+    train_on("cuda", &r, &gpu); // what is saved is the students' teacher
+    for (int i = 0; i <= GPU_STEPS; ++i) {
+      assert_true(loss_distance(&gpu.losses[i], &cpu.losses[i]) < 1e-3);
+    }
+  }
+  teacher_path = NULL;
+  remove_run();
+}
+
 // --- Recipes -----------------------------------------------------------------
 
 static void
@@ -334,6 +410,7 @@ main(void)
     cmocka_unit_test(test_a_student_learns_from_its_teacher),
     cmocka_unit_test(test_held_out_figures_compare),
     cmocka_unit_test(test_optimisers_differ),
+    cmocka_unit_test(test_a_gpu_learns_alike),
     cmocka_unit_test(test_recipe),
   };
   return cmocka_run_group_tests_name(
