@@ -118,6 +118,21 @@ test_resumed_run_ends_alike(void** state)
   assert_memory_equal(whole.bytes, other.bytes, whole.size);
 }
 
+// What lane `i` drew its last pass from: the second of two of CHUNK slots.
+static void
+check_draw(const DiffusionTrainer* t, uint32_t i, uint32_t step)
+{
+  const Shuffle* const s = &t->shuffle;
+  float                got[DRAW_NOW_FLOATS], want[DRAW_NOW_FLOATS];
+  draw_now(t->recipe.run.seed,
+           shuffle_first(s, step) + (2 * i + 1) * CHUNK,
+           shuffle_epoch(s, step),
+           0.0f,
+           want);
+  tensor_read(t->optimiser.devices[i], t->lanes[i].now, got);
+  assert_memory_equal(got, want, sizeof want);
+}
+
 // Each step, lane and pass has its sequences, noise levels and noise.
 static void
 test_each_pass_has_its_own(void** state)
@@ -125,20 +140,22 @@ test_each_pass_has_its_own(void** state)
   (void)state;
   const DiffusionRecipe   recipe = plain_recipe();
   DiffusionTrainer* const t      = open_trainer(&recipe, 1);
-  uint64_t                numbers[4];
-  uint32_t                levels[4];
-  for (uint32_t i = 0; i < 4; ++i) {
+  uint64_t                numbers[6];
+  uint32_t                levels[6];
+  for (uint32_t i = 0; i < 6; ++i) {
     if (i % 2 == 0) {
       take_steps(t, 1);
     }
     const SequencePass* const pass = &t->lanes[i % 2].pass;
     numbers[i]                     = pass->first_sequence;
     levels[i]                      = pass->t[0];
+    check_draw(t, i % 2, i / 2);
     for (uint32_t k = 0; k < i; ++k) {
       assert_true(numbers[k] + 4 * CHUNK <= numbers[i]);
       assert_true(levels[k] != levels[i]);
     }
   }
+  assert_true(shuffle_epoch(&t->shuffle, 2) > 0);
   close_trainer(t);
 }
 

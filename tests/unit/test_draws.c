@@ -31,13 +31,15 @@ open_set(void)
 {
   DatasetWriter writer;
   Dataset*      dataset;
-  NoteEvent     events[NOTES];
+  NoteEvent     events[NOTES + 1];
   snprintf(path, sizeof path, "/tmp/meander-batch-XXXXXX");
   close(mkstemp(path));
   assert_int_equal(dataset_writer_open(&writer, path, NULL), STATUS_OK);
   for (uint32_t p = 0; p < PIECES; ++p) {
     const bool test = p % 3 == 2;
-    for (uint32_t i = 0; i < NOTES; ++i) {
+    // An odd number in all: the last record ends within a float.
+    const uint32_t count = NOTES + (p == PIECES - 1);
+    for (uint32_t i = 0; i < count; ++i) {
       events[i] = (NoteEvent){ (uint8_t)((test ? 100 : 60) + i % 8),
                                0.5f,
                                i % 8 < 4 ? 0.1f + 0.002f * (float)i : 0.001f,
@@ -46,7 +48,7 @@ open_set(void)
     char name[16];
     snprintf(name, sizeof name, "p/%u.mid", p);
     assert_int_equal(
-      dataset_writer_add(&writer, name, test, events, NOTES, NULL), STATUS_OK);
+      dataset_writer_add(&writer, name, test, events, count, NULL), STATUS_OK);
   }
   assert_int_equal(dataset_writer_commit(&writer, NULL), STATUS_OK);
   assert_int_equal(dataset_open(path, &dataset, NULL), STATUS_OK);
@@ -118,6 +120,22 @@ draw(World*   w,
   for (int i = 0; i < 4; ++i) {
     tensor_free(w->device, &t[i]);
   }
+}
+
+static void
+test_all_notes_are_there(void** state)
+{
+  (void)state;
+  World                w = open_world();
+  uint64_t             bytes;
+  const uint8_t* const records = dataset_records(w.dataset, &bytes);
+  float                read[NOTES * PIECES * NOTE_RECORD_BYTES / 4 + 2];
+  assert_int_equal(bytes, (NOTES * PIECES + 1) * NOTE_RECORD_BYTES);
+  assert_true(bytes % sizeof(float) != 0);
+  assert_true(w.source.notes.columns * sizeof(float) <= sizeof read);
+  tensor_read(w.device, w.source.notes, read);
+  assert_memory_equal(read, records, bytes);
+  close_world(&w);
 }
 
 // The units are the data set's windows with all their shifts: without
@@ -237,6 +255,7 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_all_notes_are_there),
     cmocka_unit_test(test_units_are_the_windows),
     cmocka_unit_test(test_windows),
     cmocka_unit_test(test_recipe_text),

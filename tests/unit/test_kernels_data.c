@@ -4,7 +4,7 @@
 // test_sequence_batch.
 #include "kernels_test.h"
 
-#include "data.h"
+#include "draw.h"
 
 #include <stdlib.h>
 
@@ -220,6 +220,53 @@ test_draws_move_as_their_unit_may(void** state)
   RELEASE(t[0], t[1], t[2], d.now, d.source.notes, d.source.units);
 }
 
+// A unit of a stream of more than 2^32 notes keeps its place.
+static void
+test_units_lie_anywhere(void** state)
+{
+  (void)state;
+  float         unit[DRAW_UNIT_FLOATS];
+  const DrawNow now = { .seed = 1 };
+  draw_unit((5ull << 32) + 77, 16, 9, unit);
+  const DrawSource source = { .units = { unit, 1, 2, 2 } };
+  const Draw       draw   = draw_begin(&source, &now, 0);
+  assert_true(draw.first_note == (5ull << 32) + 77);
+  assert_int_equal(draw.back, 16);
+  assert_int_equal(draw.ahead, 9);
+}
+
+// Of a slot of 32 notes a sequence of 24 is any.
+static void
+test_what_is_over_is_left_out_at_random(void** state)
+{
+  (void)state;
+  enum { SLOTS = 100, ALL = 24 * SLOTS };
+  float units[DRAW_UNIT_FLOATS], now[DRAW_NOW_FLOATS], pitch[ALL];
+  draw_unit(10, 0, 0, units);
+  Draws  d    = make_draws(units, 1);
+  Tensor t[3] = { poisoned(ALL, 1),
+                  poisoned(ALL, NOTE_CHANNELS),
+                  poisoned(ALL, 1) };
+  draw_now(3, 0, 0, 0.0f, now);
+  tensor_write(device, d.now, now);
+  op_draw_sequences(device, &d.rule, &d.source, d.now, 24, t[0], t[1], t[2]);
+  assert_int_equal(device_status(device, NULL), STATUS_OK);
+  tensor_read(device, t[0], pitch);
+  uint32_t places[9] = { 0 };
+  for (uint32_t s = 0; s < SLOTS; ++s) {
+    const int first = (int)pitch[24 * s] - 21 - 10;
+    assert_in_range(first, 0, 8);
+    ++places[first];
+    for (int i = 0; i < 24; ++i) {
+      assert_int_equal((int)pitch[24 * s + (uint32_t)i], 31 + first + i);
+    }
+  }
+  for (int i = 0; i < 9; ++i) {
+    assert_true(places[i] > 0);
+  }
+  RELEASE(t[0], t[1], t[2], d.now, d.source.notes, d.source.units);
+}
+
 static void
 test_shapes_are_checked(void** state)
 {
@@ -279,10 +326,12 @@ main(void)
     cmocka_unit_test(test_a_long_order),
     cmocka_unit_test(test_orders_differ),
     cmocka_unit_test(test_an_order_is_random),
+    cmocka_unit_test(test_units_lie_anywhere),
   };
   const struct CMUnitTest ops[] = {
     cmocka_unit_test(test_mask),
     cmocka_unit_test(test_draws_move_as_their_unit_may),
+    cmocka_unit_test(test_what_is_over_is_left_out_at_random),
     cmocka_unit_test(test_shapes_are_checked),
   };
   return cmocka_run_group_tests(orders, NULL, NULL) +
