@@ -53,17 +53,13 @@ typedef struct {
 // What changes from draw to draw, in memory of the device so that a recording
 // can be replayed: [1, DRAW_NOW_FLOATS], made by draw_now(). Draws are numbered
 // over the whole run; number n has random stream (seed, RNG_USE_BATCH, n) and
-// is unit draw_order(n modulo count) of its epoch.
+// is unit draw_order(n modulo count) of its epoch (draw.h).
 #define DRAW_NOW_FLOATS 7u
 void draw_now(uint64_t seed,
               uint64_t first, // number of the first row's or slot's draw
               uint64_t epoch,
               float    forcing, // probability of teacher forcing
               float    now[DRAW_NOW_FLOATS]);
-// The i-th of `count` units that an epoch visits: a permutation of 0 .. count -
-// 1 drawn from (seed, epoch).
-uint32_t draw_order(uint32_t i, uint32_t count, uint64_t seed, uint64_t epoch);
-
 // B windows of WINDOW_NOTES notes, time-major: pitch[R, 1], channels[R, 3] and
 // force[R, 1], 1 with probability `forcing`, else 0; R = WINDOW_NOTES * B.
 // The units' `back` is 0.

@@ -87,8 +87,10 @@ draw_augment(Rng* rng, const DrawRule* rule, NoteEvent* notes, uint32_t count)
 // A Feistel network over the next power of two, whose rounds change the upper
 // and the lower half of the bits in turn, walked until it is back below count
 // (Black and Rogaway 2002, cycle walking): no memory, each index on its own.
+// Gives the i-th of `count` units that an epoch visits, a permutation drawn
+// from (seed, epoch).
 PORTABLE uint32_t
-draw_permuted(uint32_t i, uint32_t count, uint64_t seed, uint64_t epoch)
+draw_order(uint32_t i, uint32_t count, uint64_t seed, uint64_t epoch)
 {
   const uint64_t stream = rng_stream(RNG_USE_BATCH, DRAW_ORDER_STREAMS + epoch);
   uint32_t       bits   = 0;
@@ -153,7 +155,7 @@ draw_begin(const DrawSource* source, const DrawNow* now, uint32_t number)
   const uint32_t count = source->units.rows;
   const uint64_t n     = now->first + number;
   const uint32_t unit =
-    draw_permuted((uint32_t)(n % count), count, now->seed, now->epoch);
+    draw_order((uint32_t)(n % count), count, now->seed, now->epoch);
   Draw     draw;
   uint32_t words[DRAW_UNIT_FLOATS];
   memcpy(words,

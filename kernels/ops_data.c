@@ -1,6 +1,6 @@
 // The shape checks of data.h's ops, and what is written for them.
+#include "caps.h"
 #include "check.h"
-#include "draw.h"
 
 #include <string.h>
 
@@ -29,12 +29,6 @@ draw_now(uint64_t seed,
                              (uint32_t)epoch, (uint32_t)(epoch >> 32) };
   memcpy(now, words, sizeof words);
   now[DRAW_NOW_FLOATS - 1] = forcing;
-}
-
-uint32_t
-draw_order(uint32_t i, uint32_t count, uint64_t seed, uint64_t epoch)
-{
-  return draw_permuted(i, count, seed, epoch);
 }
 
 static bool

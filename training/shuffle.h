@@ -1,6 +1,6 @@
 // Which units of a data set a step of a training run visits, epoch by epoch: a
 // pure function of (seed, step); the order within an epoch is draw_order()'s
-// (kernels/data.h). Any thread.
+// (kernels/draw.h). Any thread.
 #pragma once
 
 #include "status.h"

@@ -2,6 +2,7 @@
 // visits each once, a draw is a pure function of its number, augmentation keeps
 // what it must, test pieces never appear; and the recipe survives its own text.
 #include "dataset_write.h"
+#include "draw.h"
 #include "draw_source.h"
 #include "encoding.h"
 #include "vae_recipe.h"
