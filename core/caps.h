@@ -1,6 +1,7 @@
 // Every cap in one place. A cap that a user can reach names its policy.
 #pragma once
 
+#include <assert.h>
 #include <stdint.h>
 
 // Condensed note events (DESIGN.md, "Words").
@@ -47,13 +48,13 @@
 #define CHECKPOINT_TEXTS_MAX 256u
 #define CHECKPOINT_BYTES_MAX (1ull << 32)
 
-_Static_assert((STAMPED_RING_NOTES & (STAMPED_RING_NOTES - 1)) == 0,
-               "rings are powers of two");
-_Static_assert((PLAYED_RING_EVENTS & (PLAYED_RING_EVENTS - 1)) == 0,
-               "rings are powers of two");
-_Static_assert(PERIOD_EVENTS_OFF_RESERVE >= ACTIVE_NOTES_MAX,
-               "every sounding note can end in one period");
-_Static_assert(PERIOD_EVENTS_MAX > PERIOD_EVENTS_OFF_RESERVE,
-               "note-ons need room too");
+static_assert((STAMPED_RING_NOTES & (STAMPED_RING_NOTES - 1)) == 0,
+              "rings are powers of two");
+static_assert((PLAYED_RING_EVENTS & (PLAYED_RING_EVENTS - 1)) == 0,
+              "rings are powers of two");
+static_assert(PERIOD_EVENTS_OFF_RESERVE >= ACTIVE_NOTES_MAX,
+              "every sounding note can end in one period");
+static_assert(PERIOD_EVENTS_MAX > PERIOD_EVENTS_OFF_RESERVE,
+              "note-ons need room too");
 // JACK's port buffer holds 2,727 three-byte events.
-_Static_assert(PERIOD_EVENTS_MAX < 2727, "a period fits a JACK port buffer");
+static_assert(PERIOD_EVENTS_MAX < 2727, "a period fits a JACK port buffer");

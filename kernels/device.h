@@ -2,7 +2,7 @@
 // Only kernels/ includes this.
 #pragma once
 
-#include "kernels.h"
+#include "data.h"
 
 // One entry an op (pack and the fused ones may be NULL); shapes were checked by
 // the caller (kernels/ops.c).
@@ -200,6 +200,29 @@ typedef struct {
                    Tensor                  now,
                    Tensor                  square_sum,
                    const OptimiserTables*  tables);
+
+  void (*draw_windows)(Device*,
+                       const DrawRule*   rule,
+                       const DrawSource* source,
+                       Tensor            now,
+                       Tensor            pitch,
+                       Tensor            channels,
+                       Tensor            force);
+  void (*draw_sequences)(Device*,
+                         const DrawRule*   rule,
+                         const DrawSource* source,
+                         Tensor            now,
+                         uint32_t          notes,
+                         Tensor            pitch,
+                         Tensor            channels,
+                         Tensor            clean);
+  void (*mask)(Device*,
+               uint32_t notes,
+               Tensor   clean,
+               Tensor   noised,
+               Tensor   position,
+               Tensor   level,
+               Tensor   allowed);
 
   // NULL where a replay just calls the ops again. What `record` makes is
   // Recording.own.

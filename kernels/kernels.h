@@ -48,6 +48,7 @@ void   device_close(Device* device);
 const char* const* device_cpu_variants(void);
 
 const char* device_name(const Device* device); // "cpu avx2"
+bool        device_is_gpu(const Device* device);
 
 // The first error since the device was opened or last cleared.
 Status device_status(const Device* device, Error* error);

@@ -20,6 +20,12 @@ device_name(const Device* device)
   return device->name;
 }
 
+bool
+device_is_gpu(const Device* device)
+{
+  return strncmp(device->name, "cpu", 3) != 0;
+}
+
 Status
 device_status(const Device* device, Error* error)
 {

@@ -111,15 +111,26 @@ make_codes(Diffusion* d, Error* error)
 // --- Memory ------------------------------------------------------------------
 
 static void
-cut_training(Diffusion* d, Arena* m, uint32_t rows, uint32_t notes)
+cut_training(Diffusion* d,
+             Arena*     m,
+             uint32_t   rows,
+             uint32_t   levels,
+             uint32_t   notes)
 {
-  d->allowed      = arena_cut(m, rows, notes);
+  d->clean        = arena_cut(m, rows, 1);
   d->noised       = arena_cut(m, rows, 1);
-  d->alpha        = arena_cut(m, rows, 1);
-  d->sigma        = arena_cut(m, rows, 1);
-  d->error_weight = arena_cut(m, rows, 1);
-  d->a            = arena_cut(m, rows, 1);
-  d->b            = arena_cut(m, rows, 1);
+  d->allowed      = arena_cut(m, rows, notes);
+  d->t            = arena_cut(m, levels, 1);
+  d->way          = arena_cut(m, levels, 1);
+  d->at_level     = arena_cut(m, levels, LEVEL_COLUMNS);
+  d->at_row       = arena_cut(m, rows, LEVEL_COLUMNS);
+  d->alpha        = tensor_columns(d->at_row, LEVEL_ALPHA, 1);
+  d->sigma        = tensor_columns(d->at_row, LEVEL_SIGMA, 1);
+  d->error_weight = tensor_columns(d->at_row, LEVEL_ERROR_WEIGHT, 1);
+  d->a            = tensor_columns(d->at_row, LEVEL_A, 1);
+  d->b            = tensor_columns(d->at_row, LEVEL_B, 1);
+  d->level_shares = arena_cut(m, levels, SHARE_COLUMNS);
+  d->shares       = arena_cut(m, rows, SHARE_COLUMNS);
   d->target       = arena_cut(m, rows, d->columns);
   d->dhead        = arena_cut(m, rows, d->settings.net.output);
   d->loss         = arena_cut(m, rows, 1);
@@ -165,7 +176,7 @@ diffusion_lay_out(Diffusion* d,
   d->key           = arena_cut(&m, 1, RNG_KEY_FLOATS);
   d->ones          = arena_cut(&m, rows, 1);
   if (d->training) {
-    cut_training(d, &m, rows, notes);
+    cut_training(d, &m, rows, levels, notes);
   } else {
     cut_sampling(d, &m, given);
   }
@@ -191,6 +202,9 @@ allocate(Diffusion* d, const Diffusion* owner, Error* error)
   }
   if (status == STATUS_OK) {
     status = make_codes(d, error);
+  }
+  if (status == STATUS_OK && d->training) {
+    status = diffusion_make_tables(d, error);
   }
   const size_t need =
     diffusion_lay_out(d, d->rows_max, levels + 1, SEQUENCE_NOTES, d->rows_max);
@@ -241,6 +255,7 @@ diffusion_create(Device*                  device,
     return status;
   }
   replay_open(&d->sampling, device, diffusion_sample_ops, d);
+  replay_open(&d->training_ops, device, diffusion_train_ops, d);
   *out = d;
   return STATUS_OK;
 }
@@ -250,8 +265,12 @@ diffusion_free(Diffusion* d)
 {
   if (d) {
     replay_close(&d->sampling);
+    replay_close(&d->training_ops);
     denoiser_free(d->net);
     tensor_free(d->device, &d->codes);
+    tensor_free(d->device, &d->levels);
+    tensor_free(d->device, &d->waves);
+    tensor_free(d->device, &d->sums);
     tensor_free(d->device, &d->memory);
     free(d->host);
     free(d);

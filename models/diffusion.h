@@ -63,13 +63,21 @@ const DiffusionSettings* diffusion_settings(const Diffusion* diffusion);
 
 // --- Training ----------------------------------------------------------------
 
-// Host arrays, sequence-major, R = sequences * notes rows.
+// Where a pass's notes go, by ops or tensor_write(), before the step:
+// sequence-major, R = sequences * notes rows, in device memory.
+typedef struct {
+  Tensor pitch;    // [R, 1]
+  Tensor channels; // [R, CHANNEL_COUNT]
+  Tensor clean;    // [R, 1]: 1 where a note is given, 0 where it is noised
+} DiffusionNotes;
+// Of the next step of that shape, and until another call.
+DiffusionNotes diffusion_notes(Diffusion* diffusion,
+                               uint32_t   sequences,
+                               uint32_t   notes);
+
 typedef struct {
   uint32_t        sequences;
   uint32_t        notes;
-  const float*    pitch;    // [R]
-  const float*    channels; // [R][CHANNEL_COUNT]
-  const float*    clean;   // [R]: 1 where a note is given, 0 where it is noised
   const uint32_t* t;       // [sequences], 1 .. T
   const uint32_t* next;    // [sequences]: where a student is to go; NULL: 0
   bool     self_condition; // a first pass without gradient feeds a second
@@ -89,29 +97,29 @@ typedef struct {
   double   code_error;                   // of x_0's pitch code, unweighted
 } DiffusionLoss;
 
-// Adds to the gradients and to `loss`.
-void diffusion_train_step(Diffusion*            diffusion,
-                          const DiffusionBatch* batch,
-                          DiffusionLoss*        loss);
+// Adds to the gradients and to the loss that diffusion_take_loss() takes, from
+// the notes in diffusion_notes(). Waits for nothing.
+void diffusion_train_step(Diffusion* diffusion, const DiffusionBatch* batch);
 
 // One step of distillation (after Salimans and Ho 2022 and shortcut models,
 // 2410.12557; PREDICT_DATA only): the student is to make the jump from t to
 // next in one, as the teacher does in `substeps` steps of DDIM with eta 0. Both
-// read the same notes and noise. The student's target is the mean of the
-// teacher's estimates, weighted as DDIM weights them: probabilities of pitches,
-// values of the channels. `teacher` is a training Diffusion too (its gradients
-// stay 0). As diffusion_train_step() otherwise; `loss` compares with the
-// teacher.
+// read the student's notes and the same noise. The student's target is the mean
+// of the teacher's estimates, weighted as DDIM weights them: probabilities of
+// pitches, values of the channels. `teacher` is a training Diffusion too, on
+// the same device (its gradients stay 0). As diffusion_train_step() otherwise;
+// the student's loss compares with the teacher.
 void diffusion_distil_step(Diffusion*            student,
                            Diffusion*            teacher,
                            const DiffusionBatch* batch,
-                           uint32_t              substeps,
-                           DiffusionLoss*        loss);
+                           uint32_t              substeps);
 
 // The loss alone, for held-out notes.
-void diffusion_judge(Diffusion*            diffusion,
-                     const DiffusionBatch* batch,
-                     DiffusionLoss*        loss);
+void diffusion_judge(Diffusion* diffusion, const DiffusionBatch* batch);
+
+// Adds what the steps since the last call came to, up to float rounding of
+// their sum. Waits for the device.
+void diffusion_take_loss(Diffusion* diffusion, DiffusionLoss* loss);
 
 // --- Sampling
 // ------------------------------------------------------------------

@@ -10,6 +10,29 @@
 #define ESTIMATE_MAX 6.0f
 #define SHORTEST_NOTES 8u // of training's sequences, for the number of levels
 
+// Columns of the table of noise levels.
+enum {
+  LEVEL_ALPHA,
+  LEVEL_SIGMA,
+  LEVEL_ERROR_WEIGHT, // the signal to noise ratio, before it is clamped
+  LEVEL_ERROR_SCALE,
+  LEVEL_A,
+  LEVEL_B,
+  LEVEL_COLUMNS,
+};
+
+// Of a teacher's substep.
+enum { SHARE_X0, SHARE_XT, SHARE_MEAN, SHARE_COLUMNS };
+
+// The cells of a loss.
+enum {
+  DIFFUSION_SUM_NOTES,
+  DIFFUSION_SUM_PITCH,
+  DIFFUSION_SUM_CODE,
+  DIFFUSION_SUM_CHANNELS,
+  DIFFUSION_SUM_CELLS = DIFFUSION_SUM_CHANNELS + CHANNEL_COUNT,
+};
+
 struct Diffusion {
   Device*           device;
   DiffusionSettings settings;
@@ -24,6 +47,11 @@ struct Diffusion {
   Tensor codes;                          // [128, K]
   float  code_squares[ENCODING_PITCHES]; // |code|^2
   Tensor memory;
+
+  // Training, over t = 0 .. T.
+  Tensor levels; // [T + 1, LEVEL_COLUMNS]
+  Tensor waves;  // [T + 1, half of DENOISER_TIME_FEATURES]
+  Tensor sums;   // [1, DIFFUSION_SUM_CELLS]: losses since they were last taken
 
   // Laid out for each call.
   Tensor pitch;         // [R, 1]
@@ -56,12 +84,20 @@ struct Diffusion {
   Replay sampling;
   Tensor ones; // [R, 1]
 
-  // Training.
+  // Training; M - 1 sequences, and the level of clean notes.
+  Replay training_ops;
+  Tensor clean;        // [R, 1]: 1 where a note is given
+  Tensor noised;       // [R, 1]: 1 where it is not
   Tensor allowed;      // [R, notes]
-  Tensor noised;       // [R, 1]: 1 where a note is noised
+  Tensor t;            // [M, 1]
+  Tensor way;          // [M, 1]: of a student, from t to next
+  Tensor at_level;     // [M, LEVEL_COLUMNS]
+  Tensor at_row;       // [R, LEVEL_COLUMNS], and columns of it:
   Tensor alpha, sigma; // [R, 1]
   Tensor error_weight; // [R, 1]
   Tensor a, b;         // [R, 1] factors
+  Tensor level_shares; // [M, SHARE_COLUMNS]
+  Tensor shares;       // [R, SHARE_COLUMNS]
   Tensor target;       // [R, C]
   Tensor dhead;        // [R, output]
   Tensor loss;         // [R, 1]
@@ -130,27 +166,29 @@ void diffusion_expect(Diffusion* d, Tensor head, float temperature, Tensor x0);
 typedef struct {
   Diffusion*            d;
   const DiffusionBatch* batch;
-  uint32_t              rows;
   DenoiserInput         input;
 } DiffusionPass;
 
-// Lays out, notes and noise to x, and all of the network's input, without an
-// estimate.
-void diffusion_pass_begin(DiffusionPass*        pass,
+// The tables of a training Diffusion.
+Status diffusion_make_tables(Diffusion* d, Error* error);
+// The step that a recording holds.
+void diffusion_train_ops(void* diffusion, const void* key);
+
+// Lays out, and writes what the ops of a pass read: no ops.
+void diffusion_pass_write(DiffusionPass*        pass,
                           Diffusion*            diffusion,
                           const DiffusionBatch* batch);
-void diffusion_pass_rows(DiffusionPass* pass,
-                         Tensor         to, // [R, 1]
-                         float (*value)(const DiffusionPass*, uint32_t row));
-// d->time: a row for each sequence's time, and the last for clean notes.
-void diffusion_pass_write_time(DiffusionPass* pass,
-                               uint32_t (*time)(const DiffusionPass*,
-                                                uint32_t sequence));
+// d->t: of each sequence, and 0 for clean notes; and what follows from it.
+void diffusion_pass_write_times(DiffusionPass* pass,
+                                uint32_t (*time)(const DiffusionPass*,
+                                                 uint32_t sequence));
+// Notes and noise to x, and all of the network's input, without an estimate.
+void diffusion_pass_begin(DiffusionPass* pass);
+// d->time from d->t.
+void diffusion_pass_embed_times(DiffusionPass* pass);
 // d->estimate: what d->head says x_0 is; 0 for clean notes.
 void diffusion_pass_estimate(DiffusionPass* pass);
-// Sum of d->loss.
-double diffusion_pass_sum_loss(DiffusionPass* pass);
-// Notes, and the errors of d->estimate against `truth`.
-void diffusion_pass_report(DiffusionPass* pass,
-                           Tensor         truth,
-                           DiffusionLoss* loss);
+// Adds the sum of `loss` to a cell of d->sums.
+void diffusion_pass_add(DiffusionPass* pass, Tensor loss, uint32_t cell);
+// Notes, and the errors of d->estimate against `truth`, to d->sums.
+void diffusion_pass_report(DiffusionPass* pass, Tensor truth);

@@ -1,116 +1,78 @@
-// Training's forward process, loss and gradient.
+// Training's forward process, loss and gradient. A step is ops alone, recorded
+// for each shape of pass: what changes from step to step was written to tensors
+// before, and what follows from a level of noise stands in tables over t = 0 ..
+// T.
 #include "diffusion_internal.h"
 
 #include <math.h>
+#include <string.h>
 
-void
-diffusion_pass_rows(DiffusionPass* p,
-                    Tensor         to,
-                    float (*value)(const DiffusionPass*, uint32_t row))
+#define WAVES (DENOISER_TIME_FEATURES / 2)
+
+// --- Tables ------------------------------------------------------------------
+
+// Of level t; x_0 = a x_t + b out, for a network that predicts noise or v. The
+// weight of a squared error in what the network predicts is error_scale times
+// the clamped signal to noise ratio, so that in x_0 it is that ratio (Hang et
+// al. 2023, eq. 8 and 9).
+static void
+fill_level(const Diffusion* d, uint32_t t, float row[LEVEL_COLUMNS])
 {
-  for (uint32_t r = 0; r < p->rows; ++r) {
-    p->d->host[r] = value(p, r);
+  const bool   noise      = d->settings.prediction == PREDICT_NOISE;
+  const double alpha      = noise_alpha(&d->schedule, t);
+  const double sigma      = noise_sigma(&d->schedule, t);
+  const double snr        = t ? noise_snr(&d->schedule, t) : 0.0;
+  const double scale      = noise                                 ? 1.0 / snr
+                            : d->settings.prediction == PREDICT_V ? 1.0 / (snr + 1.0)
+                                                                  : 1.0;
+  row[LEVEL_ALPHA]        = (float)alpha;
+  row[LEVEL_SIGMA]        = (float)sigma;
+  row[LEVEL_ERROR_WEIGHT] = (float)snr;
+  row[LEVEL_ERROR_SCALE]  = t ? (float)scale : 0.0f; // clean notes have none
+  row[LEVEL_A]            = (float)(noise ? 1.0 / alpha : alpha);
+  row[LEVEL_B]            = (float)(noise ? -sigma / alpha : -sigma);
+}
+
+Status
+diffusion_make_tables(Diffusion* d, Error* error)
+{
+  const uint32_t levels = d->settings.noise_steps + 1;
+  Status         status =
+    tensor_allocate(d->device, levels, LEVEL_COLUMNS, &d->levels, error);
+  if (status == STATUS_OK) {
+    status = tensor_allocate(d->device, levels, WAVES, &d->waves, error);
   }
-  tensor_write(p->d->device, to, p->d->host);
-}
-
-static uint32_t
-time_of(const DiffusionPass* p, uint32_t row)
-{
-  return p->batch->clean[row] != 0.0f ? 0 : p->batch->t[row / p->batch->notes];
-}
-
-static float
-alpha_of(const DiffusionPass* p, uint32_t row)
-{
-  return (float)noise_alpha(&p->d->schedule, time_of(p, row));
-}
-
-static float
-sigma_of(const DiffusionPass* p, uint32_t row)
-{
-  return (float)noise_sigma(&p->d->schedule, time_of(p, row));
-}
-
-static float
-noised_of(const DiffusionPass* p, uint32_t row)
-{
-  return 1.0f - p->batch->clean[row];
-}
-
-static float
-flag_of(const DiffusionPass* p, uint32_t row)
-{
-  return p->batch->clean[row];
-}
-
-static float
-position_of(const DiffusionPass* p, uint32_t row)
-{
-  return (float)(row % p->batch->notes);
-}
-
-// Clean notes share the last row of the levels.
-static float
-level_of(const DiffusionPass* p, uint32_t row)
-{
-  return p->batch->clean[row] != 0.0f ? (float)p->batch->sequences
-                                      : (float)(row / p->batch->notes);
-}
-
-// The weight of a squared error in what the network predicts, such that in x_0
-// it is the clamped signal to noise ratio (Hang et al. 2023, eq. 8 and 9).
-static float
-error_weight_of(const DiffusionPass* p, uint32_t row)
-{
-  const uint32_t t = time_of(p, row);
-  if (!t) {
-    return 0.0f;
+  if (status == STATUS_OK) {
+    status =
+      tensor_allocate(d->device, 1, DIFFUSION_SUM_CELLS, &d->sums, error);
   }
-  const double snr = noise_snr(&p->d->schedule, t);
-  const double of_x =
-    fmin(fmax(snr, (double)p->batch->snr_low), (double)p->batch->snr_high);
-  switch (p->d->settings.prediction) {
-    case PREDICT_NOISE:
-      return (float)(of_x / snr);
-    case PREDICT_V:
-      return (float)(of_x / (snr + 1.0));
-    case PREDICT_DATA:
-      break;
+  for (uint32_t t = 0; t < levels && status == STATUS_OK; ++t) {
+    float row[LEVEL_COLUMNS], features[DENOISER_TIME_FEATURES];
+    fill_level(d, t, row);
+    diffusion_time_features(&d->settings, t, 0, features);
+    tensor_write(d->device, tensor_rows(d->levels, t, 1), row);
+    tensor_write(d->device, tensor_rows(d->waves, t, 1), features);
   }
-  return (float)of_x;
+  return status;
 }
 
-// x_0 = a x_t + b out, for a network that predicts noise or v.
-static float
-a_of(const DiffusionPass* p, uint32_t row)
-{
-  return p->d->settings.prediction == PREDICT_NOISE ? 1.0f / alpha_of(p, row)
-                                                    : alpha_of(p, row);
-}
-
-static float
-b_of(const DiffusionPass* p, uint32_t row)
-{
-  const float sigma = sigma_of(p, row);
-  return p->d->settings.prediction == PREDICT_NOISE ? -sigma / alpha_of(p, row)
-                                                    : -sigma;
-}
+// --- What is written before a pass -------------------------------------------
 
 static void
-write_allowed(DiffusionPass* p)
+set_shape(Diffusion* d, uint32_t sequences, uint32_t notes)
 {
-  const uint32_t     notes = p->batch->notes;
-  const float* const clean = p->batch->clean;
-  float* const       host  = p->d->host;
-  for (uint32_t r = 0; r < p->rows; ++r) {
-    const float* const of_sequence = clean + r / notes * notes;
-    for (uint32_t k = 0; k < notes; ++k) {
-      host[(size_t)r * notes + k] =
-        clean[r] == 0.0f || of_sequence[k] != 0.0f ? 1.0f : 0.0f;
-    }
-  }
-  tensor_write(p->d->device, p->d->allowed, host);
+  diffusion_lay_out(d, sequences * notes, sequences + 1, notes, 0);
+}
+
+DiffusionNotes
+diffusion_notes(Diffusion* d, uint32_t sequences, uint32_t notes)
+{
+  set_shape(d, sequences, notes);
+  return (DiffusionNotes){
+    .pitch    = d->pitch,
+    .channels = tensor_columns(d->x0, d->code_columns, CHANNEL_COUNT),
+    .clean    = d->clean,
+  };
 }
 
 static uint32_t
@@ -120,54 +82,84 @@ time_of_sequence(const DiffusionPass* p, uint32_t sequence)
 }
 
 void
-diffusion_pass_write_time(DiffusionPass* p,
-                          uint32_t (*time)(const DiffusionPass*,
-                                           uint32_t sequence))
+diffusion_pass_write_times(DiffusionPass* p,
+                           uint32_t (*time)(const DiffusionPass*,
+                                            uint32_t sequence))
 {
+  Diffusion* const      d    = p->d;
+  const uint32_t        s    = p->batch->sequences;
   const uint32_t* const next = p->batch->next;
-  float* const          host = p->d->host;
-  for (uint32_t s = 0; s <= p->batch->sequences; ++s) {
-    const bool is_clean = s == p->batch->sequences;
-    diffusion_time_features(&p->d->settings,
-                            is_clean ? 0 : time(p, s),
-                            is_clean || !next ? 0 : next[s],
-                            host + (size_t)s * DENOISER_TIME_FEATURES);
+  float* const          ways = d->host + s + 1;
+  for (uint32_t i = 0; i < s; ++i) {
+    const uint32_t t = time(p, i);
+    d->host[i]       = (float)t;
+    ways[i]          = (float)(next ? t - next[i] : t);
   }
-  tensor_write(p->d->device, p->d->time, host);
+  d->host[s] = ways[s] = 0.0f; // clean notes
+  tensor_write(d->device, d->t, d->host);
+  if (d->settings.student_steps) {
+    tensor_write(d->device, d->way, ways);
+  }
 }
 
-// x_t = alpha x_0 + sigma noise, clean notes as they are.
-static void
-add_noise(DiffusionPass* p)
+void
+diffusion_pass_write(DiffusionPass*        p,
+                     Diffusion*            d,
+                     const DiffusionBatch* batch)
 {
-  Diffusion* const            d = p->d;
-  const DiffusionBatch* const b = p->batch;
-  diffusion_embed(d, b->pitch, b->channels, d->x0);
-  diffusion_pass_rows(p, d->alpha, alpha_of);
-  diffusion_pass_rows(p, d->sigma, sigma_of);
-  diffusion_write_key(d, b->seed, b->first_sequence * SEQUENCE_NOTES);
+  *p = (DiffusionPass){ .d = d, .batch = batch };
+  set_shape(d, batch->sequences, batch->notes);
+  diffusion_write_key(d, batch->seed, batch->first_sequence * SEQUENCE_NOTES);
+  diffusion_pass_write_times(p, time_of_sequence);
+}
+
+// --- The pass ----------------------------------------------------------------
+
+void
+diffusion_pass_embed_times(DiffusionPass* p)
+{
+  Diffusion* const d    = p->d;
+  const Tensor     half = tensor_columns(d->time, WAVES, WAVES);
+  op_gather(d->device, d->waves, d->t, tensor_columns(d->time, 0, WAVES));
+  if (d->settings.student_steps) {
+    op_gather(d->device, d->waves, d->way, half);
+  } else {
+    op_fill(d->device, half, 0.0f);
+  }
+}
+
+// What each row has of its level of noise.
+static void
+find_levels(DiffusionPass* p)
+{
+  Diffusion* const d      = p->d;
+  const Tensor     weight = tensor_columns(d->at_level, LEVEL_ERROR_WEIGHT, 1);
+  op_gather(d->device, d->levels, d->t, d->at_level);
+  op_clamp(d->device, p->batch->snr_low, p->batch->snr_high, weight);
+  op_scale_rows(
+    d->device, tensor_columns(d->at_level, LEVEL_ERROR_SCALE, 1), weight);
+  op_gather(d->device, d->at_level, d->level, d->at_row);
+}
+
+void
+diffusion_pass_begin(DiffusionPass* p)
+{
+  Diffusion* const d     = p->d;
+  const uint32_t   notes = p->batch->notes;
+  op_gather(
+    d->device, d->codes, d->pitch, tensor_columns(d->x0, 0, d->code_columns));
+  op_mask(
+    d->device, notes, d->clean, d->noised, d->position, d->level, d->allowed);
+  find_levels(p);
+  diffusion_pass_embed_times(p);
   op_normals(d->device, d->key, RNG_USE_NOISE, 0, d->noise);
+  // x_t = alpha x_0 + sigma noise, clean notes as they are.
   op_combine_rows(d->device, d->alpha, d->x0, d->sigma, d->noise, d->x);
-}
-
-static void
-write_input(DiffusionPass* p)
-{
-  Diffusion* const d = p->d;
-  diffusion_pass_rows(p, d->position, position_of);
-  diffusion_pass_rows(p, d->level, level_of);
-  diffusion_pass_rows(p, d->noised, noised_of);
-  diffusion_pass_rows(p, d->error_weight, error_weight_of);
-  diffusion_pass_rows(p, diffusion_token_flag(d->tokens), flag_of);
-  write_allowed(p);
-  diffusion_pass_write_time(p, time_of_sequence);
-  if (d->settings.prediction != PREDICT_DATA) {
-    diffusion_pass_rows(p, d->a, a_of);
-    diffusion_pass_rows(p, d->b, b_of);
-  }
+  op_copy(d->device, d->clean, diffusion_token_flag(d->tokens));
+  diffusion_tokens(d, d->x, NULL, d->tokens);
   p->input = (DenoiserInput){
     .sequences = p->batch->sequences,
-    .notes     = p->batch->notes,
+    .notes     = notes,
     .tokens    = d->tokens,
     .position  = d->position,
     .level     = d->level,
@@ -176,7 +168,6 @@ write_input(DiffusionPass* p)
   };
 }
 
-// What the head says x_0 is; 0 for clean notes.
 void
 diffusion_pass_estimate(DiffusionPass* p)
 {
@@ -190,19 +181,19 @@ diffusion_pass_estimate(DiffusionPass* p)
   op_scale_rows(d->device, d->noised, d->estimate);
 }
 
-double
-diffusion_pass_sum_loss(DiffusionPass* p)
+void
+diffusion_pass_add(DiffusionPass* p, Tensor loss, uint32_t cell)
 {
-  double total = 0;
-  tensor_read(p->d->device, p->d->loss, p->d->host);
-  for (uint32_t r = 0; r < p->rows; ++r) {
-    total += (double)p->d->host[r];
-  }
-  return total;
+  Diffusion* const d = p->d;
+  op_sum(d->device, loss, 1.0f, tensor_columns(d->sums, cell, 1));
 }
 
-static double
-sum_error(DiffusionPass* p, Tensor truth, uint32_t column, uint32_t count)
+static void
+add_error(DiffusionPass* p,
+          Tensor         truth,
+          uint32_t       column,
+          uint32_t       count,
+          uint32_t       cell)
 {
   Diffusion* const d = p->d;
   op_squared_error(d->device,
@@ -212,26 +203,38 @@ sum_error(DiffusionPass* p, Tensor truth, uint32_t column, uint32_t count)
                    d->loss,
                    tensor_columns(d->scratch, column, count));
   op_scale_rows(d->device, d->noised, d->loss);
-  return diffusion_pass_sum_loss(p);
+  diffusion_pass_add(p, d->loss, cell);
 }
 
 void
-diffusion_pass_report(DiffusionPass* p, Tensor truth, DiffusionLoss* loss)
+diffusion_pass_report(DiffusionPass* p, Tensor truth)
 {
   Diffusion* const d = p->d;
-  for (uint32_t r = 0; r < p->rows; ++r) {
-    loss->notes += p->batch->clean[r] == 0.0f;
-  }
-  loss->code_error += sum_error(p, truth, 0, d->code_columns);
+  diffusion_pass_add(p, d->noised, DIFFUSION_SUM_NOTES);
+  add_error(p, truth, 0, d->code_columns, DIFFUSION_SUM_CODE);
   for (uint32_t i = 0; i < CHANNEL_COUNT; ++i) {
-    loss->squared_error[i] += sum_error(p, truth, d->code_columns + i, 1);
+    add_error(p, truth, d->code_columns + i, 1, DIFFUSION_SUM_CHANNELS + i);
+  }
+}
+
+void
+diffusion_take_loss(Diffusion* d, DiffusionLoss* loss)
+{
+  float sums[DIFFUSION_SUM_CELLS] = { 0 };
+  tensor_read(d->device, d->sums, sums);
+  op_fill(d->device, d->sums, 0.0f);
+  loss->notes += (uint64_t)sums[DIFFUSION_SUM_NOTES];
+  loss->pitch_nats += (double)sums[DIFFUSION_SUM_PITCH];
+  loss->code_error += (double)sums[DIFFUSION_SUM_CODE];
+  for (uint32_t i = 0; i < CHANNEL_COUNT; ++i) {
+    loss->squared_error[i] += (double)sums[DIFFUSION_SUM_CHANNELS + i];
   }
 }
 
 // dhead of PREDICT_DATA: cross-entropy of the pitch, squared errors of the
 // channels.
 static void
-data_gradient(DiffusionPass* p, DiffusionLoss* loss)
+data_gradient(DiffusionPass* p)
 {
   Diffusion* const d        = p->d;
   const float      scale    = p->batch->gradient_scale;
@@ -241,7 +244,7 @@ data_gradient(DiffusionPass* p, DiffusionLoss* loss)
     d->device, diffusion_pitch_head(d->head), d->pitch, scale, d->loss, dpitch);
   op_scale_rows(d->device, d->noised, dpitch);
   op_scale_rows(d->device, d->noised, d->loss);
-  loss->pitch_nats += diffusion_pass_sum_loss(p);
+  diffusion_pass_add(p, d->loss, DIFFUSION_SUM_PITCH);
   op_squared_error(d->device,
                    diffusion_channel_head(d->head),
                    tensor_columns(d->x0, d->code_columns, CHANNEL_COUNT),
@@ -269,20 +272,6 @@ noise_gradient(DiffusionPass* p)
   op_scale_rows(d->device, d->error_weight, d->dhead);
 }
 
-void
-diffusion_pass_begin(DiffusionPass*        p,
-                     Diffusion*            d,
-                     const DiffusionBatch* batch)
-{
-  *p = (DiffusionPass){ .d     = d,
-                        .batch = batch,
-                        .rows  = batch->sequences * batch->notes };
-  diffusion_lay_out(d, p->rows, batch->sequences + 1, batch->notes, 0);
-  add_noise(p);
-  write_input(p);
-  diffusion_tokens(d, d->x, NULL, d->tokens);
-}
-
 static void
 forward(DiffusionPass* p)
 {
@@ -295,37 +284,75 @@ forward(DiffusionPass* p)
   denoiser_forward(d->net, &p->input, d->head);
 }
 
-// Loss and dhead.
-static void
-measure(DiffusionPass*        p,
-        Diffusion*            d,
-        const DiffusionBatch* batch,
-        DiffusionLoss*        loss)
+// What a recording of a step was made for.
+typedef struct {
+  uint32_t learns; // 0: the loss alone
+  uint32_t sequences;
+  uint32_t notes;
+  uint32_t self_condition;
+  float    gradient_scale;
+  float    channel_weight;
+  float    snr_low;
+  float    snr_high;
+} PassKey;
+_Static_assert(sizeof(PassKey) <= REPLAY_KEY_BYTES, "a key fits a recording's");
+
+void
+diffusion_train_ops(void* owner, const void* key_bytes)
 {
-  diffusion_pass_begin(p, d, batch);
-  forward(p);
+  Diffusion* const d = owner;
+  PassKey          key;
+  memcpy(&key, key_bytes, sizeof key);
+  const DiffusionBatch batch = { .sequences      = key.sequences,
+                                 .notes          = key.notes,
+                                 .self_condition = key.self_condition,
+                                 .gradient_scale = key.gradient_scale,
+                                 .channel_weight = key.channel_weight,
+                                 .snr_low        = key.snr_low,
+                                 .snr_high       = key.snr_high };
+  DiffusionPass        pass  = { .d = d, .batch = &batch };
+  diffusion_pass_begin(&pass);
+  forward(&pass);
   if (d->settings.prediction == PREDICT_DATA) {
-    data_gradient(p, loss);
+    data_gradient(&pass);
   } else {
-    noise_gradient(p);
+    noise_gradient(&pass);
   }
-  diffusion_pass_estimate(p);
-  diffusion_pass_report(p, d->x0, loss);
+  diffusion_pass_estimate(&pass);
+  diffusion_pass_report(&pass, d->x0);
+  if (key.learns) {
+    denoiser_backward(d->net, &pass.input, d->dhead);
+  }
+}
+
+static void
+run(Diffusion* d, const DiffusionBatch* batch, bool learns)
+{
+  const PassKey key = { .learns         = learns,
+                        .sequences      = batch->sequences,
+                        .notes          = batch->notes,
+                        .self_condition = batch->self_condition,
+                        .gradient_scale = batch->gradient_scale,
+                        .channel_weight = batch->channel_weight,
+                        .snr_low        = batch->snr_low,
+                        .snr_high       = batch->snr_high };
+  DiffusionPass pass;
+  diffusion_pass_write(&pass, d, batch);
+  if (denoiser_records(d->net)) {
+    replay_run(&d->training_ops, &key, sizeof key);
+  } else {
+    diffusion_train_ops(d, &key);
+  }
 }
 
 void
-diffusion_train_step(Diffusion*            d,
-                     const DiffusionBatch* batch,
-                     DiffusionLoss*        loss)
+diffusion_train_step(Diffusion* d, const DiffusionBatch* batch)
 {
-  DiffusionPass pass;
-  measure(&pass, d, batch, loss);
-  denoiser_backward(d->net, &pass.input, d->dhead);
+  run(d, batch, true);
 }
 
 void
-diffusion_judge(Diffusion* d, const DiffusionBatch* batch, DiffusionLoss* loss)
+diffusion_judge(Diffusion* d, const DiffusionBatch* batch)
 {
-  DiffusionPass pass;
-  measure(&pass, d, batch, loss);
+  run(d, batch, false);
 }

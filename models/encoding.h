@@ -3,6 +3,7 @@
 // duration are standardised by the statistics of encoding_stats.h. Pure.
 #pragma once
 
+#include "data.h"
 #include "encoding_stats.h"
 #include "music/note.h"
 
@@ -10,6 +11,9 @@
 #define ENCODING_START_PITCH 0u
 // Order of the continuous channels.
 enum { CHANNEL_VELOCITY, CHANNEL_STEP, CHANNEL_DURATION, CHANNEL_COUNT };
+
+// The same for ops that encode (data.h).
+NoteScale encoding_scale(const EncodingStats* stats);
 
 void encode_event(const EncodingStats* stats,
                   NoteEvent            event,

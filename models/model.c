@@ -30,12 +30,6 @@ find_class(const Checkpoint* checkpoint, const ModelClass** out, Error* error)
                    kind ? kind : "(none)");
 }
 
-static bool
-is_gpu(const Device* device)
-{
-  return strncmp(device_name(device), "cpu", 3) != 0;
-}
-
 static Status
 load(Model*            model,
      const char*       device,
@@ -50,7 +44,7 @@ load(Model*            model,
   }
   if (status == STATUS_OK && model->batch_max == 0) {
     model->batch_max =
-      is_gpu(model->device) ? MODEL_BATCH_GPU : MODEL_BATCH_CPU;
+      device_is_gpu(model->device) ? MODEL_BATCH_GPU : MODEL_BATCH_CPU;
   }
   return status == STATUS_OK ? model->class->load(model, checkpoint, error)
                              : status;
@@ -138,7 +132,7 @@ model_load(const char* path,
 Status
 model_keep_spare(Model* model, const char* path, Error* error)
 {
-  return is_gpu(model->device)
+  return device_is_gpu(model->device)
            ? model_load(path, "cpu", model->batch_max, &model->spare, error)
            : STATUS_OK;
 }
@@ -166,7 +160,7 @@ model_device(const Model* model)
 bool
 model_is_on_gpu(const Model* model)
 {
-  return is_gpu(model->device) && !atomic_load(&model->lost);
+  return device_is_gpu(model->device) && !atomic_load(&model->lost);
 }
 
 bool

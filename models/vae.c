@@ -206,13 +206,20 @@ lay_out(Vae* vae, uint32_t b)
   return m.used;
 }
 
-// Lays out anew when the batch differs from the last call's.
-static void
-set_batch(Vae* vae, uint32_t batch)
+void
+vae_set_batch(Vae* vae, uint32_t batch)
 {
   if (vae->batch != batch) {
     lay_out(vae, batch);
   }
+}
+
+void
+vae_write_key(Vae* vae, uint64_t seed, uint64_t first_window)
+{
+  float key[RNG_KEY_FLOATS];
+  rng_key(seed, first_window, key);
+  tensor_write(vae->device, vae->key, key);
 }
 
 static Status
@@ -238,6 +245,9 @@ allocate(Vae* vae, const Vae* owner, Error* error)
   if (status == STATUS_OK && vae->training) {
     status =
       tensor_allocate(device, 1, (uint32_t)total, &vae->gradients, error);
+  }
+  if (status == STATUS_OK && vae->training) {
+    status = tensor_allocate(device, 1, VAE_SUMS, &vae->sums, error);
   }
   if (status == STATUS_OK) {
     status = tensor_allocate(device, vae->batch_max, he, &vae->zero, error);
@@ -283,6 +293,7 @@ vae_create(Device*         device,
   }
   lay_out(vae, batch_max);
   replay_open(&vae->decoding, device, decode_ops, vae);
+  replay_open(&vae->learning, device, vae_learn_ops, vae);
   *out = vae;
   return STATUS_OK;
 }
@@ -294,12 +305,14 @@ vae_free(Vae* vae)
     return;
   }
   replay_close(&vae->decoding);
+  replay_close(&vae->learning);
   tensor_free(vae->device, &vae->prior_factor);
   tensor_free(vae->device, &vae->prior_mean);
   if (vae->owns_weights) {
     tensor_free(vae->device, &vae->weights);
   }
   tensor_free(vae->device, &vae->gradients);
+  tensor_free(vae->device, &vae->sums);
   tensor_free(vae->device, &vae->zero);
   tensor_free(vae->device, &vae->memory);
   free(vae);
@@ -329,52 +342,11 @@ vae_encode(Vae*         vae,
 {
   Device* const  device = vae->device;
   const uint32_t z      = vae->sizes.latent;
-  set_batch(vae, count);
+  vae_set_batch(vae, count);
   tensor_write(device, vae->pitch, pitch);
   tensor_write(device, vae->channels, channels);
   vae_encoder_forward(vae);
   tensor_read(device, tensor_columns(vae->stats, 0, z), mean);
-}
-
-static Tensor
-pitch_logits(const Vae* vae, uint32_t t)
-{
-  return tensor_columns(at_step(vae, vae->head, t), 0, ENCODING_PITCHES);
-}
-
-static Tensor
-channel_head(const Vae* vae, uint32_t t)
-{
-  return tensor_columns(
-    at_step(vae, vae->head, t), ENCODING_PITCHES, CHANNEL_COUNT);
-}
-
-static void
-write_key(Vae* vae, uint64_t seed, uint64_t first_window)
-{
-  float key[RNG_KEY_FLOATS];
-  rng_key(seed, first_window, key);
-  tensor_write(vae->device, vae->key, key);
-}
-
-// Chooses the pitches of step t from its logits.
-static void
-choose(Vae* vae, uint32_t t, float temperature)
-{
-  op_uniforms(vae->device, vae->key, RNG_USE_TOKENS, t, vae->uniform);
-  op_sample(vae->device,
-            pitch_logits(vae, t),
-            temperature,
-            vae->uniform,
-            at_step(vae, vae->chosen, t));
-}
-
-static void
-feed_start(Vae* vae)
-{
-  op_fill(
-    vae->device, at_step(vae, vae->fed_pitch, 0), (float)ENCODING_START_PITCH);
-  op_fill(vae->device, at_step(vae, vae->fed_channels, 0), 0.0f);
 }
 
 Status
@@ -418,7 +390,7 @@ decode_ops(void* owner, const void* key_bytes)
               vae->z);
   }
   vae_decoder_begin(vae);
-  feed_start(vae);
+  vae_decoder_feed_start(vae);
   for (uint32_t t = 0; t < STEPS; ++t) {
     vae_decoder_step(vae, t);
     if (key.is_biased) {
@@ -429,15 +401,16 @@ decode_ops(void* owner, const void* key_bytes)
                 vae->ones,
                 vae->pitch_bias,
                 1.0f,
-                pitch_logits(vae, t));
+                vae_pitch_logits(vae, t));
     }
-    choose(vae, t, key.temperature);
+    vae_decoder_choose(vae, t, key.temperature);
     if (t + 1 < STEPS) {
       op_copy(device,
               at_step(vae, vae->chosen, t),
               at_step(vae, vae->fed_pitch, t + 1));
-      op_copy(
-        device, channel_head(vae, t), at_step(vae, vae->fed_channels, t + 1));
+      op_copy(device,
+              vae_channel_head(vae, t),
+              at_step(vae, vae->fed_channels, t + 1));
     }
   }
 }
@@ -455,9 +428,9 @@ vae_decode(Vae*         vae,
 {
   Device* const   device = vae->device;
   const DecodeKey key    = { count, temperature, pitch_bias != NULL };
-  set_batch(vae, count);
+  vae_set_batch(vae, count);
   tensor_write(device, vae->prior_factor.data ? vae->x_prior : vae->z, z);
-  write_key(vae, seed, first_window);
+  vae_write_key(vae, seed, first_window);
   if (pitch_bias) {
     tensor_write(device, vae->pitch_bias, pitch_bias);
   }
@@ -466,103 +439,4 @@ vae_decode(Vae*         vae,
   tensor_read(device,
               tensor_columns(vae->head, ENCODING_PITCHES, CHANNEL_COUNT),
               channels);
-}
-
-// --- Training
-// --------------------------------------------------------------------
-
-// Runs the decoder, feeding the true previous note where `force` says so.
-static void
-decode_forced(Vae* vae)
-{
-  Device* const device = vae->device;
-  vae_decoder_begin(vae);
-  feed_start(vae);
-  for (uint32_t t = 0; t < STEPS; ++t) {
-    vae_decoder_step(vae, t);
-    if (t + 1 == STEPS) {
-      break;
-    }
-    choose(vae, t, 1.0f);
-    const Tensor force = at_step(vae, vae->force, t + 1);
-    op_select_rows(device,
-                   force,
-                   at_step(vae, vae->pitch, t),
-                   at_step(vae, vae->chosen, t),
-                   at_step(vae, vae->fed_pitch, t + 1));
-    op_select_rows(device,
-                   force,
-                   at_step(vae, vae->channels, t),
-                   channel_head(vae, t),
-                   at_step(vae, vae->fed_channels, t + 1));
-  }
-}
-
-static double
-total(Vae* vae, Tensor loss)
-{
-  float        values[256];
-  double       sum = 0.0;
-  const size_t all = loss.rows;
-  for (size_t first = 0; first < all; first += 256) {
-    const uint32_t count = (uint32_t)(all - first < 256 ? all - first : 256);
-    tensor_read(vae->device, tensor_rows(loss, (uint32_t)first, count), values);
-    for (uint32_t i = 0; i < count; ++i) {
-      sum += (double)values[i];
-    }
-  }
-  return sum;
-}
-
-// Losses and their gradients at the heads.
-static void
-score(Vae* vae, const VaeBatch* batch, VaeLoss* loss)
-{
-  Device* const device = vae->device;
-  op_cross_entropy(device,
-                   tensor_columns(vae->head, 0, ENCODING_PITCHES),
-                   vae->pitch,
-                   batch->gradient_scale,
-                   vae->loss,
-                   tensor_columns(vae->dhead, 0, ENCODING_PITCHES));
-  loss->pitch_nats += total(vae, vae->loss);
-  for (uint32_t i = 0; i < CHANNEL_COUNT; ++i) {
-    const uint32_t column = ENCODING_PITCHES + i;
-    op_squared_error(device,
-                     tensor_columns(vae->head, column, 1),
-                     tensor_columns(vae->channels, i, 1),
-                     batch->gradient_scale * batch->channel_weight,
-                     vae->loss,
-                     tensor_columns(vae->dhead, column, 1));
-    loss->squared_error[i] += total(vae, vae->loss);
-  }
-}
-
-void
-vae_train_step(Vae* vae, const VaeBatch* batch, VaeLoss* loss)
-{
-  Device* const device = vae->device;
-  const float   beta   = batch->gradient_scale * batch->beta;
-  set_batch(vae, batch->count);
-  tensor_write(device, vae->pitch, batch->pitch);
-  tensor_write(device, vae->channels, batch->channels);
-  tensor_write(device, vae->force, batch->force);
-  vae_encoder_forward(vae);
-  write_key(vae, batch->seed, batch->first_window);
-  tensor_write(device, vae->beta, &beta);
-  op_normals(device, vae->key, RNG_USE_LATENT, 0, vae->noise);
-  op_latent(device, vae->stats, vae->noise, vae->z);
-  decode_forced(vae);
-  score(vae, batch, loss);
-  vae_decoder_backward(vae);
-  op_latent_backward(device,
-                     vae->stats,
-                     vae->noise,
-                     vae->dz,
-                     vae->beta,
-                     batch->free_nats,
-                     vae->kl,
-                     vae->dstats);
-  loss->kl_nats += total(vae, vae->kl);
-  vae_encoder_backward(vae);
 }

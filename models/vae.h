@@ -81,13 +81,19 @@ void vae_decode(Vae*         vae,
 
 // --- Training ----------------------------------------------------------------
 
+// Where a step's windows go, by ops or tensor_write(), before the step.
 typedef struct {
-  uint32_t     count;    // windows of this call
-  const float* pitch;    // [WINDOW_NOTES][count]
-  const float* channels; // [WINDOW_NOTES][count][CHANNEL_COUNT]
-  const float* force; // [WINDOW_NOTES][count]: 1 feeds the true previous note
-                      // (teacher forcing), 0 the decoder's own
-  uint64_t seed;      // noise: row r has stream first_window + r
+  Tensor pitch;    // [WINDOW_NOTES * count, 1], time-major
+  Tensor channels; // [WINDOW_NOTES * count, CHANNEL_COUNT]
+  Tensor force;    // [WINDOW_NOTES * count, 1]: 1 feeds the true previous note
+                   // (teacher forcing), 0 the decoder's own
+} VaeNotes;
+// Of the next vae_train_step() of that count, and until another call.
+VaeNotes vae_notes(Vae* vae, uint32_t count);
+
+typedef struct {
+  uint32_t count; // windows of this call
+  uint64_t seed;  // noise: row r has stream first_window + r
   uint64_t first_window;
   float    gradient_scale; // 1 / windows of the whole batch
   float    channel_weight; // of the squared errors
@@ -101,7 +107,11 @@ typedef struct {
   double kl_nats;                      // summed over windows
 } VaeLoss;
 
-// Forward and backward; adds to vae_gradients() and to `loss`. The gradient is
-// that of gradient_scale * sum over windows of [cross-entropy + channel_weight
-// * squared error + beta * max(KL - free_nats, 0)].
-void vae_train_step(Vae* vae, const VaeBatch* batch, VaeLoss* loss);
+// Forward and backward over the windows in vae_notes(); adds to vae_gradients()
+// and to the loss that vae_take_loss() takes. The gradient is that of
+// gradient_scale * sum over windows of [cross-entropy + channel_weight *
+// squared error + beta * max(KL - free_nats, 0)]. Waits for nothing.
+void vae_train_step(Vae* vae, const VaeBatch* batch);
+// Adds what the steps since the last call came to, up to float rounding of
+// their sum. Waits for the device.
+void vae_take_loss(Vae* vae, VaeLoss* loss);

@@ -27,6 +27,25 @@ vae_decoder_begin(Vae* vae)
 }
 
 void
+vae_decoder_feed_start(Vae* vae)
+{
+  op_fill(
+    vae->device, at_step(vae, vae->fed_pitch, 0), (float)ENCODING_START_PITCH);
+  op_fill(vae->device, at_step(vae, vae->fed_channels, 0), 0.0f);
+}
+
+void
+vae_decoder_choose(Vae* vae, uint32_t t, float temperature)
+{
+  op_uniforms(vae->device, vae->key, RNG_USE_TOKENS, t, vae->uniform);
+  op_sample(vae->device,
+            vae_pitch_logits(vae, t),
+            temperature,
+            vae->uniform,
+            at_step(vae, vae->chosen, t));
+}
+
+void
 vae_decoder_step(Vae* vae, uint32_t t)
 {
   Device* const  device = vae->device;

@@ -42,6 +42,14 @@ typedef struct {
   Tensor dgates;
 } EncoderDirection;
 
+// The cells of a loss.
+enum {
+  VAE_SUM_PITCH,
+  VAE_SUM_CHANNELS,
+  VAE_SUM_KL = VAE_SUM_CHANNELS + CHANNEL_COUNT,
+  VAE_SUMS,
+};
+
 struct Vae {
   Device*  device;
   VaeSizes sizes;
@@ -50,6 +58,7 @@ struct Vae {
   bool     training;
   bool     owns_weights;
   Replay   decoding;
+  Replay   learning;
   Tensor   prior_factor; // [Z, Z], or empty: none
   Tensor   prior_mean;   // [1, Z]
 
@@ -58,6 +67,8 @@ struct Vae {
   Tensor    p[VAE_PARAMETER_COUNT];
   Tensor    g[VAE_PARAMETER_COUNT];
   Parameter table[VAE_PARAMETER_COUNT];
+
+  Tensor sums; // [1, VAE_SUMS]: losses since they were last taken
 
   Tensor memory; // [1, ...]: every tensor below
 
@@ -119,6 +130,24 @@ at_step(const Vae* vae, Tensor sequence, uint32_t t)
   return tensor_rows(sequence, t * vae->batch, vae->batch);
 }
 
+static inline Tensor
+vae_pitch_logits(const Vae* vae, uint32_t t)
+{
+  return tensor_columns(at_step(vae, vae->head, t), 0, ENCODING_PITCHES);
+}
+
+static inline Tensor
+vae_channel_head(const Vae* vae, uint32_t t)
+{
+  return tensor_columns(
+    at_step(vae, vae->head, t), ENCODING_PITCHES, CHANNEL_COUNT);
+}
+
+// Lays every tensor out for that many windows, when the last call had others.
+void vae_set_batch(Vae* vae, uint32_t batch);
+// Random numbers of rows from first_window on.
+void vae_write_key(Vae* vae, uint64_t seed, uint64_t first_window);
+
 // y = x weight^T + bias, of the table's entries.
 static inline void
 vae_affine(const Vae* vae, uint32_t weight, uint32_t bias, Tensor x, Tensor y)
@@ -138,5 +167,12 @@ void vae_encoder_backward(Vae* vae); // dstats -> gradients
 void vae_decoder_begin(Vae* vae);
 // Step t: fed_pitch and fed_channels at t -> head at t, state after t.
 void vae_decoder_step(Vae* vae, uint32_t t);
+// What step 0 is fed.
+void vae_decoder_feed_start(Vae* vae);
+// Draws the pitches of step t from its logits.
+void vae_decoder_choose(Vae* vae, uint32_t t, float temperature);
 // dhead -> gradients and dz.
 void vae_decoder_backward(Vae* vae);
+
+// The training step that a recording holds: vae_train.c.
+void vae_learn_ops(void* vae, const void* key);

@@ -297,6 +297,13 @@ dataset_notes(const Dataset* set,
 {
   const uint8_t* note = set->notes + first_note * DATASET_NOTE_BYTES;
   for (size_t i = 0; i < count; ++i, note += DATASET_NOTE_BYTES) {
-    out[i] = unpack_note(note);
+    out[i] = draw_unpack(note);
   }
+}
+
+const uint8_t*
+dataset_records(const Dataset* set, uint64_t* bytes)
+{
+  *bytes = set->note_count * DATASET_NOTE_BYTES;
+  return set->notes;
 }

@@ -88,3 +88,6 @@ void dataset_notes(const Dataset* dataset,
                    uint64_t       first_note,
                    size_t         count,
                    NoteEvent*     out);
+
+// All records, as they are in the file (above), at a multiple of 64 bytes.
+const uint8_t* dataset_records(const Dataset* dataset, uint64_t* bytes);

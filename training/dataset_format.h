@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataset.h"
+#include "draw.h"
 
 #include <math.h>
 
@@ -13,6 +14,9 @@
 #define UNITS_MIN 20u    // 1 ms
 #define UNITS_MAX 40000u // 2 s
 
+_Static_assert(DATASET_NOTE_BYTES == NOTE_RECORD_BYTES &&
+                 DATASET_UNITS_PER_SECOND == NOTE_UNITS_PER_SECOND,
+               "the records are those that ops read");
 _Static_assert(UNITS_MAX == 2 * DATASET_UNITS_PER_SECOND &&
                  UNITS_MIN * 1000 == DATASET_UNITS_PER_SECOND,
                "the units span NOTE_STEP_MIN_S to NOTE_STEP_MAX_S");
@@ -58,17 +62,6 @@ pack_note(NoteEvent event, uint8_t out[DATASET_NOTE_BYTES])
   out[1] = velocity_to_midi(event.velocity);
   put_bytes(out + 2, units_from_seconds(event.step_s), 2);
   put_bytes(out + 4, units_from_seconds(event.duration_s), 2);
-}
-
-static inline NoteEvent
-unpack_note(const uint8_t data[DATASET_NOTE_BYTES])
-{
-  return (NoteEvent){
-    .pitch      = data[0],
-    .velocity   = velocity_from_midi(data[1]),
-    .step_s     = (float)get_u16(data + 2) / DATASET_UNITS_PER_SECOND,
-    .duration_s = (float)get_u16(data + 4) / DATASET_UNITS_PER_SECOND,
-  };
 }
 
 // FNV-1a, 64 bits: finds damage and names a content; no defence against

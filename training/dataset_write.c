@@ -126,7 +126,7 @@ dataset_writer_add(DatasetWriter*   writer,
     uint8_t note[DATASET_NOTE_BYTES];
     pack_note(events[i], note);
     if (!is_test) {
-      add_statistics(writer, unpack_note(note));
+      add_statistics(writer, draw_unpack(note));
     }
     status = put(writer, note, sizeof note, error);
   }

@@ -9,10 +9,7 @@
 typedef struct {
   DiffusionTrainer trainer;
   const char*      teacher_path;
-  DiffusionLoss    loss;          // since the last report
-  uint64_t         notes;         // likewise
   float            learning_rate; // of the last step
-  float            gradient_norm;
 } Run;
 
 // What a loss is told by, for training and for held-out pieces.
@@ -49,12 +46,18 @@ static Status
 open_run(void*          self,
          const void*    recipe,
          const Dataset* dataset,
+         const char*    device,
          uint32_t       thread_count,
          Error*         error)
 {
   Run* const run = self;
-  return diffusion_trainer_open(
-    &run->trainer, recipe, run->teacher_path, dataset, thread_count, error);
+  return diffusion_trainer_open(&run->trainer,
+                                recipe,
+                                run->teacher_path,
+                                dataset,
+                                device,
+                                thread_count,
+                                error);
 }
 
 static const char*
@@ -76,8 +79,7 @@ step(void* self, Error* error)
 {
   Run* const run     = self;
   run->learning_rate = optimiser_rate(&run->trainer.optimiser);
-  return diffusion_trainer_step(
-    &run->trainer, &run->loss, &run->notes, &run->gradient_norm, error);
+  return diffusion_trainer_step(&run->trainer, error);
 }
 
 // Means over the noised notes; NaN where there are none, and for the pitch of a
@@ -101,20 +103,21 @@ report(void* self, uint32_t steps, double seconds, double* values, Error* error)
   DiffusionTrainer* const t      = &run->trainer;
   const uint32_t          now    = t->optimiser.step;
   const uint32_t          every  = t->recipe.validate_steps;
+  DiffusionLoss           loss   = { 0 };
   DiffusionLoss           held   = { 0 };
+  uint64_t                notes  = 0;
   Status                  status = STATUS_OK;
+  diffusion_trainer_take_loss(t, &loss, &notes);
   // When a multiple of `every` was passed, and at the end.
   if (now / every != (now - steps) / every || now >= t->recipe.run.steps) {
     status = diffusion_trainer_validate(t, &held, error);
   }
   values[EPOCH] = (double)now / t->shuffle.steps_per_epoch;
   values[RATE]  = run->learning_rate;
-  values[NORM]  = run->gradient_norm;
-  values[SPEED] = seconds > 0 ? (double)run->notes / seconds : 0;
-  tell_loss(t, &run->loss, values + TRAINED);
+  values[NORM]  = t->optimiser.gradient_norm;
+  values[SPEED] = seconds > 0 ? (double)notes / seconds : 0;
+  tell_loss(t, &loss, values + TRAINED);
   tell_loss(t, &held, values + HELD_OUT);
-  run->loss  = (DiffusionLoss){ 0 };
-  run->notes = 0;
   return status;
 }
 

@@ -7,7 +7,7 @@
 typedef struct {
   RunRecipe run; // the unit of a batch is a slot of SEQUENCE_NOTES notes
   DiffusionSettings settings;
-  uint32_t          chunk; // slots of one forward and backward pass
+  uint32_t          chunk; // on the CPU: slots of one forward and backward pass
 
   // Which notes of a sequence are given (sequence_batch.h); the rest of the
   // sequences, 1 minus these shares, have none.

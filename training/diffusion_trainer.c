@@ -15,10 +15,32 @@
 #define JUDGE_CHUNK 32u
 #define JUDGE_SEED 1u
 
+// A GPU takes as many slots at once as fit well in its memory.
+#define GPU_CHUNK_SLOTS 1024u
+
+// What a lane has room for.
 static uint32_t
 lane_chunk(const DiffusionTrainer* t)
 {
-  return t->recipe.chunk > JUDGE_CHUNK ? t->recipe.chunk : JUDGE_CHUNK;
+  return t->chunk > JUDGE_CHUNK ? t->chunk : JUDGE_CHUNK;
+}
+
+static Status
+open_source(DiffusionTrainer* t, Error* error)
+{
+  Device* const device = t->optimiser.devices[0];
+  Status        status =
+    draw_source_notes(device, t->dataset, &t->source.notes, error);
+  t->judge_source.notes = t->source.notes;
+  if (status == STATUS_OK) {
+    status =
+      draw_source_slots(device, t->dataset, false, &t->source.units, error);
+  }
+  if (status == STATUS_OK) {
+    status = draw_source_slots(
+      device, t->dataset, true, &t->judge_source.units, error);
+  }
+  return status;
 }
 
 static Status
@@ -26,6 +48,10 @@ open_lane(DiffusionTrainer* t, uint32_t i, Error* error)
 {
   DiffusionLane* const lane = &t->lanes[i];
   Status status = sequence_pass_create(&lane->pass, lane_chunk(t), error);
+  if (status == STATUS_OK) {
+    status = tensor_allocate(
+      t->optimiser.devices[i], 1, DRAW_NOW_FLOATS, &lane->now, error);
+  }
   if (status == STATUS_OK) {
     status = diffusion_create(t->optimiser.devices[i],
                               &t->recipe.settings,
@@ -46,10 +72,11 @@ static Status
 open_lanes(DiffusionTrainer* t, Error* error)
 {
   const RunRecipe* const run    = &t->recipe.run;
-  const uint32_t         share  = (run->batch + run->lanes - 1) / run->lanes;
+  const uint32_t         lanes  = t->optimiser.lanes;
+  const uint32_t         share  = (run->batch + lanes - 1) / lanes;
   Status                 status = STATUS_OK;
-  t->lane_passes = (share + t->recipe.chunk - 1) / t->recipe.chunk;
-  for (uint32_t i = 0; i < run->lanes && status == STATUS_OK; ++i) {
+  t->lane_passes                = (share + t->chunk - 1) / t->chunk;
+  for (uint32_t i = 0; i < lanes && status == STATUS_OK; ++i) {
     status = open_lane(t, i, error);
   }
   if (status != STATUS_OK) {
@@ -106,7 +133,7 @@ open_teachers(DiffusionTrainer* t, const Checkpoint* checkpoint, Error* error)
   DiffusionSettings settings = t->recipe.settings;
   settings.student_steps     = 0;
   Status status              = STATUS_OK;
-  for (uint32_t i = 0; i < t->recipe.run.lanes && status == STATUS_OK; ++i) {
+  for (uint32_t i = 0; i < t->optimiser.lanes && status == STATUS_OK; ++i) {
     status = diffusion_create(t->optimiser.devices[i],
                               &settings,
                               lane_chunk(t),
@@ -167,24 +194,9 @@ open_judge(DiffusionTrainer* t, Error* error)
   r->run.transpose         = 0;
   r->run.tempo_spread      = 0.0f;
   r->run.velocity_spread   = 0.0f;
-  Status status = slot_table_init(&t->judge_slots, t->dataset, true, error);
-  if (status == STATUS_OK && t->judge_slots.count > 0) {
-    status = shuffle_init(&t->judge_shuffle,
-                          t->judge_slots.count,
-                          r->run.batch,
-                          "sequences",
-                          error);
-  }
-  if (status == STATUS_OK && t->judge_slots.count > 0) {
-    shuffle_epoch(&t->judge_shuffle, JUDGE_SEED, 0);
-  }
-  if (status == STATUS_OK) {
-    status = tensor_allocate(t->optimiser.devices[0],
-                             1,
-                             t->optimiser.weights.columns,
-                             &t->kept,
-                             error);
-  }
+  t->judge_rule            = sequence_rule(r, t->dataset);
+  const Status status      = tensor_allocate(
+    t->optimiser.devices[0], 1, t->optimiser.weights.columns, &t->kept, error);
   t->judge_losses = calloc(JUDGE_PASSES, sizeof *t->judge_losses);
   return status == STATUS_OK && !t->judge_losses
            ? error_set(
@@ -197,20 +209,27 @@ diffusion_trainer_open(DiffusionTrainer*      t,
                        const DiffusionRecipe* recipe,
                        const char*            teacher_path,
                        const Dataset*         dataset,
+                       const char*            device,
                        uint32_t               thread_count,
                        Error*                 error)
 {
   *t            = (DiffusionTrainer){ .recipe = *recipe, .dataset = dataset };
   Status status = diffusion_recipe_check(&t->recipe, error);
   if (status == STATUS_OK) {
-    status = slot_table_init(&t->slots, dataset, false, error);
+    status = shuffle_init(&t->shuffle,
+                          draw_source_slot_count(dataset, false),
+                          recipe->run.batch,
+                          "sequences",
+                          error);
   }
   if (status == STATUS_OK) {
-    status = shuffle_init(
-      &t->shuffle, t->slots.count, recipe->run.batch, "sequences", error);
+    status = optimiser_open(
+      &t->optimiser, &t->recipe.run, device, thread_count, error);
   }
   if (status == STATUS_OK) {
-    status = optimiser_open(&t->optimiser, &t->recipe.run, thread_count, error);
+    t->rule  = sequence_rule(&t->recipe, dataset);
+    t->chunk = optimiser_chunk(&t->optimiser, recipe->chunk, GPU_CHUNK_SLOTS);
+    status   = open_source(t, error);
   }
   if (status == STATUS_OK) {
     status = load_teacher(t, teacher_path, error);
@@ -224,19 +243,18 @@ diffusion_trainer_open(DiffusionTrainer*      t,
 void
 diffusion_trainer_close(DiffusionTrainer* t)
 {
-  slot_table_free(&t->slots);
-  slot_table_free(&t->judge_slots);
-  shuffle_free(&t->shuffle);
-  shuffle_free(&t->judge_shuffle);
+  Device* const device = t->optimiser.devices[0];
   free(t->judge_losses);
-  if (t->optimiser.devices[0]) {
-    tensor_free(t->optimiser.devices[0], &t->kept);
-  }
+  tensor_free(device, &t->kept);
+  tensor_free(device, &t->source.notes);
+  tensor_free(device, &t->source.units);
+  tensor_free(device, &t->judge_source.units);
   // Lane 0 last: the others use its weights.
-  for (uint32_t i = t->recipe.run.lanes; i-- > 0;) {
+  for (uint32_t i = t->optimiser.lanes; i-- > 0;) {
     diffusion_free(t->lanes[i].diffusion);
     diffusion_free(t->lanes[i].teacher);
     sequence_pass_free(&t->lanes[i].pass);
+    tensor_free(t->optimiser.devices[i], &t->lanes[i].now);
   }
   optimiser_close(&t->optimiser);
 }
@@ -249,9 +267,6 @@ batch_of(const DiffusionRecipe* recipe, const SequencePass* pass)
   return (DiffusionBatch){
     .sequences      = pass->sequences,
     .notes          = pass->notes,
-    .pitch          = pass->pitch,
-    .channels       = pass->channels,
-    .clean          = pass->clean,
     .t              = pass->t,
     .next           = recipe->settings.student_steps ? pass->next : NULL,
     .self_condition = pass->self_condition,
@@ -265,14 +280,32 @@ batch_of(const DiffusionRecipe* recipe, const SequencePass* pass)
   };
 }
 
+// Notes of a planned pass to the network.
 static void
-learn(DiffusionLane* lane, const DiffusionBatch* batch, DiffusionLoss* loss)
+draw(DiffusionTrainer* t, uint32_t i, const PassPlace* place, bool judges)
+{
+  DiffusionLane* const      lane = &t->lanes[i];
+  const SequencePass* const pass = &lane->pass;
+  const DiffusionNotes      notes =
+    diffusion_notes(lane->diffusion, pass->sequences, pass->notes);
+  sequence_pass_draw(t->optimiser.devices[i],
+                     judges ? &t->judge_recipe : &t->recipe,
+                     judges ? &t->judge_rule : &t->rule,
+                     judges ? &t->judge_source : &t->source,
+                     place,
+                     pass,
+                     lane->now,
+                     &notes);
+}
+
+static void
+learn(DiffusionLane* lane, const DiffusionBatch* batch)
 {
   if (lane->teacher) {
     diffusion_distil_step(
-      lane->diffusion, lane->teacher, batch, lane->pass.substeps, loss);
+      lane->diffusion, lane->teacher, batch, lane->pass.substeps);
   } else {
-    diffusion_train_step(lane->diffusion, batch, loss);
+    diffusion_train_step(lane->diffusion, batch);
   }
 }
 
@@ -287,21 +320,28 @@ lane_gradient(void* context, uint32_t i)
   PassPlace      place = {
          .step       = o->step,
          .pass       = i * t->lane_passes,
-         .pass_count = r->run.lanes * t->lane_passes,
+         .pass_count = o->lanes * t->lane_passes,
+         .epoch      = shuffle_epoch(&t->shuffle, o->step),
          .order      = shuffle_first(&t->shuffle, o->step),
          .first      = optimiser_share_begin(o, r->run.batch, i),
   };
-  lane->loss  = (DiffusionLoss){ 0 };
-  lane->notes = 0;
   op_fill(o->devices[i], o->gradients[i], 0.0f);
   for (; place.first < end; place.first += place.count, ++place.pass) {
     const uint32_t left = end - place.first;
-    place.count         = left < r->chunk ? left : r->chunk;
-    sequence_pass_fill(&t->slots, &t->shuffle, r, &place, &lane->pass);
+    place.count         = left < t->chunk ? left : t->chunk;
+    sequence_pass_plan(r, &place, &lane->pass);
+    draw(t, i, &place, false);
     const DiffusionBatch batch = batch_of(r, &lane->pass);
-    learn(lane, &batch, &lane->loss);
+    learn(lane, &batch);
     lane->notes += (uint64_t)batch.sequences * batch.notes;
   }
+}
+
+Status
+diffusion_trainer_step(DiffusionTrainer* t, Error* error)
+{
+  optimiser_run(&t->optimiser, lane_gradient, t);
+  return optimiser_step(&t->optimiser, error);
 }
 
 static void
@@ -315,23 +355,19 @@ add_loss(DiffusionLoss* sum, const DiffusionLoss* loss)
   }
 }
 
-Status
-diffusion_trainer_step(DiffusionTrainer* t,
-                       DiffusionLoss*    loss,
-                       uint64_t*         notes,
-                       float*            gradient_norm,
-                       Error*            error)
+void
+diffusion_trainer_take_loss(DiffusionTrainer* t,
+                            DiffusionLoss*    loss,
+                            uint64_t*         notes)
 {
-  Optimiser* const o = &t->optimiser;
-  shuffle_epoch(
-    &t->shuffle, t->recipe.run.seed, o->step / t->shuffle.steps_per_epoch);
-  optimiser_run(o, lane_gradient, t);
-  const Status status = optimiser_step(o, gradient_norm, error);
-  for (uint32_t i = 0; i < t->recipe.run.lanes && status == STATUS_OK; ++i) {
-    add_loss(loss, &t->lanes[i].loss);
-    *notes += t->lanes[i].notes;
+  for (uint32_t i = 0; i < t->optimiser.lanes; ++i) {
+    DiffusionLane* const lane = &t->lanes[i];
+    diffusion_take_loss(lane->diffusion, &lane->loss);
+    add_loss(loss, &lane->loss);
+    *notes += lane->notes;
+    lane->loss  = (DiffusionLoss){ 0 };
+    lane->notes = 0;
   }
-  return status;
 }
 
 // --- Held-out figures --------------------------------------------------------
@@ -342,25 +378,28 @@ lane_judge(void* context, uint32_t i)
   DiffusionTrainer* const      t    = context;
   const DiffusionRecipe* const r    = &t->judge_recipe;
   DiffusionLane* const         lane = &t->lanes[i];
-  for (uint32_t p = i; p < JUDGE_PASSES; p += t->recipe.run.lanes) {
+  // What was learnt since the last report is not part of these figures.
+  diffusion_take_loss(lane->diffusion, &lane->loss);
+  for (uint32_t p = i; p < JUDGE_PASSES; p += t->optimiser.lanes) {
     const PassPlace place = {
       .pass       = p,
       .pass_count = JUDGE_PASSES,
       .first      = p * JUDGE_CHUNK,
       .count      = JUDGE_CHUNK,
     };
-    sequence_pass_fill(
-      &t->judge_slots, &t->judge_shuffle, r, &place, &lane->pass);
+    sequence_pass_plan(r, &place, &lane->pass);
+    draw(t, i, &place, true);
     // As in sampling, where all but the first step have an estimate.
     lane->pass.self_condition  = r->settings.self_condition;
     const DiffusionBatch batch = batch_of(r, &lane->pass);
     t->judge_losses[p]         = (DiffusionLoss){ 0 };
     if (lane->teacher) {
       // The gradient that comes with it is cleared before the next step.
-      learn(lane, &batch, &t->judge_losses[p]);
+      learn(lane, &batch);
     } else {
-      diffusion_judge(lane->diffusion, &batch, &t->judge_losses[p]);
+      diffusion_judge(lane->diffusion, &batch);
     }
+    diffusion_take_loss(lane->diffusion, &t->judge_losses[p]);
   }
 }
 
@@ -372,7 +411,7 @@ diffusion_trainer_validate(DiffusionTrainer* t,
   Optimiser* const o      = &t->optimiser;
   Device* const    device = o->devices[0];
   *loss                   = (DiffusionLoss){ 0 };
-  if (t->judge_slots.count == 0) {
+  if (!t->judge_source.units.data) {
     return STATUS_OK;
   }
   op_copy(device, o->weights, t->kept);
@@ -383,7 +422,7 @@ diffusion_trainer_validate(DiffusionTrainer* t,
     add_loss(loss, &t->judge_losses[p]);
   }
   Status status = STATUS_OK;
-  for (uint32_t i = 0; i < t->recipe.run.lanes && status == STATUS_OK; ++i) {
+  for (uint32_t i = 0; i < t->optimiser.lanes && status == STATUS_OK; ++i) {
     status = device_status(o->devices[i], error);
   }
   return status;

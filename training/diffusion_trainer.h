@@ -8,29 +8,35 @@
 #include "sequence_batch.h"
 
 typedef struct {
-  Diffusion*    diffusion; // lane 0 owns the weights
-  Diffusion*    teacher;   // likewise; NULL: nothing is distilled
-  SequencePass  pass;
-  DiffusionLoss loss;  // of the last step
-  uint64_t      notes; // that passed through in it, given ones included
+  Diffusion*   diffusion; // lane 0 owns the weights
+  Diffusion*   teacher;   // likewise; NULL: nothing is distilled
+  SequencePass pass;
+  Tensor       now; // [1, DRAW_NOW_FLOATS]
+  // Since they were last taken: what was read before held-out figures, and the
+  // notes that passed through, given ones included.
+  DiffusionLoss loss;
+  uint64_t      notes;
 } DiffusionLane;
 
 typedef struct {
   DiffusionRecipe recipe;
   const Dataset*  dataset;
-  SlotTable       slots;
   Shuffle         shuffle;
   Optimiser       optimiser;
+  DrawRule        rule;
+  DrawSource      source; // of all lanes: those of the CPU share its memory
+  uint32_t        chunk;  // slots of one pass
   DiffusionLane   lanes[RECIPE_LANES_MAX];
   Parameter       table[DENOISER_PARAMETERS_MAX];
   uint32_t        lane_passes;        // of a step and lane, at most
   char            teacher_digest[24]; // empty: none
   // Validation.
   DiffusionRecipe judge_recipe;
-  SlotTable       judge_slots;
-  Shuffle         judge_shuffle;
-  DiffusionLoss*  judge_losses; // of each pass
-  Tensor          kept;         // the weights, while the average is judged
+  DrawRule        judge_rule;
+  DrawSource      judge_source; // without units where no test piece has notes
+                                // for one; its notes are those of `source`
+  DiffusionLoss* judge_losses;  // of each pass
+  Tensor         kept;          // the weights, while the average is judged
 } DiffusionTrainer;
 
 // `teacher_path`: the checkpoint to distil, which is also where the weights
@@ -40,19 +46,20 @@ Status diffusion_trainer_open(DiffusionTrainer*      trainer,
                               const DiffusionRecipe* recipe,
                               const char*            teacher_path,
                               const Dataset*         dataset,
+                              const char*            device,
                               uint32_t               thread_count,
                               Error*                 error);
 // Digest of the teacher's checkpoint, or NULL.
 const char* diffusion_trainer_teacher(const DiffusionTrainer* trainer);
 void        diffusion_trainer_close(DiffusionTrainer* trainer);
 
-// One step. Adds the sums over the batch to `loss`, and the notes that it took
-// to `notes`.
-Status diffusion_trainer_step(DiffusionTrainer* trainer,
-                              DiffusionLoss*    loss,
-                              uint64_t*         notes,
-                              float*            gradient_norm,
-                              Error*            error);
+// One step, which waits for no GPU.
+Status diffusion_trainer_step(DiffusionTrainer* trainer, Error* error);
+// Adds the sums over the batches since the last call, and the notes that they
+// took; waits for the device.
+void diffusion_trainer_take_loss(DiffusionTrainer* trainer,
+                                 DiffusionLoss*    loss,
+                                 uint64_t*         notes);
 
 // The averaged weights' loss on a fixed set of held-out sequences, masks, noise
 // levels and noise, the same for every recipe: what runs are compared by.

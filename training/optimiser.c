@@ -3,24 +3,49 @@
 
 #include <math.h>
 
+// The cells of square_sums.
+enum {
+  SUM_STEP,  // of the whole gradient of the last step
+  SUM_SINCE, // of all steps since the last check: not finite if one was not
+  SUM_LANES, // of each lane's slice
+};
+
+// A GPU has one lane: cutting a batch for threads is a matter of the CPU.
 Status
 optimiser_open(Optimiser*       o,
                const RunRecipe* recipe,
+               const char*      device,
                uint32_t         thread_count,
                Error*           error)
 {
-  *o            = (Optimiser){ .recipe = recipe };
-  Status status = pool_create(thread_count, &o->pool, error);
-  for (uint32_t i = 0; i < recipe->lanes && status == STATUS_OK; ++i) {
+  *o            = (Optimiser){ .recipe = recipe, .lanes = recipe->lanes };
+  Status status = device_open(device, &o->devices[0], o->device_text, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
+  if (device_is_gpu(o->devices[0])) {
+    o->lanes     = 1;
+    thread_count = 1;
+  }
+  for (uint32_t i = 1; i < o->lanes && status == STATUS_OK; ++i) {
     status = device_open_cpu(NULL, &o->devices[i], error);
   }
-  return status;
+  return status == STATUS_OK ? pool_create(thread_count, &o->pool, error)
+                             : status;
+}
+
+uint32_t
+optimiser_chunk(const Optimiser* o, uint32_t cpu_chunk, uint32_t gpu_chunk)
+{
+  const uint32_t most  = device_is_gpu(o->devices[0]) ? gpu_chunk : cpu_chunk;
+  const uint32_t share = (o->recipe->batch + o->lanes - 1) / o->lanes;
+  return share < most ? share : most;
 }
 
 static void
 share_segments(Optimiser* o)
 {
-  const uint32_t lanes = o->recipe->lanes;
+  const uint32_t lanes = o->lanes;
   for (uint32_t p = 0; p < o->parameter_count; ++p) {
     const Parameter* const entry = &o->table[p];
     const uint32_t         lane  = p % lanes;
@@ -50,7 +75,7 @@ optimiser_bind(Optimiser*       o,
   }
   if (status == STATUS_OK) {
     status =
-      tensor_allocate(device, 1, 1 + o->recipe->lanes, &o->square_sums, error);
+      tensor_allocate(device, 1, SUM_LANES + o->lanes, &o->square_sums, error);
   }
   if (status == STATUS_OK) {
     status = tensor_allocate(device, 1, OPTIMISER_NOW_FLOATS, &o->now, error);
@@ -96,30 +121,48 @@ optimiser_rate(const Optimiser* o)
 uint32_t
 optimiser_share_begin(const Optimiser* o, uint32_t total, uint32_t lane)
 {
-  return (uint32_t)((uint64_t)total * lane / o->recipe->lanes);
+  return (uint32_t)((uint64_t)total * lane / o->lanes);
 }
 
 void
 optimiser_run(Optimiser* o, PoolJob job, void* context)
 {
-  pool_run(o->pool, job, context, o->recipe->lanes);
+  pool_run(o->pool, job, context, o->lanes);
 }
 
-// Sums a slice of all lanes' gradients into lane 0's, in lane order. The seam
-// for several machines: reduce the flat gradient here.
+static Tensor
+slice_of(const Optimiser* o, Tensor flat, uint32_t i)
+{
+  const uint32_t begin = optimiser_share_begin(o, flat.columns, i);
+  const uint32_t end   = optimiser_share_begin(o, flat.columns, i + 1);
+  return tensor_columns(flat, begin, end - begin);
+}
+
+static Tensor
+sum_cell(const Optimiser* o, uint32_t cell)
+{
+  return tensor_columns(o->square_sums, cell, 1);
+}
+
+// Sums a slice of all lanes' gradients into lane 0's, in lane order.
 static void
 lane_reduce(void* context, uint32_t i)
 {
-  Optimiser* const o      = context;
-  Device* const    device = o->devices[i];
-  const uint32_t   total  = o->weights.columns;
-  const uint32_t   begin  = optimiser_share_begin(o, total, i);
-  const uint32_t   count  = optimiser_share_begin(o, total, i + 1) - begin;
-  const Tensor     sum    = tensor_columns(o->gradients[0], begin, count);
-  for (uint32_t k = 1; k < o->recipe->lanes; ++k) {
-    op_accumulate(device, tensor_columns(o->gradients[k], begin, count), sum);
+  Optimiser* const o   = context;
+  const Tensor     sum = slice_of(o, o->gradients[0], i);
+  for (uint32_t k = 1; k < o->lanes; ++k) {
+    op_accumulate(o->devices[i], slice_of(o, o->gradients[k], i), sum);
   }
-  op_square_sum(device, sum, 0.0f, tensor_columns(o->square_sums, 1 + i, 1));
+}
+
+static void
+lane_square(void* context, uint32_t i)
+{
+  Optimiser* const o = context;
+  op_square_sum(o->devices[i],
+                slice_of(o, o->gradients[0], i),
+                0.0f,
+                sum_cell(o, SUM_LANES + i));
 }
 
 // The constants of both papers.
@@ -166,43 +209,60 @@ lane_update(void* context, uint32_t i)
               o->segments[i],
               o->segment_counts[i],
               o->now,
-              tensor_columns(o->square_sums, 0, 1),
+              sum_cell(o, SUM_STEP),
               &tables);
 }
 
-Status
-optimiser_step(Optimiser* o, float* gradient_norm, Error* error)
+static Status
+lanes_status(const Optimiser* o, Error* error)
 {
-  Device* const  device = o->devices[0];
-  const uint32_t lanes  = o->recipe->lanes;
-  optimiser_run(o, lane_reduce, o);
-  float        square_sum = 0.0f;
-  float* const sums       = o->square_sums_host;
-  tensor_read(device, o->square_sums, sums);
-  for (uint32_t i = 0; i < lanes; ++i) {
-    square_sum += sums[1 + i];
-  }
-  tensor_write(device, tensor_columns(o->square_sums, 0, 1), &square_sum);
   Status status = STATUS_OK;
-  for (uint32_t i = 0; i < lanes && status == STATUS_OK; ++i) {
+  for (uint32_t i = 0; i < o->lanes && status == STATUS_OK; ++i) {
     status = device_status(o->devices[i], error);
   }
-  if (status == STATUS_OK && !isfinite(square_sum)) {
-    status = error_set(error,
-                       STATUS_BAD_ARGUMENT,
-                       "step %u: the gradient is not finite; lower "
-                       "learning_rate, or resume from the last save",
-                       o->step);
-  }
-  if (status != STATUS_OK) {
-    return status;
-  }
+  return status;
+}
+
+Status
+optimiser_step(Optimiser* o, Error* error)
+{
+  Device* const device = o->devices[0];
   write_now(o);
-  optimiser_run(o, lane_update, o);
-  for (uint32_t i = 0; i < lanes && status == STATUS_OK; ++i) {
-    status = device_status(o->devices[i], error);
+  optimiser_run(o, lane_reduce, o);
+  if (o->reduce) {
+    o->reduce(o->reduce_context, device, o->gradients[0]);
   }
-  *gradient_norm = sqrtf(square_sum);
+  optimiser_run(o, lane_square, o);
+  op_sum(device,
+         tensor_columns(o->square_sums, SUM_LANES, o->lanes),
+         0.0f,
+         sum_cell(o, SUM_STEP));
+  op_sum(device, sum_cell(o, SUM_STEP), 1.0f, sum_cell(o, SUM_SINCE));
+  optimiser_run(o, lane_update, o);
   ++o->step;
+  ++o->unchecked_steps;
+  return lanes_status(o, error);
+}
+
+Status
+optimiser_check(Optimiser* o, Error* error)
+{
+  Device* const  device          = o->devices[0];
+  const uint32_t first           = o->step - o->unchecked_steps + 1;
+  float          sums[SUM_LANES] = { 0 };
+  tensor_read(device, tensor_columns(o->square_sums, 0, SUM_LANES), sums);
+  op_fill(device, sum_cell(o, SUM_SINCE), 0.0f);
+  o->unchecked_steps  = 0;
+  o->gradient_norm    = sqrtf(sums[SUM_STEP]);
+  const Status status = lanes_status(o, error);
+  if (status == STATUS_OK && !isfinite(sums[SUM_SINCE])) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "steps %u to %u: a gradient is not finite (what it would "
+                     "have changed is as it was); lower learning_rate, or "
+                     "resume from the last save",
+                     first,
+                     o->step);
+  }
   return status;
 }

@@ -1,16 +1,23 @@
 // The part of a training run that does not know the network: lanes (parts of
 // the batch, each with a device, a gradient and a turn in a Pool), their sum,
 // clipping, LAMB or AdamW, the moving average, the learning rate. Everything is
-// summed in lane order, so a step does not depend on the number of threads.
-// Main thread; lanes run in the Pool.
+// summed in lane order, so a step does not depend on the number of threads. A
+// step waits for no device: what it came to is read by optimiser_check(). Main
+// thread; lanes run in the Pool.
 #pragma once
 
 #include "parameter.h"
 #include "pool.h"
 #include "recipe.h"
 
+// The seam for several GPUs or machines: makes lane 0's flat gradient the sum
+// of all of theirs, by ops or waiting.
+typedef void (*GradientReduce)(void* context, Device* device, Tensor gradient);
+
 typedef struct {
   const RunRecipe* recipe;
+  uint32_t         lanes; // the recipe's on the CPU, else 1
+  char             device_text[DEVICE_WHY_BYTES]; // for people
   Pool*            pool;
   Device*          devices[RECIPE_LANES_MAX];
   const Parameter* table;
@@ -20,19 +27,24 @@ typedef struct {
   Tensor           average;                     // of the weights
   Tensor           moment1;
   Tensor           moment2;
-  Tensor           square_sums; // [1, 1 + lanes]: whole, then each slice
-  float            square_sums_host[1 + RECIPE_LANES_MAX];
+  Tensor           square_sums; // of the gradient
+  GradientReduce   reduce;      // of this run with others; NULL: it is alone
+  void*            reduce_context;
   // Lane i's segments: every lanes-th of the table.
   OptimiserSegment segments[RECIPE_LANES_MAX][OPTIMISER_SEGMENTS_MAX];
   uint32_t         segment_counts[RECIPE_LANES_MAX];
-  Tensor           now;  // [1, OPTIMISER_NOW_FLOATS]
-  uint32_t         step; // done so far
+  Tensor           now;             // [1, OPTIMISER_NOW_FLOATS]
+  uint32_t         step;            // done so far
+  uint32_t         unchecked_steps; // since the last optimiser_check()
+  float            gradient_norm;   // of the step before it
 } Optimiser;
 
-// Opens the devices and threads; `recipe` lives as long as the Optimiser. After
-// a failure, optimiser_close() is still owed.
+// Opens the devices and threads: `device` as device_open() has it; `recipe`
+// lives as long as the Optimiser. After a failure, optimiser_close() is still
+// owed.
 Status optimiser_open(Optimiser*       optimiser,
                       const RunRecipe* recipe,
+                      const char*      device,
                       uint32_t         thread_count,
                       Error*           error);
 // Takes the weights of networks made on those devices, all of which use lane
@@ -51,7 +63,14 @@ float optimiser_rate(const Optimiser* optimiser);
 uint32_t optimiser_share_begin(const Optimiser* optimiser,
                                uint32_t         total,
                                uint32_t         lane);
+// Units of one forward and backward pass of a lane: its share, at most so many.
+uint32_t optimiser_chunk(const Optimiser* optimiser,
+                         uint32_t         cpu_chunk,
+                         uint32_t         gpu_chunk);
 void     optimiser_run(Optimiser* optimiser, PoolJob job, void* context);
 
-// One step from the lanes' gradients. STATUS_BAD_ARGUMENT: they are not finite.
-Status optimiser_step(Optimiser* optimiser, float* gradient_norm, Error* error);
+// One step from the lanes' gradients. One that is not finite changes nothing.
+Status optimiser_step(Optimiser* optimiser, Error* error);
+// Waits for the steps so far: sets gradient_norm. STATUS_BAD_ARGUMENT: since
+// the last check a gradient was not finite.
+Status optimiser_check(Optimiser* optimiser, Error* error);

@@ -13,8 +13,8 @@
 typedef struct {
   uint32_t seed;
   uint32_t batch; // units a step, at most RECIPE_BATCH_MAX
-  uint32_t lanes; // parts that a batch is cut into, one thread each; fixed by
-                  // the recipe because it sets the order of sums
+  uint32_t lanes; // on the CPU: parts that a batch is cut into, one thread
+                  // each; fixed by the recipe because it sets the order of sums
   uint32_t steps;
 
   OptimiserKind optimiser;

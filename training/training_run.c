@@ -39,7 +39,8 @@ print_usage(const TrainingRun* run, char text[USAGE_BYTES])
     "  --steps N       instead of the recipe's\n"
     "  --batch N       %s a step, instead of the recipe's, 1 to %u\n"
     "  --seed N        instead of the recipe's\n"
-    "  --threads N     default: one a core\n"
+    "  --device D      auto (default), cpu, cuda or cuda:N\n"
+    "  --threads N     on the CPU; default: one a core\n"
     "%s",
     run->command,
     run->product,
@@ -52,6 +53,7 @@ typedef struct {
   const char* data;
   const char* out;
   const char* config;
+  const char* device;
   bool        resume;
   uint32_t    steps, batch, seed, threads;
   bool        has_steps, has_batch, has_seed;
@@ -65,6 +67,7 @@ parse(int argc, char** argv, const TrainingRun* run, Options* o, int* exit_code)
     { "out", 'o', COMMAND_TEXT, &o->out, .required = true },
     { "config", 'c', COMMAND_TEXT, &o->config, .required = false },
     { "resume", 'r', COMMAND_FLAG, &o->resume, .required = false },
+    { "device", 0, COMMAND_TEXT, &o->device, .required = false },
     { "steps", 0, COMMAND_U32, &o->steps, 1, 100000000, false, &o->has_steps },
     { "batch",
       0,
@@ -152,15 +155,21 @@ train(const TrainingRun* run, const char* directory, RunLog* log, Error* error)
     status = run->step(run->trainer, error);
     ++counted;
     // Read once a step: a signal that comes later ends the next one.
-    last                  = o->step >= recipe->steps || stop_signal;
+    last               = o->step >= recipe->steps || stop_signal;
+    const bool reports = o->step % REPORT_STEPS == 0 || last;
+    const bool saves   = o->step % recipe->save_steps == 0 || last;
+    // Nothing is told or saved of steps that failed, or are still to be done.
+    if (status == STATUS_OK && (reports || saves)) {
+      status = optimiser_check(run->optimiser, error);
+    }
     const double before_s = clock_now_s();
-    if (status == STATUS_OK && (o->step % REPORT_STEPS == 0 || last)) {
+    if (status == STATUS_OK && reports) {
       status  = report(run, log, counted, before_s - since_s - aside_s, error);
       counted = 0;
       since_s = before_s;
       aside_s = 0.0;
     }
-    if (status == STATUS_OK && (o->step % recipe->save_steps == 0 || last)) {
+    if (status == STATUS_OK && saves) {
       status = run->save(run->trainer, directory, error);
     }
     aside_s += clock_now_s() - before_s;
@@ -189,7 +198,8 @@ open_and_train(const Options*     o,
     return status;
   }
   RunLog log = { 0 };
-  status     = run->open(run->trainer, run->recipe, dataset, o->threads, error);
+  status =
+    run->open(run->trainer, run->recipe, dataset, o->device, o->threads, error);
   if (status == STATUS_OK && o->resume) {
     const char* const teacher =
       run->teacher_digest ? run->teacher_digest(run->trainer) : NULL;
@@ -209,7 +219,7 @@ open_and_train(const Options*     o,
            run->optimiser->weights.columns,
            (unsigned long long)run->shuffle->count,
            run->unit,
-           device_name(run->optimiser->devices[0]),
+           run->optimiser->device_text,
            pool_thread_count(run->optimiser->pool),
            recipe->batch,
            run->optimiser->step,
@@ -231,7 +241,7 @@ open_and_train(const Options*     o,
 int
 training_run_main(int argc, char** argv, const TrainingRun* run)
 {
-  Options options = { 0 };
+  Options options = { .device = "auto" };
   int     exit_code;
   if (!parse(argc, argv, run, &options, &exit_code)) {
     return exit_code;

@@ -33,12 +33,13 @@ typedef struct {
   Status (*open)(void*          trainer,
                  const void*    recipe,
                  const Dataset* dataset,
+                 const char*    device,
                  uint32_t       thread_count,
                  Error*         error);
   void (*close)(void* trainer);
   Status (*step)(void* trainer, Error* error);
-  // Fills values[column_count] for the `steps` done in `seconds` since the last
-  // report.
+  // After optimiser_check(): all steps are done. Fills values[column_count] for
+  // the `steps` done in `seconds` since the last report.
   Status (*report)(void*    trainer,
                    uint32_t steps,
                    double   seconds,

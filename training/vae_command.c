@@ -6,9 +6,7 @@
 
 typedef struct {
   VaeTrainer  trainer;
-  VaeLoss     loss;     // since the last report
   VaeSchedule schedule; // of the last step
-  float       gradient_norm;
 } Run;
 
 enum {
@@ -46,11 +44,13 @@ static Status
 open_run(void*          self,
          const void*    recipe,
          const Dataset* dataset,
+         const char*    device,
          uint32_t       thread_count,
          Error*         error)
 {
   Run* const run = self;
-  return vae_trainer_open(&run->trainer, recipe, dataset, thread_count, error);
+  return vae_trainer_open(
+    &run->trainer, recipe, dataset, device, thread_count, error);
 }
 
 static void
@@ -65,34 +65,34 @@ step(void* self, Error* error)
 {
   Run* const run = self;
   run->schedule  = vae_trainer_schedule(&run->trainer);
-  return vae_trainer_step(
-    &run->trainer, &run->loss, &run->gradient_norm, error);
+  return vae_trainer_step(&run->trainer, error);
 }
 
 static Status
 report(void* self, uint32_t steps, double seconds, double* values, Error* error)
 {
   (void)error;
-  Run* const              run     = self;
-  const VaeTrainer* const t       = &run->trainer;
-  const double            batch   = t->recipe.run.batch;
-  const double            windows = steps * batch;
-  const double            notes   = windows * WINDOW_NOTES;
-  const double* const     errors  = run->loss.squared_error;
+  Run* const          run     = self;
+  VaeTrainer* const   t       = &run->trainer;
+  const double        batch   = t->recipe.run.batch;
+  const double        windows = steps * batch;
+  const double        notes   = windows * WINDOW_NOTES;
+  VaeLoss             loss    = { 0 };
+  const double* const errors  = loss.squared_error;
+  vae_trainer_take_loss(t, &loss);
 
   values[EPOCH]    = (double)t->optimiser.step / t->shuffle.steps_per_epoch;
   values[WINDOWS]  = t->optimiser.step * batch;
   values[RATE]     = run->schedule.learning_rate;
   values[BETA]     = run->schedule.beta;
   values[FORCING]  = run->schedule.forcing;
-  values[PITCH]    = run->loss.pitch_nats / notes;
+  values[PITCH]    = loss.pitch_nats / notes;
   values[VELOCITY] = errors[CHANNEL_VELOCITY] / notes;
   values[STEP]     = errors[CHANNEL_STEP] / notes;
   values[DURATION] = errors[CHANNEL_DURATION] / notes;
-  values[KL]       = run->loss.kl_nats / windows;
-  values[NORM]     = run->gradient_norm;
+  values[KL]       = loss.kl_nats / windows;
+  values[NORM]     = t->optimiser.gradient_norm;
   values[SPEED]    = seconds > 0 ? windows / seconds : 0;
-  run->loss        = (VaeLoss){ 0 };
   return STATUS_OK;
 }
 

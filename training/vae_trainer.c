@@ -9,33 +9,40 @@
 #include <stdlib.h>
 
 // Windows of one forward and backward pass: enough rows for full-speed
-// products, few enough that activations stay near the caches.
-#define CHUNK_WINDOWS 256u
+// products; on the CPU few enough that activations stay near the caches.
+#define CPU_CHUNK_WINDOWS 256u
+#define GPU_CHUNK_WINDOWS RECIPE_BATCH_MAX
 // Enough for a covariance of a few hundred dimensions.
 #define PRIOR_WINDOWS 4096u
 
 static Status
+open_source(VaeTrainer* t, Error* error)
+{
+  Device* const device = t->optimiser.devices[0];
+  Status        status =
+    draw_source_notes(device, t->dataset, &t->source.notes, error);
+  t->rule = draw_source_rule(&t->recipe.run, t->dataset);
+  return status == STATUS_OK
+           ? draw_source_windows(device, t->dataset, &t->source.units, error)
+           : status;
+}
+
+static Status
 open_lane(VaeTrainer* t, uint32_t i, Error* error)
 {
-  VaeLane* const         lane  = &t->lanes[i];
-  const RunRecipe* const run   = &t->recipe.run;
-  const uint32_t         share = (run->batch + run->lanes - 1) / run->lanes;
-  const uint32_t         chunk = share < CHUNK_WINDOWS ? share : CHUNK_WINDOWS;
-  const size_t           rows  = (size_t)WINDOW_NOTES * chunk;
-  lane->chunk                  = chunk;
-  lane->pitch                  = malloc(rows * sizeof(float));
-  lane->channels               = malloc(rows * CHANNEL_COUNT * sizeof(float));
-  lane->force                  = malloc(rows * sizeof(float));
-  if (!lane->pitch || !lane->channels || !lane->force) {
-    return error_set(error, STATUS_NO_MEMORY, "no memory for a training lane");
+  VaeLane* const lane   = &t->lanes[i];
+  Device* const  device = t->optimiser.devices[i];
+  Status         status =
+    tensor_allocate(device, 1, DRAW_NOW_FLOATS, &lane->now, error);
+  if (status == STATUS_OK) {
+    status = vae_create(device,
+                        &t->recipe.sizes,
+                        t->chunk,
+                        true,
+                        t->lanes[0].vae,
+                        &lane->vae,
+                        error);
   }
-  const Status status = vae_create(t->optimiser.devices[i],
-                                   &t->recipe.sizes,
-                                   chunk,
-                                   true,
-                                   t->lanes[0].vae,
-                                   &lane->vae,
-                                   error);
   if (status == STATUS_OK) {
     t->optimiser.gradients[i] = vae_gradients(lane->vae);
   }
@@ -46,7 +53,9 @@ static Status
 open_lanes(VaeTrainer* t, Error* error)
 {
   Status status = STATUS_OK;
-  for (uint32_t i = 0; i < t->recipe.run.lanes && status == STATUS_OK; ++i) {
+  t->chunk =
+    optimiser_chunk(&t->optimiser, CPU_CHUNK_WINDOWS, GPU_CHUNK_WINDOWS);
+  for (uint32_t i = 0; i < t->optimiser.lanes && status == STATUS_OK; ++i) {
     status = open_lane(t, i, error);
   }
   if (status == STATUS_OK) {
@@ -59,6 +68,7 @@ Status
 vae_trainer_open(VaeTrainer*      t,
                  const VaeRecipe* recipe,
                  const Dataset*   dataset,
+                 const char*      device,
                  uint32_t         thread_count,
                  Error*           error)
 {
@@ -72,7 +82,11 @@ vae_trainer_open(VaeTrainer*      t,
                           error);
   }
   if (status == STATUS_OK) {
-    status = optimiser_open(&t->optimiser, &t->recipe.run, thread_count, error);
+    status = optimiser_open(
+      &t->optimiser, &t->recipe.run, device, thread_count, error);
+  }
+  if (status == STATUS_OK) {
+    status = open_source(t, error);
   }
   if (status == STATUS_OK) {
     status = open_lanes(t, error);
@@ -92,7 +106,7 @@ vae_trainer_open(VaeTrainer*      t,
   if (status == STATUS_OK) {
     status = vae_create(t->optimiser.devices[0],
                         &recipe->sizes,
-                        t->lanes[0].chunk,
+                        t->chunk,
                         false,
                         NULL,
                         &t->judge,
@@ -104,16 +118,15 @@ vae_trainer_open(VaeTrainer*      t,
 void
 vae_trainer_close(VaeTrainer* t)
 {
-  shuffle_free(&t->shuffle);
   latent_prior_free(&t->prior);
   vae_free(t->judge);
   // Lane 0 last: the others use its weights.
-  for (uint32_t i = t->recipe.run.lanes; i-- > 0;) {
+  for (uint32_t i = t->optimiser.lanes; i-- > 0;) {
     vae_free(t->lanes[i].vae);
-    free(t->lanes[i].pitch);
-    free(t->lanes[i].channels);
-    free(t->lanes[i].force);
+    tensor_free(t->optimiser.devices[i], &t->lanes[i].now);
   }
+  tensor_free(t->optimiser.devices[0], &t->source.notes);
+  tensor_free(t->optimiser.devices[0], &t->source.units);
   optimiser_close(&t->optimiser);
 }
 
@@ -135,90 +148,91 @@ vae_trainer_schedule(const VaeTrainer* t)
   };
 }
 
+// Draws `count` windows from number `first` of the run on.
+static void
+draw(VaeTrainer* t, uint32_t i, uint64_t first, uint32_t count)
+{
+  VaeLane* const lane   = &t->lanes[i];
+  Device* const  device = t->optimiser.devices[i];
+  const VaeNotes notes  = vae_notes(lane->vae, count);
+  float          now[DRAW_NOW_FLOATS];
+  draw_now(t->recipe.run.seed,
+           first,
+           shuffle_epoch(&t->shuffle, t->optimiser.step),
+           vae_trainer_schedule(t).forcing,
+           now);
+  tensor_write(device, lane->now, now);
+  op_draw_windows(device,
+                  &t->rule,
+                  &t->source,
+                  lane->now,
+                  notes.pitch,
+                  notes.channels,
+                  notes.force);
+}
+
 static void
 lane_gradient(void* context, uint32_t i)
 {
-  VaeTrainer* const      t    = context;
-  const VaeRecipe* const r    = &t->recipe;
-  const uint32_t         all  = r->run.batch;
-  VaeLane* const         lane = &t->lanes[i];
-  const VaeSchedule      now  = vae_trainer_schedule(t);
-  const uint32_t         end = optimiser_share_begin(&t->optimiser, all, i + 1);
-  const uint64_t         start = (uint64_t)t->optimiser.step * all;
-  const uint64_t         order = shuffle_first(&t->shuffle, t->optimiser.step);
+  VaeTrainer* const      t     = context;
+  const VaeRecipe* const r     = &t->recipe;
+  const Optimiser* const o     = &t->optimiser;
+  const uint32_t         all   = r->run.batch;
+  VaeLane* const         lane  = &t->lanes[i];
+  const uint32_t         end   = optimiser_share_begin(o, all, i + 1);
+  const uint64_t         start = (uint64_t)o->step * all;
+  const uint64_t         order = shuffle_first(&t->shuffle, o->step);
 
-  lane->loss = (VaeLoss){ 0 };
-  op_fill(t->optimiser.devices[i], vae_gradients(lane->vae), 0.0f);
-  for (uint32_t at = optimiser_share_begin(&t->optimiser, all, i); at < end;) {
-    const uint32_t count = end - at < lane->chunk ? end - at : lane->chunk;
-    batch_fill(t->dataset,
-               &t->shuffle,
-               r,
-               order + at,
-               count,
-               now.forcing,
-               lane->pitch,
-               lane->channels,
-               lane->force);
+  op_fill(o->devices[i], vae_gradients(lane->vae), 0.0f);
+  for (uint32_t at = optimiser_share_begin(o, all, i); at < end;) {
+    const uint32_t count = end - at < t->chunk ? end - at : t->chunk;
     const VaeBatch batch = {
       .count          = count,
-      .pitch          = lane->pitch,
-      .channels       = lane->channels,
-      .force          = lane->force,
       .seed           = r->run.seed,
       .first_window   = start + at,
       .gradient_scale = 1.0f / (float)all,
       .channel_weight = r->channel_weight,
-      .beta           = now.beta,
+      .beta           = vae_trainer_schedule(t).beta,
       .free_nats      = r->free_bits * 0.69314718f,
     };
-    vae_train_step(lane->vae, &batch, &lane->loss);
+    draw(t, i, order + at, count);
+    vae_train_step(lane->vae, &batch);
     at += count;
   }
 }
 
-static void
-add_loss(VaeLoss* sum, const VaeLoss* loss)
+Status
+vae_trainer_step(VaeTrainer* t, Error* error)
 {
-  sum->pitch_nats += loss->pitch_nats;
-  sum->kl_nats += loss->kl_nats;
-  for (int i = 0; i < CHANNEL_COUNT; ++i) {
-    sum->squared_error[i] += loss->squared_error[i];
-  }
+  optimiser_run(&t->optimiser, lane_gradient, t);
+  return optimiser_step(&t->optimiser, error);
 }
 
-Status
-vae_trainer_step(VaeTrainer* t,
-                 VaeLoss*    loss,
-                 float*      gradient_norm,
-                 Error*      error)
+void
+vae_trainer_take_loss(VaeTrainer* t, VaeLoss* loss)
 {
-  shuffle_epoch(&t->shuffle,
-                t->recipe.run.seed,
-                t->optimiser.step / t->shuffle.steps_per_epoch);
-  optimiser_run(&t->optimiser, lane_gradient, t);
-  const Status status = optimiser_step(&t->optimiser, gradient_norm, error);
-  for (uint32_t i = 0; i < t->recipe.run.lanes && status == STATUS_OK; ++i) {
-    add_loss(loss, &t->lanes[i].loss);
+  for (uint32_t i = 0; i < t->optimiser.lanes; ++i) {
+    vae_take_loss(t->lanes[i].vae, loss);
   }
-  return status;
 }
 
 // --- Saving ------------------------------------------------------------------
 
 // Means of PRIOR_WINDOWS training windows, drawn anew for each step,
-// unaugmented, encoded with the averaged weights. means[PRIOR_WINDOWS][Z].
+// unaugmented, encoded with the averaged weights. means[PRIOR_WINDOWS][Z];
+// notes: room for a chunk's.
 static void
-encode_windows(VaeTrainer* t, float* means)
+encode_windows(VaeTrainer* t, float* notes, float* means)
 {
-  VaeLane* const lane   = &t->lanes[0];
-  Device* const  device = t->optimiser.devices[0];
-  const uint32_t total  = (uint32_t)t->shuffle.count;
+  float* const   pitch    = notes;
+  float* const   channels = notes + (size_t)WINDOW_NOTES * t->chunk;
+  Device* const  device   = t->optimiser.devices[0];
+  const uint32_t total    = (uint32_t)t->shuffle.count;
   Rng rng = rng_make(t->recipe.run.seed, RNG_USE_PRIOR, t->optimiser.step);
   op_copy(device, t->optimiser.average, vae_weights(t->judge));
-  for (uint32_t first = 0; first < PRIOR_WINDOWS; first += lane->chunk) {
+  for (uint32_t first = 0; first < PRIOR_WINDOWS; first += t->chunk) {
     const uint32_t left  = PRIOR_WINDOWS - first;
-    const uint32_t count = left < lane->chunk ? left : lane->chunk;
+    const uint32_t count = left < t->chunk ? left : t->chunk;
     for (uint32_t b = 0; b < count; ++b) {
       NoteEvent      window[WINDOW_NOTES];
       const uint32_t index = rng_below(&rng, total);
@@ -228,27 +242,25 @@ encode_windows(VaeTrainer* t, float* means)
         const size_t row = (size_t)i * count + b;
         encode_event(dataset_stats(t->dataset),
                      window[i],
-                     &lane->pitch[row],
-                     lane->channels + row * CHANNEL_COUNT);
+                     &pitch[row],
+                     channels + row * CHANNEL_COUNT);
       }
     }
-    vae_encode(t->judge,
-               count,
-               lane->pitch,
-               lane->channels,
-               means + (size_t)first * t->prior.size);
+    vae_encode(
+      t->judge, count, pitch, channels, means + (size_t)first * t->prior.size);
   }
 }
 
 static Status
 fit_prior(VaeTrainer* t, Error* error)
 {
-  float* const means =
-    malloc((size_t)PRIOR_WINDOWS * t->prior.size * sizeof *means);
+  const size_t of_notes = (size_t)WINDOW_NOTES * t->chunk * (1 + CHANNEL_COUNT);
+  const size_t of_means = (size_t)PRIOR_WINDOWS * t->prior.size;
+  float* const means    = malloc((of_means + of_notes) * sizeof *means);
   if (!means) {
     return error_set(error, STATUS_NO_MEMORY, "no memory to fit the prior");
   }
-  encode_windows(t, means);
+  encode_windows(t, means + of_means, means);
   Status status = device_status(t->optimiser.devices[0], error);
   if (status == STATUS_OK) {
     status = latent_prior_fit(

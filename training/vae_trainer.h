@@ -3,17 +3,15 @@
 // (optimiser.h). Main thread; lanes run in the Pool.
 #pragma once
 
-#include "batch.h"
+#include "draw_source.h"
 #include "latent_prior.h"
 #include "optimiser.h"
+#include "shuffle.h"
+#include "vae_recipe.h"
 
 typedef struct {
-  Vae*     vae;   // lane 0 owns the weights
-  uint32_t chunk; // windows of one pass
-  float*   pitch;
-  float*   channels;
-  float*   force;
-  VaeLoss  loss; // of the last step
+  Vae*   vae; // lane 0 owns the weights
+  Tensor now; // [1, DRAW_NOW_FLOATS]
 } VaeLane;
 
 typedef struct {
@@ -21,6 +19,9 @@ typedef struct {
   const Dataset* dataset;
   Shuffle        shuffle;
   Optimiser      optimiser;
+  DrawRule       rule;
+  DrawSource     source; // of all lanes: those of the CPU share its memory
+  uint32_t       chunk;  // windows of one pass
   VaeLane        lanes[RECIPE_LANES_MAX];
   Parameter      table[VAE_PARAMETER_COUNT];
   Vae*           judge; // holds the averaged weights while a prior is fitted
@@ -37,17 +38,17 @@ typedef struct {
 Status vae_trainer_open(VaeTrainer*      trainer,
                         const VaeRecipe* recipe,
                         const Dataset*   dataset,
+                        const char*      device,
                         uint32_t         thread_count,
                         Error*           error);
 void   vae_trainer_close(VaeTrainer* trainer);
 
 VaeSchedule vae_trainer_schedule(const VaeTrainer* trainer); // of the next step
 
-// One step. Adds the sums over the batch to `loss`.
-Status vae_trainer_step(VaeTrainer* trainer,
-                        VaeLoss*    loss,
-                        float*      gradient_norm,
-                        Error*      error);
+// One step, which waits for no GPU.
+Status vae_trainer_step(VaeTrainer* trainer, Error* error);
+// Adds the sums over the batches since the last call; waits for the device.
+void vae_trainer_take_loss(VaeTrainer* trainer, VaeLoss* loss);
 
 // The run directory's two files (training_run.h).
 Status vae_trainer_save(VaeTrainer* trainer,

@@ -245,5 +245,30 @@ void cuda_attend(Device*  device,
                  Tensor   probabilities,
                  Tensor   out);
 
+// --- Training data: ops_data.cu ---
+
+void cuda_draw_windows(Device*           device,
+                       const DrawRule*   rule,
+                       const DrawSource* source,
+                       Tensor            now,
+                       Tensor            pitch,
+                       Tensor            channels,
+                       Tensor            force);
+void cuda_draw_sequences(Device*           device,
+                         const DrawRule*   rule,
+                         const DrawSource* source,
+                         Tensor            now,
+                         uint32_t          notes,
+                         Tensor            pitch,
+                         Tensor            channels,
+                         Tensor            clean);
+void cuda_mask(Device*  device,
+               uint32_t notes,
+               Tensor   clean,
+               Tensor   noised,
+               Tensor   position,
+               Tensor   level,
+               Tensor   allowed);
+
 // All of them: table.cu.
 extern const DeviceOps cuda_ops;

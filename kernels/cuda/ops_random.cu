@@ -3,6 +3,8 @@
 // Device.
 #include "ops.h"
 
+#include "rng_portable.h"
+
 #include <string.h>
 
 #define THREADS 128u
@@ -22,27 +24,11 @@ seeds_of(const float* key)
            words[2] | (uint64_t)words[3] << 32 };
 }
 
-// rng_make() and rng_block(): Philox4x32-10.
+// Block `counter` of a row.
 __device__ static inline void
 block_of(Seeds seeds, RngUse use, uint32_t row, uint64_t counter, uint32_t c[4])
 {
-  const uint64_t stream = ((uint64_t)use << 56) ^ (seeds.first + row);
-  uint32_t       k0     = (uint32_t)seeds.seed;
-  uint32_t       k1     = (uint32_t)(seeds.seed >> 32);
-  c[0]                  = (uint32_t)counter;
-  c[1]                  = (uint32_t)(counter >> 32);
-  c[2]                  = (uint32_t)stream;
-  c[3]                  = (uint32_t)(stream >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t p0 = (uint64_t)0xD2511F53u * c[0];
-    const uint64_t p1 = (uint64_t)0xCD9E8D57u * c[2];
-    c[0]              = (uint32_t)(p1 >> 32) ^ c[1] ^ k0;
-    c[2]              = (uint32_t)(p0 >> 32) ^ c[3] ^ k1;
-    c[1]              = (uint32_t)p1;
-    c[3]              = (uint32_t)p0;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
+  philox(seeds.seed, rng_stream(use, seeds.first + row), counter, c);
 }
 
 // A thread makes one block, two values of a row; y walks rows.

@@ -122,11 +122,13 @@ bench_training(Device*                  device,
     t[i] = 1 + rng_below(&rng, settings->noise_steps);
   }
   rng_normals(&rng, channels, ROWS * CHANNEL_COUNT);
+  const DiffusionNotes to =
+    diffusion_notes(diffusion, TRAINING_SLOTS, SEQUENCE_NOTES);
+  tensor_write(device, to.pitch, pitch);
+  tensor_write(device, to.channels, channels);
+  tensor_write(device, to.clean, clean);
   const DiffusionBatch batch = { .sequences      = TRAINING_SLOTS,
                                  .notes          = SEQUENCE_NOTES,
-                                 .pitch          = pitch,
-                                 .channels       = channels,
-                                 .clean          = clean,
                                  .t              = t,
                                  .gradient_scale = 1.0f / ROWS,
                                  .channel_weight = 1.0f,
@@ -136,7 +138,8 @@ bench_training(Device*                  device,
   for (int i = 0; i < STEPS_TIMED; ++i) {
     DiffusionLoss loss  = { 0 };
     const double  start = clock_now_s();
-    diffusion_train_step(diffusion, &batch, &loss);
+    diffusion_train_step(diffusion, &batch);
+    diffusion_take_loss(diffusion, &loss); // waits
     best = fmin(best, clock_now_s() - start);
   }
   const double flop = 6.0 * bounds->weights * ROWS;

@@ -119,7 +119,7 @@ def killed_run(data, recipe, out):
     while True:
         resume = os.path.exists(os.path.join(out, "state.safetensors"))
         options = ["--resume"] if resume else ["--config", recipe]
-        process = subprocess.Popen([TRAIN, "vae", "--data", data, "--out", out, *options],
+        process = subprocess.Popen([TRAIN, "vae", "--data", data, "--out", out, "--device", "cpu", *options],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             assert process.wait(timeout=delay_s) == 0
@@ -136,9 +136,10 @@ def killed_run(data, recipe, out):
 
 def test_runs(work, data, recipe):
     whole = os.path.join(work, "whole")
-    call("vae", "--data", data, "--out", whole, "--config", recipe, "--threads", "2")
+    call("vae", "--data", data, "--out", whole, "--config", recipe, "--threads", "2", "--device", "cpu")
     one = os.path.join(work, "one-thread")
-    call("vae", "--data", data, "--out", one, "--config", recipe, "--threads", "1")
+    told = call("vae", "--data", data, "--out", one, "--config", recipe, "--threads", "1", "--device", "cpu").stdout
+    assert "(cpu " in told.splitlines()[0], told
     assert bytes_of(whole) == bytes_of(one), "the number of threads changes the result"
     other = os.path.join(work, "other-seed")
     call("vae", "--data", data, "--out", other, "--config", recipe, "--seed", "2")
@@ -178,7 +179,7 @@ def test_lanes(work, data):
         with open(path, "w") as file:
             file.write(RECIPE + f"lanes = {lanes};")
         out = os.path.join(work, f"lanes-{lanes}")
-        call("vae", "--data", data, "--out", out, "--config", path, "--steps", "25")
+        call("vae", "--data", data, "--out", out, "--config", path, "--steps", "25", "--device", "cpu")
         norms.append(float(rows_of(out)[-1]["gradient_norm"]))
     assert abs(norms[0] - norms[1]) <= 0.01 * norms[0], norms
 
@@ -202,7 +203,7 @@ def test_average(work, data, recipe, run):
 def test_resume(work, data, run):
     lost = copy_of(run, work, "lost")
     os.remove(os.path.join(lost, "checkpoint.safetensors"))
-    call("vae", "--data", data, "--out", lost, "--resume")
+    call("vae", "--data", data, "--out", lost, "--resume", "--device", "cpu")
     for name in ("checkpoint.safetensors", "state.safetensors"):
         assert bytes_of(lost, name) == bytes_of(run, name), name
 
@@ -364,6 +365,7 @@ def test_bad_input(work, data, recipe, run):
     refused("vae", "--data", data, "--out", run, words=[run, "--resume"])
     refused("vae", "--data", data, words=["--out"], code=2)
     refused("vae", "--data", data, "--out", out, "--batch", "5000", words=["--batch", "4096"], code=2)
+    refused("vae", "--data", data, "--out", os.path.join(work, "no-device"), "--device", "gpu", words=["gpu"])
     for line, words in (("latent = 6;\nlatend = 5;", [":2:", "latend"]),
                         ("\n\nlatent = 0;", [":3:", "latent", "1 to"]),
                         ("batch = 1.5;", [":1:", "batch"]),

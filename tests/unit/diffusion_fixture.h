@@ -79,16 +79,17 @@ open_fixture(Fixture* f, const DiffusionSettings* settings, bool training)
   f->t[2] = 500;
 }
 
-// Its notes, on their way to `next` (NULL: to 0).
+// Its notes, on their way to `next` (NULL: to 0); they are in the network.
 static inline DiffusionBatch
-jump_batch(const Fixture* f, const uint32_t* next)
+jump_batch(Fixture* f, const uint32_t* next)
 {
+  const DiffusionNotes to = diffusion_notes(f->diffusion, SEQUENCES, NOTES);
+  tensor_write(f->device, to.pitch, f->pitch);
+  tensor_write(f->device, to.channels, f->channels);
+  tensor_write(f->device, to.clean, f->clean);
   return (DiffusionBatch){
     .sequences      = SEQUENCES,
     .notes          = NOTES,
-    .pitch          = f->pitch,
-    .channels       = f->channels,
-    .clean          = f->clean,
     .t              = f->t,
     .next           = next,
     .seed           = 3,

@@ -8,6 +8,9 @@
 #include <math.h>
 #include <string.h>
 
+static const char* device_wanted = "cpu";
+static const char* teacher_path; // of a student's recipe
+
 static DiffusionTrainer*
 open_trainer(const DiffusionRecipe* recipe, uint32_t threads)
 {
@@ -15,7 +18,8 @@ open_trainer(const DiffusionRecipe* recipe, uint32_t threads)
   Error                   error;
   assert_non_null(t);
   assert_int_equal(
-    diffusion_trainer_open(t, recipe, NULL, dataset, threads, &error),
+    diffusion_trainer_open(
+      t, recipe, teacher_path, dataset, device_wanted, threads, &error),
     STATUS_OK);
   return t;
 }
@@ -27,19 +31,13 @@ close_trainer(DiffusionTrainer* t)
   free(t);
 }
 
-static DiffusionLoss
+static void
 take_steps(DiffusionTrainer* t, uint32_t count)
 {
-  DiffusionLoss loss  = { 0 };
-  uint64_t      notes = 0;
-  float         norm;
-  Error         error;
+  Error error;
   for (uint32_t i = 0; i < count; ++i) {
-    loss = (DiffusionLoss){ 0 };
-    assert_int_equal(diffusion_trainer_step(t, &loss, &notes, &norm, &error),
-                     STATUS_OK);
+    assert_int_equal(diffusion_trainer_step(t, &error), STATUS_OK);
   }
-  return loss;
 }
 
 static DiffusionLoss
@@ -120,6 +118,21 @@ test_resumed_run_ends_alike(void** state)
   assert_memory_equal(whole.bytes, other.bytes, whole.size);
 }
 
+// What lane `i` drew its last pass from: the second of two of CHUNK slots.
+static void
+check_draw(const DiffusionTrainer* t, uint32_t i, uint32_t step)
+{
+  const Shuffle* const s = &t->shuffle;
+  float                got[DRAW_NOW_FLOATS], want[DRAW_NOW_FLOATS];
+  draw_now(t->recipe.run.seed,
+           shuffle_first(s, step) + (2 * i + 1) * CHUNK,
+           shuffle_epoch(s, step),
+           0.0f,
+           want);
+  tensor_read(t->optimiser.devices[i], t->lanes[i].now, got);
+  assert_memory_equal(got, want, sizeof want);
+}
+
 // Each step, lane and pass has its sequences, noise levels and noise.
 static void
 test_each_pass_has_its_own(void** state)
@@ -127,20 +140,22 @@ test_each_pass_has_its_own(void** state)
   (void)state;
   const DiffusionRecipe   recipe = plain_recipe();
   DiffusionTrainer* const t      = open_trainer(&recipe, 1);
-  uint64_t                numbers[4];
-  uint32_t                levels[4];
-  for (uint32_t i = 0; i < 4; ++i) {
+  uint64_t                numbers[6];
+  uint32_t                levels[6];
+  for (uint32_t i = 0; i < 6; ++i) {
     if (i % 2 == 0) {
       take_steps(t, 1);
     }
     const SequencePass* const pass = &t->lanes[i % 2].pass;
     numbers[i]                     = pass->first_sequence;
     levels[i]                      = pass->t[0];
+    check_draw(t, i % 2, i / 2);
     for (uint32_t k = 0; k < i; ++k) {
       assert_true(numbers[k] + 4 * CHUNK <= numbers[i]);
       assert_true(levels[k] != levels[i]);
     }
   }
+  assert_true(shuffle_epoch(&t->shuffle, 2) > 0);
   close_trainer(t);
 }
 
@@ -199,8 +214,9 @@ test_a_student_learns_from_its_teacher(void** state)
     r.teacher_substeps = 1 + 3 * i;
     t                  = malloc(sizeof *t);
     assert_non_null(t);
-    assert_int_equal(diffusion_trainer_open(t, &r, path, dataset, 1, &error),
-                     STATUS_OK);
+    assert_int_equal(
+      diffusion_trainer_open(t, &r, path, dataset, "cpu", 1, &error),
+      STATUS_OK);
     read_weights(t, t->optimiser.weights, &student);
     assert_memory_equal(student.bytes, teacher.bytes, teacher.size);
     take_steps(t, 2);
@@ -274,6 +290,78 @@ test_optimisers_differ(void** state)
   assert_true(whole[OPTIMISER_LAMB] < 0.5 * whole[OPTIMISER_ADAMW]);
 }
 
+// --- Another device ----------------------------------------------------------
+
+static double
+loss_distance(const DiffusionLoss* a, const DiffusionLoss* b)
+{
+  double most = fmax(fabs(a->pitch_nats / b->pitch_nats - 1.0),
+                     fabs(a->code_error / b->code_error - 1.0));
+  for (int i = 0; i < CHANNEL_COUNT; ++i) {
+    most = fmax(most, fabs(a->squared_error[i] / b->squared_error[i] - 1.0));
+  }
+  assert_int_equal(a->notes, b->notes);
+  return most;
+}
+
+enum { GPU_STEPS = 8 }; // shapes of a pass, some of them replayed
+
+typedef struct {
+  DiffusionLoss losses[GPU_STEPS + 1]; // the last: held-out, not a student's
+} Trained;
+
+static void
+train_on(const char* device, const DiffusionRecipe* recipe, Trained* out)
+{
+  device_wanted             = device;
+  DiffusionTrainer* const t = open_trainer(recipe, 1);
+  device_wanted             = "cpu";
+  assert_int_equal(t->optimiser.lanes, 1);
+  for (int i = 0; i < GPU_STEPS; ++i) {
+    uint64_t notes = 0;
+    take_steps(t, 1);
+    diffusion_trainer_take_loss(t, &out->losses[i], &notes);
+    assert_in_range(notes, recipe->run.batch * 24, recipe->run.batch * 32);
+  }
+  assert_int_equal(optimiser_check(&t->optimiser, NULL), STATUS_OK);
+  if (!teacher_path) {
+    out->losses[GPU_STEPS] = validate(t);
+    assert_int_equal(diffusion_trainer_save(t, directory, NULL), STATUS_OK);
+  }
+  close_trainer(t);
+}
+
+// As the CPU with one lane and one pass a step, up to rounding; also in
+// distilling.
+static void
+test_a_gpu_learns_alike(void** state)
+{
+  (void)state;
+  static Trained  cpu, gpu;
+  static char     path[RUN_PATH_BYTES];
+  DiffusionRecipe r      = plain_recipe();
+  Device*         device = NULL;
+  r.run.lanes            = 1;
+  r.run.transpose        = 5;
+  r.run.batch            = CHUNK; // the emulator is slow
+  run_path(directory, "checkpoint.safetensors", path);
+  if (device_open("cuda", &device, NULL, NULL) != STATUS_OK) {
+    skip();
+  }
+  device_close(device);
+  for (uint32_t student = 0; student < 2; ++student) {
+    r.settings.student_steps = 4 * student;
+    teacher_path             = student ? path : NULL;
+    train_on("cpu", &r, &cpu);
+    train_on("cuda", &r, &gpu); // what is saved is the students' teacher
+    for (int i = 0; i < GPU_STEPS + !student; ++i) {
+      assert_true(loss_distance(&gpu.losses[i], &cpu.losses[i]) < 1e-3);
+    }
+  }
+  teacher_path = NULL;
+  remove_run();
+}
+
 // --- Recipes -----------------------------------------------------------------
 
 static void
@@ -339,6 +427,7 @@ main(void)
     cmocka_unit_test(test_a_student_learns_from_its_teacher),
     cmocka_unit_test(test_held_out_figures_compare),
     cmocka_unit_test(test_optimisers_differ),
+    cmocka_unit_test(test_a_gpu_learns_alike),
     cmocka_unit_test(test_recipe),
   };
   return cmocka_run_group_tests_name(

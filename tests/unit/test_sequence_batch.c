@@ -7,19 +7,45 @@
 #include <math.h>
 #include <string.h>
 
+#define ROWS_MAX (CHUNK * SEQUENCE_NOTES)
+
+// A pass and the notes that were drawn for it.
 typedef struct {
-  SlotTable    table;
+  Device*      device;
+  DrawSource   source;
   Shuffle      shuffle;
   SequencePass pass;
+  Tensor       now, pitch_to, channels_to, clean_to;
+  float        pitch[ROWS_MAX];
+  float        channels[ROWS_MAX * CHANNEL_COUNT];
+  float        clean[ROWS_MAX];
 } Source;
 
 static Source
 open_source(const DiffusionRecipe* recipe, bool test)
 {
-  Source s;
-  assert_int_equal(slot_table_init(&s.table, dataset, test, NULL), STATUS_OK);
+  Source s = { .device = NULL };
+  assert_int_equal(device_open("auto", &s.device, NULL, NULL), STATUS_OK);
+  const struct {
+    uint32_t rows, columns;
+    Tensor*  to;
+  } all[] = { { 1, DRAW_NOW_FLOATS, &s.now },
+              { ROWS_MAX, 1, &s.pitch_to },
+              { ROWS_MAX, CHANNEL_COUNT, &s.channels_to },
+              { ROWS_MAX, 1, &s.clean_to } };
+  for (size_t i = 0; i < sizeof all / sizeof *all; ++i) {
+    assert_int_equal(
+      tensor_allocate(s.device, all[i].rows, all[i].columns, all[i].to, NULL),
+      STATUS_OK);
+  }
+  assert_int_equal(draw_source_notes(s.device, dataset, &s.source.notes, NULL),
+                   STATUS_OK);
   assert_int_equal(
-    shuffle_init(&s.shuffle, s.table.count, recipe->run.batch, "x", NULL),
+    draw_source_slots(s.device, dataset, test, &s.source.units, NULL),
+    STATUS_OK);
+  assert_int_equal(s.source.units.rows, draw_source_slot_count(dataset, test));
+  assert_int_equal(
+    shuffle_init(&s.shuffle, s.source.units.rows, recipe->run.batch, "x", NULL),
     STATUS_OK);
   assert_int_equal(sequence_pass_create(&s.pass, CHUNK, NULL), STATUS_OK);
   return s;
@@ -28,9 +54,14 @@ open_source(const DiffusionRecipe* recipe, bool test)
 static void
 close_source(Source* s)
 {
-  slot_table_free(&s->table);
-  shuffle_free(&s->shuffle);
+  Tensor* const all[] = { &s->now,      &s->pitch_to,     &s->channels_to,
+                          &s->clean_to, &s->source.notes, &s->source.units };
+  assert_int_equal(device_status(s->device, NULL), STATUS_OK);
+  for (size_t i = 0; i < sizeof all / sizeof *all; ++i) {
+    tensor_free(s->device, all[i]);
+  }
   sequence_pass_free(&s->pass);
+  device_close(s->device);
 }
 
 static const SequencePass*
@@ -40,28 +71,36 @@ fill(Source* s, const DiffusionRecipe* recipe, uint32_t step, uint32_t pass)
     .step       = step,
     .pass       = pass,
     .pass_count = recipe->run.batch / CHUNK,
+    .epoch      = shuffle_epoch(&s->shuffle, step),
     .order      = shuffle_first(&s->shuffle, step),
     .first      = pass * CHUNK,
     .count      = CHUNK,
   };
-  shuffle_epoch(
-    &s->shuffle, recipe->run.seed, step / s->shuffle.steps_per_epoch);
-  sequence_pass_fill(&s->table, &s->shuffle, recipe, &place, &s->pass);
+  sequence_pass_plan(recipe, &place, &s->pass);
+  const uint32_t       rows = s->pass.sequences * s->pass.notes;
+  const DiffusionNotes to   = { tensor_rows(s->pitch_to, 0, rows),
+                                tensor_rows(s->channels_to, 0, rows),
+                                tensor_rows(s->clean_to, 0, rows) };
+  const DrawRule       rule = sequence_rule(recipe, dataset);
+  sequence_pass_draw(
+    s->device, recipe, &rule, &s->source, &place, &s->pass, s->now, &to);
+  tensor_read(s->device, to.pitch, s->pitch);
+  tensor_read(s->device, to.channels, s->channels);
+  tensor_read(s->device, to.clean, s->clean);
   return &s->pass;
 }
 
 static NoteEvent
-event_at(const SequencePass* pass, size_t row)
+event_at(const Source* s, size_t row)
 {
-  return decode_event(dataset_stats(dataset),
-                      pass->pitch[row],
-                      pass->channels + row * CHANNEL_COUNT);
+  return decode_event(
+    dataset_stats(dataset), s->pitch[row], s->channels + row * CHANNEL_COUNT);
 }
 
 static uint32_t
-number_at(const SequencePass* pass, size_t row)
+number_at(const Source* s, size_t row)
 {
-  return (uint32_t)lrintf(event_at(pass, row).step_s / 50e-6f) - 100;
+  return (uint32_t)lrintf(event_at(s, row).step_s / 50e-6f) - 100;
 }
 
 // Counts the visits of each note; a sequence is a run of one piece's notes.
@@ -75,9 +114,9 @@ count_visits(const DiffusionRecipe* recipe,
   for (uint32_t i = 0; i < 4 * steps; ++i) {
     const SequencePass* const pass = fill(&source, recipe, i / 4, i % 4);
     for (uint32_t s = 0; s < pass->sequences; ++s) {
-      const uint32_t begin = number_at(pass, (size_t)s * pass->notes);
+      const uint32_t begin = number_at(&source, (size_t)s * pass->notes);
       for (uint32_t k = 0; k < pass->notes; ++k) {
-        const uint32_t number = number_at(pass, (size_t)s * pass->notes + k);
+        const uint32_t number = number_at(&source, (size_t)s * pass->notes + k);
         assert_int_equal(number, begin + k);
         visits[number] +=
           (double)source.shuffle.count / ((double)steps * recipe->run.batch);
@@ -262,7 +301,7 @@ count_masks(const DiffusionRecipe* recipe)
     for (uint32_t s = 0; s < pass->sequences; ++s) {
       uint32_t begin, end = 0;
       find_run(
-        pass->clean + (size_t)s * pass->notes, pass->notes, &begin, &end);
+        source.clean + (size_t)s * pass->notes, pass->notes, &begin, &end);
       if (pass->notes == SEQUENCE_NOTES) {
         ++total;
         m.all += begin == 0 && end == 32;
@@ -322,13 +361,13 @@ test_augmentation_is_of_the_whole_sequence(void** state)
     for (uint32_t s = 0; s < pass->sequences; ++s) {
       const size_t first = (size_t)s * pass->notes;
       // The one transposition that fits all the pitches.
-      const NoteEvent one   = event_at(pass, first);
+      const NoteEvent one   = event_at(&source, first);
       int             found = -99;
       for (int shift = -5; shift <= 5; ++shift) {
         const int low = one.pitch - shift - 50;
         bool      ok  = low >= 0 && low < 7;
         for (uint32_t k = 0; k < pass->notes; ++k) {
-          ok = ok && event_at(pass, first + k).pitch ==
+          ok = ok && event_at(&source, first + k).pitch ==
                        50 + (low + (int)k) % 7 + shift;
         }
         found = ok ? shift : found;
@@ -337,7 +376,7 @@ test_augmentation_is_of_the_whole_sequence(void** state)
       shifts[found + 5] = true;
       double least = 9.0, most = 0.0;
       for (uint32_t k = 0; k < pass->notes; ++k) {
-        const double d     = (double)event_at(pass, first + k).duration_s;
+        const double d     = (double)event_at(&source, first + k).duration_s;
         const double tempo = d / (d > 0.5 ? 0.7 : 0.3);
         least              = fmin(least, tempo);
         most               = fmax(most, tempo);
