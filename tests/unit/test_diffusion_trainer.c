@@ -2,6 +2,7 @@
 // and learn, their held-out figures, and what a recipe may say.
 #include "diffusion_trainer.h"
 
+#include "counted_reads.h"
 #include "numbered_set.h"
 #include "run_state.h"
 
@@ -232,6 +233,34 @@ test_a_student_learns_from_its_teacher(void** state)
   remove_run();
 }
 
+// A step of either network, and of a student, waits for nothing.
+static void
+test_a_step_reads_nothing(void** state)
+{
+  (void)state;
+  char            path[RUN_PATH_BYTES];
+  DiffusionRecipe r = plain_recipe();
+  r.run.lanes       = 1;
+  run_path(directory, "checkpoint.safetensors", path);
+  for (int i = 0; i < 3; ++i) {
+    r.settings.student_steps  = i == 1 ? 2 : 0;
+    teacher_path              = i == 1 ? path : NULL;
+    r.settings.net.kind       = i == 2 ? DENOISER_LSTM : DENOISER_TRANSFORMER;
+    DiffusionTrainer* const t = open_trainer(&r, 1);
+    count_reads(t->optimiser.devices[0]);
+    take_steps(t, 3);
+    assert_int_equal(reads, 0);
+    assert_int_equal(optimiser_check(&t->optimiser, NULL), STATUS_OK);
+    assert_int_equal(reads, 1);
+    if (i == 0) {
+      assert_int_equal(diffusion_trainer_save(t, directory, NULL), STATUS_OK);
+    }
+    close_trainer(t);
+  }
+  teacher_path = NULL;
+  remove_run();
+}
+
 // The held-out set is not the recipe's: only the weights count.
 static void
 test_held_out_figures_compare(void** state)
@@ -425,6 +454,7 @@ main(void)
     cmocka_unit_test(test_each_pass_has_its_own),
     cmocka_unit_test(test_it_learns),
     cmocka_unit_test(test_a_student_learns_from_its_teacher),
+    cmocka_unit_test(test_a_step_reads_nothing),
     cmocka_unit_test(test_held_out_figures_compare),
     cmocka_unit_test(test_optimisers_differ),
     cmocka_unit_test(test_a_gpu_learns_alike),

@@ -2,6 +2,7 @@
 // reaches the network, in which units, and what differs from step to step.
 #include "vae_trainer.h"
 
+#include "counted_reads.h"
 #include "dataset_write.h"
 
 #include <math.h>
@@ -312,6 +313,25 @@ test_a_report_adds_up(void** state)
   assert_true(sum.pitch_nats > 25 * 600 * 8);
 }
 
+// A step waits for nothing; the device is read when its steps are told.
+static void
+test_a_step_reads_nothing(void** state)
+{
+  (void)state;
+  VaeRecipe recipe    = plain_recipe();
+  VaeLoss   loss      = { 0 };
+  recipe.run.batch    = 8;
+  VaeTrainer* const t = open_trainer(&recipe, windows);
+  count_reads(t->optimiser.devices[0]);
+  assert_int_equal(vae_trainer_step(t, NULL), STATUS_OK);
+  assert_int_equal(vae_trainer_step(t, NULL), STATUS_OK);
+  assert_int_equal(reads, 0);
+  vae_trainer_take_loss(t, &loss);
+  assert_int_equal(optimiser_check(&t->optimiser, NULL), STATUS_OK);
+  assert_int_equal(reads, 2);
+  vae_trainer_close(t);
+}
+
 // A gradient that is not finite changes nothing, is told whichever step of a
 // report it was, and once.
 static void
@@ -499,6 +519,7 @@ main(void)
     cmocka_unit_test(test_free_bits),
     cmocka_unit_test(test_teacher_forcing),
     cmocka_unit_test(test_a_report_adds_up),
+    cmocka_unit_test(test_a_step_reads_nothing),
     cmocka_unit_test(test_a_gradient_that_is_not_finite),
     cmocka_unit_test(test_gradients_of_others_are_reduced),
     cmocka_unit_test(test_a_gpu_learns_alike),
