@@ -8,7 +8,7 @@
 # DATA_SET: of meander-train prepare; without one nothing is trained.
 #
 # Where the libraries to build with are missing, it runs what bundle.sh made on
-# another machine and was carried here as build-gpu/.
+# another machine and was carried here as build-gpu/bundle.tar.gz.
 set -eu
 cd "$(dirname "$0")/../../.."
 out=${1:?usage: run.sh OUT [DATA_SET]}
@@ -26,14 +26,15 @@ if pkg-config --exists cmocka libcjson libconfig 2>/dev/null; then
   [ -f $build/build.ninja ] || meson setup $build -Dbuildtype=release -Dcuda=enabled \
     -Dgpu_archs="${GPU_ARCHS:-90}" >"$out/build.log"
   ninja -C $build >>"$out/build.log"
-elif [ -d $build/bundle ]; then
+elif [ -f $build/bundle.tar.gz ]; then
   say 'using the bundle'
+  tar -C $build -xzf $build/bundle.tar.gz
   build=$build/bundle
   export MEANDER_CUDA_MODULE="$PWD/$build/libmeander_cuda.so"
   cuda=$(find /usr/local/cuda*/lib64 /opt -name 'libcublas.so.13' 2>/dev/null | head -n 1)
   export LD_LIBRARY_PATH="$PWD/$build/lib:${cuda%/*}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 else
-  echo 'run.sh: no libraries to build with, and no build-gpu/bundle' >&2
+  echo 'run.sh: no libraries to build with, and no build-gpu/bundle.tar.gz' >&2
   exit 1
 fi
 program() { # NAME: where it lies in a build or in a bundle
@@ -42,11 +43,9 @@ program() { # NAME: where it lies in a build or in a bundle
 
 say 'parity'
 failed=0
-for test in parity_basic parity_optimiser parity_transformer parity_data test_kernels \
-  test_kernels_linear test_kernels_optimiser test_kernels_transformer \
-  test_kernels_attention test_kernels_fused test_replay; do
-  path=$(program $test)
-  [ -n "$path" ] || continue
+. tests/bench/gpu/tests.sh
+for test in $tests; do
+  path=$(program "$test")
   status=0
   "$path" >"$out/$test.log" 2>&1 || status=$?
   echo "$test: exit code $status"
