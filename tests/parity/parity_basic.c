@@ -458,7 +458,9 @@ main(int argc, char** argv)
     for (uint32_t s = 0; s < sizeof sizes / sizeof *sizes; ++s) {
       const Size size = { sizes[s][0], sizes[s][1], s };
       for (int layout = 0; layout < LAYOUTS; ++layout) {
-        fine &= check_case(cpu, device, c, &size, (Layout)layout, &worst);
+        if (parity_tries(s, (uint32_t)layout, LAYOUTS)) {
+          fine &= check_case(cpu, device, c, &size, (Layout)layout, &worst);
+        }
       }
     }
     printf("%-28s %s, worst %.2g\n", c->name, fine ? "ok" : "FAILED", worst);

@@ -275,8 +275,11 @@ run_cases(const Case* cases, size_t count, const char* only)
       continue;
     }
     for (const Size* size = c->sizes; size->a; ++size) {
-      for (Layout layout = PACKED; layout < LAYOUTS; ++layout, ++runs) {
-        wrong += !check_case(cpu, device, c, size, layout, &worst);
+      for (Layout layout = PACKED; layout < LAYOUTS; ++layout) {
+        if (parity_tries((uint32_t)(size - c->sizes), layout, LAYOUTS)) {
+          wrong += !check_case(cpu, device, c, size, layout, &worst);
+          ++runs;
+        }
       }
     }
     printf("%-24s %3u runs, worst %.1e of %.0e\n",
