@@ -195,7 +195,7 @@ test_sample(void** state)
                   4.0 * sqrt(p * (1 - p) / DRAWS));
     }
   }
-  RELEASE(row, all, uniform, index);
+  RELEASE(row, all, uniform, index, key);
 }
 
 static void
