@@ -90,6 +90,8 @@ attend_fits(uint32_t sequences,
   return keys <= ATTENTION_KEYS_MAX && same(out, out) &&
          is(qkv, out.rows, 3 * out.columns) &&
          out.columns == 2 * heads * cosines.columns &&
+         (uint64_t)heads * out.rows <= UINT32_MAX &&
+         (uint64_t)sequences * keys <= UINT32_MAX &&
          is(seen, sequences * keys, 2 * out.columns) &&
          is(probabilities, heads * out.rows, keys);
 }

@@ -105,7 +105,8 @@ attention_fits(uint32_t sequences,
   }
   const uint32_t keys = k.rows / sequences;
   return same(q, q) && same(k, v) && k.columns == q.columns &&
-         keys <= ATTENTION_KEYS_MAX && is(probabilities, heads * q.rows, keys);
+         keys <= ATTENTION_KEYS_MAX && (uint64_t)heads * q.rows <= UINT32_MAX &&
+         is(probabilities, heads * q.rows, keys);
 }
 
 void

@@ -8,6 +8,9 @@
 //  EMULATOR_LOST_AT_GRAPH=N
 //                      the device is lost when the N-th graph is launched.
 //  EMULATOR_MEMORY=N   cudaMalloc beyond N bytes fails.
+//  EMULATOR_MULTIPROCESSORS=N
+//                      of the device. Default 4; a large GPU has 132 and takes
+//                      other ways through many ops.
 //  EMULATOR_DEVICES=N  0: no device; "none": no driver. Default one device.
 #pragma once
 

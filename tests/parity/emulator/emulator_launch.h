@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 struct uint3 {
@@ -32,6 +33,17 @@ struct EmulatedLaunch {
   std::function<void()> thread; // runs the kernel once, as the current thread
 };
 
+// What the arguments of a kernel take, each at its own alignment.
+template<typename... P>
+constexpr size_t
+emulated_parameter_bytes()
+{
+  size_t bytes = 0;
+  ((bytes = (bytes + alignof(P) - 1) / alignof(P) * alignof(P) + sizeof(P)),
+   ...);
+  return bytes;
+}
+
 // Checks the shape, then runs the launch or records it.
 void emulated_launch(cudaStream_t stream, EmulatedLaunch launch);
 
@@ -49,6 +61,10 @@ struct EmulatedCall {
   void
   operator()(P... arguments) const
   {
+    static_assert(emulated_parameter_bytes<P...>() <= 4096,
+                  "more parameters than every GPU takes");
+    static_assert((std::is_trivially_copyable_v<P> && ...),
+                  "a GPU gets its parameters as bytes");
     void (*const function)(P...) = kernel;
     emulated_launch(
       stream,

@@ -329,6 +329,15 @@ cudaSetDeviceFlags(unsigned int flags)
   return gate.end(flags <= 0xffu ? cudaSuccess : cudaErrorInvalidValue);
 }
 
+// How ops cut their work, and which kernel they take, follows from it.
+static int
+multiprocessors()
+{
+  const char* const value = getenv("EMULATOR_MULTIPROCESSORS");
+  const int         count = value ? atoi(value) : 0;
+  return count > 0 ? count : 4;
+}
+
 cudaError_t
 cudaGetDeviceProperties(cudaDeviceProp* properties, int device)
 {
@@ -353,7 +362,7 @@ cudaGetDeviceProperties(cudaDeviceProp* properties, int device)
   properties->maxGridSize[1]              = 65535;
   properties->maxGridSize[2]              = 65535;
   properties->major                       = 9;
-  properties->multiProcessorCount         = 4;
+  properties->multiProcessorCount         = multiprocessors();
   properties->concurrentKernels           = 1;
   properties->unifiedAddressing           = 1;
   properties->l2CacheSize                 = 1 << 20;
@@ -386,7 +395,7 @@ attribute(cudaDeviceAttr which)
     case cudaDevAttrMaxRegistersPerBlock:
       return 65536;
     case cudaDevAttrMultiProcessorCount:
-      return 4;
+      return multiprocessors();
     case cudaDevAttrIntegrated:
     case cudaDevAttrCooperativeLaunch:
     case cudaDevAttrComputeCapabilityMinor:
