@@ -38,6 +38,19 @@
 #define PERIOD_EVENTS_MAX 1024u
 #define PERIOD_EVENTS_OFF_RESERVE 512u
 
+// Live: messages at meander:control taken in one period. More are dropped and
+// counted.
+#define SPAN_INPUTS_MAX 1024u
+
+// Live: what came in, on its way from process to control, and what goes back to
+// controllers. When full the message is dropped and counted.
+#define HEARD_RING_EVENTS 8192u
+#define FEEDBACK_RING_EVENTS 1024u
+
+// Live: commands from control to the worker. When full control tries again
+// in its next turn (nothing is dropped).
+#define COMMAND_RING_COMMANDS 256u
+
 #define PERIOD_FRAMES_MIN 16u
 #define PERIOD_FRAMES_MAX 8192u
 

@@ -6,7 +6,7 @@
 #include "options.h"
 #include "sources.h"
 
-#define PROVENANCE_BYTES_MAX 1536
+#define PROVENANCE_BYTES_MAX 4096
 
 // Where a fallback was played it says so: that cannot be made again.
 void provenance_format(const Options* options,

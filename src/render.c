@@ -34,8 +34,10 @@ play_through(Render* render, double seconds, Error* error)
     if (status) {
       return status;
     }
-    process_span(
-      &render->process, frame, RENDER_SPAN_FRAMES, false, &midi_sink_nowhere);
+    const BackendSpan span = { .frame       = frame,
+                               .frame_count = RENDER_SPAN_FRAMES,
+                               .sink        = &midi_sink_nowhere };
+    process_span(&render->process, &span);
     PlayedEvent event;
     while (process_read_played(&render->process, &event)) {
       recorder_add(&render->recorder, event.frame, event.message);

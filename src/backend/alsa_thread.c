@@ -34,15 +34,20 @@ ns_to_frame(uint64_t time_ns, uint32_t rate_hz)
 }
 
 static bool
-sink_write(void* handle, uint32_t offset_frames, const uint8_t message[3])
+sink_write(void*          handle,
+           MidiOut        port,
+           uint32_t       offset_frames,
+           const uint8_t* message,
+           uint32_t       size_bytes)
 {
   AlsaThread* const thread = handle;
+  (void)port;
   if (thread->message_count == PERIOD_EVENTS_MAX) {
     return false;
   }
   AlsaMessage* const slot = &thread->messages[thread->message_count++];
   slot->offset_frames     = offset_frames;
-  memcpy(slot->message, message, sizeof slot->message);
+  memcpy(slot->message, message, size_bytes);
   return true;
 }
 
@@ -239,8 +244,10 @@ alsa_thread_run(void* context)
     }
     thread->message_count = 0;
     rt_enter();
-    thread->process(
-      thread->process_context, frame, thread->period_frames, false, &sink);
+    const BackendSpan span = { .frame       = frame,
+                               .frame_count = thread->period_frames,
+                               .sink        = &sink };
+    thread->process(thread->process_context, &span);
     rt_leave();
     send_span(thread, frame);
     frame += thread->period_frames;

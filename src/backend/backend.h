@@ -15,23 +15,58 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Takes one three-byte MIDI message at `offset_frames` from the span's start.
-// Offsets never decrease within a span. False: no room, nothing was taken.
+// Our ports, as "meander:notes" and so on.
+typedef enum {
+  MIDI_OUT_NOTES,    // what is played, and MIDI clock
+  MIDI_OUT_FEEDBACK, // what a controller should show
+} MidiOut;
+
+// Takes one whole MIDI message of 1 to 3 bytes at `offset_frames` from the
+// span's start. Offsets never decrease within a span and port. False: no room,
+// nothing was taken.
 typedef struct {
-  bool (*write)(void* handle, uint32_t offset_frames, const uint8_t message[3]);
+  bool (*write)(void*          handle,
+                MidiOut        port,
+                uint32_t       offset_frames,
+                const uint8_t* message,
+                uint32_t       size_bytes);
   void* handle;
 } MidiSink;
 
 // Takes everything and sends it nowhere.
 extern const MidiSink midi_sink_nowhere;
 
-// Called in the process thread for each span. `freewheeling` is true when the
-// server runs faster than real time: only then may the callee wait.
-typedef void (*BackendProcess)(void*           context,
-                               uint64_t        frame,
-                               uint32_t        frame_count,
-                               bool            freewheeling,
-                               const MidiSink* sink);
+// One whole message that came in at meander:control: no running status, no
+// SysEx, velocity-0 note-ons as they are.
+typedef struct {
+  uint32_t offset_frames; // from the span's start; never decreasing
+  uint8_t  message[3];
+  uint8_t  size_bytes; // 1 to 3
+} MidiInput;
+
+// The server's transport at the span's start. All zero where there is none.
+typedef struct {
+  bool     exists;
+  bool     rolling;
+  bool     has_tempo;     // a timebase master tells the next four
+  uint32_t frame;         // of the transport, not of the clock
+  double   bpm;           // quarter notes a minute
+  double   beat;          // quarter notes since bar 1 beat 1
+  double   beats_per_bar; // in quarter notes
+} Transport;
+
+typedef struct {
+  uint64_t         frame;
+  uint32_t         frame_count;
+  bool             freewheeling; // only then may the callee wait
+  const MidiInput* inputs;       // [input_count <= SPAN_INPUTS_MAX]
+  uint32_t         input_count;
+  Transport        transport;
+  const MidiSink*  sink;
+} BackendSpan;
+
+// Called in the process thread for each span.
+typedef void (*BackendProcess)(void* context, const BackendSpan* span);
 
 typedef enum {
   ALSA_TIMING_AUTO,
@@ -42,11 +77,13 @@ typedef enum {
 typedef struct {
   const char* client_name; // "meander"
   const char* server_name; // JACK server, or NULL for the default one
-  const char*
-           connect_pattern; // POSIX extended regex on "client:port"; NULL: none
-  uint32_t sample_rate_hz;  // null and alsa: their frame rate. jack: not used
-  uint32_t period_frames;   // null and alsa: the span. jack: not used
-  AlsaTiming     alsa_timing;
+  // POSIX extended regular expressions on "client:port"; NULL: none.
+  const char* connect_pattern; // inputs for meander:notes
+  const char* control_pattern; // outputs for meander:control, and inputs for
+                               // meander:feedback
+  uint32_t   sample_rate_hz; // null and alsa: their frame rate. jack: not used
+  uint32_t   period_frames;  // null and alsa: the span. jack: not used
+  AlsaTiming alsa_timing;
   BackendProcess process;
   void*          process_context;
 } BackendConfig;
@@ -59,6 +96,8 @@ typedef struct {
   uint32_t xrun_count;
   uint32_t dropped_count;    // taken by the sink, refused by the system
   uint32_t connection_count; // inputs that listen to meander:notes
+  uint32_t control_count;    // outputs that play into meander:control
+  uint32_t input_lost_count; // messages to meander:control that found no room
   char     text[160];        // e.g. "JACK 'default', 48000 Hz, period 256"
 } BackendStatus;
 

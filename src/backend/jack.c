@@ -55,16 +55,19 @@ typedef struct {
 } JackBackend;
 
 static bool
-write_message(void*         handle,
-              uint32_t      offset_frames,
-              const uint8_t message[3]) REALTIME
+write_message(void*          handle,
+              MidiOut        port,
+              uint32_t       offset_frames,
+              const uint8_t* message,
+              uint32_t       size_bytes) REALTIME
 {
+  (void)port;
   jack_midi_data_t* const room =
-    jack_midi_event_reserve(handle, offset_frames, 3);
+    jack_midi_event_reserve(handle, offset_frames, size_bytes);
   if (!room) {
     return false;
   }
-  memcpy(room, message, 3);
+  memcpy(room, message, size_bytes);
   return true;
 }
 
@@ -81,12 +84,12 @@ on_process(jack_nframes_t frame_count, void* context) REALTIME
   if (frame_clock_next(
         &jack->clock, jack_last_frame_time(jack->client), frame_count) &&
       atomic_load(&jack->running)) {
-    const MidiSink sink = { .write = write_message, .handle = buffer };
-    jack->process(jack->process_context,
-                  jack->clock.frame,
-                  frame_count,
-                  atomic_load(&jack->freewheeling),
-                  &sink);
+    const MidiSink    sink = { .write = write_message, .handle = buffer };
+    const BackendSpan span = { .frame        = jack->clock.frame,
+                               .frame_count  = frame_count,
+                               .freewheeling = atomic_load(&jack->freewheeling),
+                               .sink         = &sink };
+    jack->process(jack->process_context, &span);
   }
   rt_leave();
   atomic_store(&jack->in_process, false);

@@ -24,11 +24,17 @@ typedef struct {
 } NullBackend;
 
 static bool
-write_nowhere(void* handle, uint32_t offset_frames, const uint8_t message[3])
+write_nowhere(void*          handle,
+              MidiOut        port,
+              uint32_t       offset_frames,
+              const uint8_t* message,
+              uint32_t       size_bytes)
 {
   (void)handle;
+  (void)port;
   (void)offset_frames;
   (void)message;
+  (void)size_bytes;
   return true;
 }
 
@@ -54,8 +60,10 @@ null_thread(void* context)
       frame += (uint64_t)(behind / 1000000000ll) * (uint64_t)rate;
     }
     rt_enter();
-    null->config.process(
-      null->config.process_context, frame, period, false, &midi_sink_nowhere);
+    const BackendSpan span = { .frame       = frame,
+                               .frame_count = period,
+                               .sink        = &midi_sink_nowhere };
+    null->config.process(null->config.process_context, &span);
     rt_leave();
     frame += period;
     clock_sleep_until_ns(due);

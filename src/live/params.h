@@ -1,5 +1,5 @@
 // The one parameter table: everything about the music that a user may set, by
-// command line option or preset (later by MIDI and OSC). Pure data; any thread
+// command line option, preset, MIDI, OSC or terminal. Pure data; any thread
 // except process.
 #pragma once
 
@@ -11,16 +11,25 @@
 typedef enum {
   PARAM_MODE,
   PARAM_WALK_STEP,
+  PARAM_PULL,
   PARAM_LEG_WINDOWS,
+  PARAM_FROM_POINT,
+  PARAM_TO_POINT,
+  PARAM_POSITION,
+  PARAM_HOLD,
   PARAM_TEMPERATURE,
   PARAM_SAMPLER,
   PARAM_STEPS,
   PARAM_ETA,
   PARAM_CONTEXT,
   PARAM_MUTATE_STRENGTH,
+  PARAM_LISTEN,
+  PARAM_ECHO,
   PARAM_KEY,
   PARAM_SCALE,
+  PARAM_SCALE_STRENGTH,
   PARAM_TEMPO,
+  PARAM_DENSITY,
   PARAM_DYNAMICS,
   PARAM_VELOCITY_LOW,
   PARAM_VELOCITY_HIGH,
@@ -28,6 +37,19 @@ typedef enum {
   PARAM_REGISTER_HIGH,
   PARAM_TRANSPOSE,
   PARAM_CHANNEL,
+  PARAM_MUTE,
+  PARAM_SYNC,
+  PARAM_BPM,
+  PARAM_BEATS_PER_BAR,
+  PARAM_COUNT_IN,
+  PARAM_CLOCK_OUT,
+  PARAM_LATENCY,
+  PARAM_QUANTISE,
+  PARAM_GRID,
+  PARAM_SWING,
+  PARAM_FREEZE,
+  PARAM_LOOP_BEATS,
+  PARAM_PROGRAM_CHANGE,
   PARAM_COUNT
 } ParamId;
 
@@ -43,10 +65,34 @@ typedef enum {
   GENERATOR_BRIDGE
 } GeneratorMode;
 
+// Values of PARAM_LISTEN: what notes played at meander:control are for.
+typedef enum {
+  LISTEN_OFF,
+  LISTEN_RESPOND, // falls silent while you play, then answers
+  LISTEN_FOLLOW,  // the walk moves towards what you play
+  LISTEN_SEED     // goes on from what you played
+} Listen;
+
+// Values of PARAM_SYNC: whose beat the music keeps.
+typedef enum { SYNC_FREE, SYNC_JACK, SYNC_MIDI } Sync;
+
+// Values of PARAM_PROGRAM_CHANGE: what a Program Change chooses.
+typedef enum { PROGRAM_OFF, PROGRAM_PRESET, PROGRAM_CHECKPOINT } ProgramChange;
+
+// Values of PARAM_GRID, in quarter notes.
+#define GRID_COUNT 6
+extern const double grid_quarters[GRID_COUNT];
+
+// Latent points that can be stored: slots 1 .. POINTS_MAX.
+#define POINTS_MAX 16u
+
 // May be left to the model or the mode: typed "auto", kept as one below `low`.
 #define PARAM_MAY_BE_AUTO 1u
 // Means nothing to a VAE.
 #define PARAM_DIFFUSION_ONLY 2u
+// Changes which notes come: what is planned is sampled anew. The others only
+// change when and how notes sound.
+#define PARAM_SAMPLES 4u
 
 typedef struct {
   const char*        name; // as in a preset; an option has '-' for '_'
@@ -58,6 +104,7 @@ typedef struct {
   const char*        help;
   const char* const* choices; // PARAM_CHOICE: names of low..high
   unsigned           flags;
+  double             smoothing_s; // how long a turned knob glides; 0: jumps
 } ParamInfo;
 
 typedef struct {
@@ -93,6 +140,11 @@ Status params_set_text(Params*     params,
 
 // What no single value can break: lows below highs, a register of an octave.
 Status params_check(const Params* params, Error* error);
+
+// As a knob says it: `share` 0..1 of the range; names and whole numbers in
+// steps of equal width. Auto is out of its reach.
+void   params_set_share(Params* params, ParamId id, double share);
+double params_share(const Params* params, ParamId id); // auto: 0
 
 // One value as a user would type it.
 void params_format(const Params* params, ParamId id, char* text, size_t size);

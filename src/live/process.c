@@ -31,16 +31,20 @@ count(_Atomic uint64_t* counter) REALTIME
 }
 
 static bool
-span_write(Span* span, uint64_t frame, const uint8_t message[3]) REALTIME
+span_write(Span*         span,
+           uint64_t      frame,
+           uint64_t      number,
+           const uint8_t message[3]) REALTIME
 {
   Process* const process = span->process;
   const uint32_t offset  = (uint32_t)(frame - span->start);
-  if (!span->sink->write(span->sink->handle, offset, message)) {
+  if (!span->sink->write(
+        span->sink->handle, MIDI_OUT_NOTES, offset, message, 3)) {
     return false;
   }
   ++span->written;
   span->cursor      = frame;
-  PlayedEvent event = { .frame = frame };
+  PlayedEvent event = { .frame = frame, .number = number };
   memcpy(event.message, message, sizeof event.message);
   if (!ring_push(&process->played, &event)) {
     count(&process->counters.reports_lost);
@@ -58,7 +62,8 @@ span_write_off(Span* span, uint32_t index) REALTIME
   const uint8_t message[3] = { (uint8_t)(0x80 | note.channel), note.pitch, 64 };
   const uint64_t frame =
     note.off_frame > span->cursor ? note.off_frame : span->cursor;
-  if (span->written >= PERIOD_EVENTS_MAX || !span_write(span, frame, message)) {
+  if (span->written >= PERIOD_EVENTS_MAX ||
+      !span_write(span, frame, note.number, message)) {
     count(&process->counters.offs_retried);
     span->blocked = true;
     return false;
@@ -79,6 +84,7 @@ add_active(Process* process, const StampedNote* note) REALTIME
     --index;
   }
   process->active[index] = (ActiveNote){ .off_frame = note->off_frame,
+                                         .number    = note->number,
                                          .pitch     = note->pitch,
                                          .channel   = note->channel };
 }
@@ -119,7 +125,7 @@ span_write_on(Span* span, const StampedNote* note) REALTIME
                                 note->pitch,
                                 note->velocity };
   if (!span_has_room_for_on(span) ||
-      !span_write(span, note->on_frame, message)) {
+      !span_write(span, note->on_frame, note->number, message)) {
     count(&process->counters.dropped);
     return;
   }
@@ -239,13 +245,12 @@ wait_for_plan(Process* process, uint64_t frame)
 }
 
 void
-process_span(void*           context,
-             uint64_t        frame,
-             uint32_t        frame_count,
-             bool            freewheeling,
-             const MidiSink* sink)
+process_span(void* context, const BackendSpan* given)
 {
-  Process* const process = context;
+  Process* const process      = context;
+  const uint64_t frame        = given->frame;
+  const uint32_t frame_count  = given->frame_count;
+  const bool     freewheeling = given->freewheeling;
   const uint64_t until =
     atomic_load_explicit(&process->processed_until, memory_order_relaxed);
   if (process->reconnected) {
@@ -277,7 +282,7 @@ process_span(void*           context,
     count(&process->counters.spans_starved);
   }
   Span span = { .process = process,
-                .sink    = sink,
+                .sink    = given->sink,
                 .start   = start,
                 .end     = end,
                 .cursor  = start > until ? start : until };

@@ -23,6 +23,7 @@
 typedef struct {
   uint64_t on_frame; // session clock
   uint64_t off_frame;
+  uint64_t number; // of all notes planned
   uint8_t  pitch;
   uint8_t  velocity;
   uint8_t  channel; // 0..15
@@ -31,13 +32,16 @@ typedef struct {
 // Process -> control: a message that the sink took, at the frame it was
 // stamped with (an overdue note-off: where it went out). Frames never decrease.
 typedef struct {
-  uint64_t frame; // session clock
+  uint64_t frame;  // session clock
+  uint64_t number; // of the note; PLAYED_NO_NOTE: none that was planned
   uint8_t  message[3];
 } PlayedEvent;
+#define PLAYED_NO_NOTE UINT64_MAX
 
 // A note whose off is still to be written.
 typedef struct {
   uint64_t off_frame;
+  uint64_t number;
   uint8_t  pitch;
   uint8_t  channel;
 } ActiveNote;
@@ -82,8 +86,4 @@ typedef struct {
 } Process;
 
 // A BackendProcess; `context` is the Process.
-void process_span(void*           context,
-                  uint64_t        frame,
-                  uint32_t        frame_count,
-                  bool            freewheeling,
-                  const MidiSink* sink) REALTIME;
+void process_span(void* context, const BackendSpan* span) REALTIME;

@@ -78,6 +78,7 @@ scheduler_add(Scheduler*       scheduler,
     out[written++] = (StampedNote){
       .on_frame  = on,
       .off_frame = off,
+      .number    = scheduler->number++,
       .pitch     = place_pitch(params, event.pitch),
       .velocity  = place_velocity(params, event.velocity),
       .channel   = (uint8_t)(params->value[PARAM_CHANNEL] - 1),

@@ -19,6 +19,7 @@ typedef struct {
   uint64_t end_frame;    // UINT64_MAX: plays on
   double   onset_s;      // of the last note, since the origin
   bool     started;
+  uint64_t number; // of the next note
   // Every onset before this frame has been scheduled; UINT64_MAX at the end.
   uint64_t planned_until;
 } Scheduler;

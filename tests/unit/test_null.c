@@ -30,18 +30,12 @@ typedef struct {
 } Log;
 
 static void
-note_call(void*           context,
-          uint64_t        frame,
-          uint32_t        frame_count,
-          bool            freewheeling,
-          const MidiSink* sink)
+note_call(void* context, const BackendSpan* span)
 {
   Log* const log = context;
-  (void)freewheeling;
-  (void)sink;
   if (log->count < CALLS_MAX) {
     log->calls[log->count++] =
-      (Call){ frame, frame_count, clock_now_ns() - log->start_ns };
+      (Call){ span->frame, span->frame_count, clock_now_ns() - log->start_ns };
   }
 }
 

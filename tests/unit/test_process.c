@@ -52,8 +52,14 @@ is_on(const uint8_t message[3])
 }
 
 static bool
-take(void* handle, uint32_t offset, const uint8_t message[3])
+take(void*          handle,
+     MidiOut        port,
+     uint32_t       offset,
+     const uint8_t* message,
+     uint32_t       size)
 {
+  assert_int_equal(port, MIDI_OUT_NOTES);
+  assert_int_equal(size, 3);
   Sink* const sink = handle;
   assert_true(offset < sink->span_frames);
   assert_true(offset >= sink->last_offset); // invariant 2
@@ -152,7 +158,11 @@ run_span(World* world, uint32_t frames)
   sink->span_messages     = 0;
   sink->on_at_last_offset = false;
   const MidiSink midi     = { .write = take, .handle = sink };
-  process_span(&world->process, world->frame, frames, false, &midi);
+  process_span(&world->process,
+               &(BackendSpan){ .frame        = world->frame,
+                               .frame_count  = frames,
+                               .freewheeling = false,
+                               .sink         = &midi });
   world->frame += frames;
   assert_int_equal(atomic_load(&world->process.processed_until), world->frame);
 }
@@ -422,7 +432,11 @@ test_reconnect(void** state)
     world->sink.last_offset       = 0;
     world->sink.on_at_last_offset = false;
     const MidiSink midi           = { .write = take, .handle = &world->sink };
-    process_span(&world->process, frame, 512, false, &midi);
+    process_span(&world->process,
+                 &(BackendSpan){ .frame        = frame,
+                                 .frame_count  = 512,
+                                 .freewheeling = false,
+                                 .sink         = &midi });
     assert_silent(&world->sink);
     assert_int_equal(world->sink.count, 4);
     assert_int_equal(world->sink.output[1].frame, 1024);
@@ -444,7 +458,10 @@ test_clock_set_back(void** state)
   push_notes(world, UINT64_MAX);
   run_span(world, 512);
   const MidiSink midi = { .write = take, .handle = &world->sink };
-  process_span(&world->process, 0, 512, false, &midi);
+  process_span(
+    &world->process,
+    &(BackendSpan){
+      .frame = 0, .frame_count = 512, .freewheeling = false, .sink = &midi });
   assert_int_equal(world->sink.count, 1);
   world->frame = 256; // overlaps by half
   run_span(world, 512);

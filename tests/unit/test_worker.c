@@ -242,7 +242,11 @@ test_freewheel_waits(void** state)
   atomic_store(&world->model.call_us, 2000);
   assert_int_equal(worker_start(&world->worker, 48000, &error), STATUS_OK);
   for (uint64_t frame = 0; frame < 41 * 48000; frame += 4096) {
-    process_span(&world->process, frame, 4096, true, &sink);
+    process_span(&world->process,
+                 &(BackendSpan){ .frame        = frame,
+                                 .frame_count  = 4096,
+                                 .freewheeling = true,
+                                 .sink         = &sink });
   }
   assert_true(worker_stop(&world->worker));
   assert_int_equal(worker_fallbacks(&world->worker), 0);

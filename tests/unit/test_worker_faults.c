@@ -170,7 +170,11 @@ test_freewheel_with_a_stalled_model(void** state)
   atomic_store(&world->model.stalled, true);
   const double began_s = clock_now_s();
   for (; heard.span < 21 * 48000; heard.span += 4096) {
-    process_span(&world->process, heard.span, 4096, true, &sink);
+    process_span(&world->process,
+                 &(BackendSpan){ .frame        = heard.span,
+                                 .frame_count  = 4096,
+                                 .freewheeling = true,
+                                 .sink         = &sink });
   }
   assert_in_range((uint64_t)(clock_now_s() - began_s), 4, 8);
   atomic_store(&world->model.stalled, false);

@@ -66,8 +66,14 @@ typedef struct {
 } Heard;
 
 static inline bool
-take(void* handle, uint32_t offset, const uint8_t message[3])
+take(void*          handle,
+     MidiOut        port,
+     uint32_t       offset,
+     const uint8_t* message,
+     uint32_t       size)
 {
+  assert_int_equal(port, MIDI_OUT_NOTES);
+  assert_int_equal(size, 3);
   Heard* const heard = handle;
   if ((message[0] & 0xf0) != 0x90) {
     ++heard->offs;
@@ -91,7 +97,11 @@ play_at(World* world, Heard* heard, int spans, int speed)
   const MidiSink sink = { .write = take, .handle = heard };
   int64_t        due  = clock_now_ns();
   for (int i = 0; i < spans; ++i) {
-    process_span(&world->process, heard->span, 480, false, &sink);
+    process_span(&world->process,
+                 &(BackendSpan){ .frame        = heard->span,
+                                 .frame_count  = 480,
+                                 .freewheeling = false,
+                                 .sink         = &sink });
     heard->span += 480;
     due += 10000000 / speed;
     clock_sleep_until_ns(due);

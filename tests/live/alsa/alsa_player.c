@@ -86,14 +86,11 @@ compose(Player* player, double seconds)
 }
 
 static void
-process(void*           context,
-        uint64_t        frame,
-        uint32_t        frame_count,
-        bool            freewheeling,
-        const MidiSink* sink)
+process(void* context, const BackendSpan* span)
 {
-  Player* const player = context;
-  (void)freewheeling;
+  Player* const  player      = context;
+  const uint64_t frame       = span->frame;
+  const uint32_t frame_count = span->frame_count;
   if (player->first_frame == 0) {
     player->first_frame = frame;
   }
@@ -106,7 +103,8 @@ process(void*           context,
     const bool late = timed->frame < position;
     player->late_count += late;
     const uint32_t offset = late ? 0 : (uint32_t)(timed->frame - position);
-    if (!sink->write(sink->handle, offset, timed->message)) {
+    if (!span->sink->write(
+          span->sink->handle, MIDI_OUT_NOTES, offset, timed->message, 3)) {
       break; // next span
     }
     ++player->next;
