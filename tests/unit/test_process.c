@@ -419,9 +419,13 @@ test_reconnect(void** state)
   (void)state;
   for (int back = 0; back < 2; ++back) {
     World* const world = make_world(1, 0);
-    world->notes[0]    = (StampedNote){ 100, 5000, 60, 64, 0 };
-    world->notes[1]    = (StampedNote){ 1200, 1400, 62, 64, 0 };
-    world->note_count  = 2;
+    world->notes[0]    = (StampedNote){
+         .on_frame = 100, .off_frame = 5000, .pitch = 60, .velocity = 64
+    };
+    world->notes[1] = (StampedNote){
+      .on_frame = 1200, .off_frame = 1400, .pitch = 62, .velocity = 64
+    };
+    world->note_count = 2;
     push_notes(world, UINT64_MAX);
     run_span(world, 1024);
     process_connect(&world->process);
@@ -452,9 +456,13 @@ test_clock_set_back(void** state)
 {
   (void)state;
   World* const world = make_world(1, 0);
-  world->notes[0]    = (StampedNote){ 100, 600, 60, 64, 0 };
-  world->notes[1]    = (StampedNote){ 520, 540, 62, 64, 0 };
-  world->note_count  = 2;
+  world->notes[0]    = (StampedNote){
+       .on_frame = 100, .off_frame = 600, .pitch = 60, .velocity = 64
+  };
+  world->notes[1] = (StampedNote){
+    .on_frame = 520, .off_frame = 540, .pitch = 62, .velocity = 64
+  };
+  world->note_count = 2;
   push_notes(world, UINT64_MAX);
   run_span(world, 512);
   const MidiSink midi = { .write = take, .handle = &world->sink };
