@@ -2,6 +2,7 @@
 // the checks of a request.
 #include "model_internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,11 +265,14 @@ model_sample_prior(const Model* model,
 }
 
 void
-model_pitch_bias(uint16_t forbidden_classes, float* bias)
+model_pitch_bias(const ModelRequest* request, float* bias)
 {
+  const float forbidden = request->forbidden_share > 0
+                            ? logf(fminf(request->forbidden_share, 1.0f))
+                            : FORBIDDEN_LOGIT;
   for (uint32_t pitch = 0; pitch < ENCODING_PITCHES; ++pitch) {
     bias[pitch] =
-      forbidden_classes >> (pitch % 12) & 1 ? FORBIDDEN_LOGIT : 0.0f;
+      request->forbidden_classes >> (pitch % 12) & 1 ? forbidden : 0.0f;
   }
   // No event has it: it would be moved to the next key, of another class.
   bias[ENCODING_START_PITCH] = FORBIDDEN_LOGIT;

@@ -99,8 +99,10 @@ typedef struct {
   float            strength;
 
   // Pitch classes that may not sound: bit 0 is C. 0xfff leaves none and is
-  // refused.
+  // refused. Where a share in (0, 1] is given they sound that much more rarely
+  // instead.
   uint16_t forbidden_classes;
+  float    forbidden_share;
 } ModelRequest;
 
 // Generates windows out[count][WINDOW_NOTES], clamped to range. A pure function

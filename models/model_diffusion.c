@@ -170,7 +170,7 @@ generate(Model*              model,
                request->count * given,
                own->given_pitch,
                own->given_channels);
-  model_pitch_bias(request->forbidden_classes, own->pitch_bias);
+  model_pitch_bias(request, own->pitch_bias);
   const DiffusionRequest inner = {
     .count          = request->count,
     .notes          = WINDOW_NOTES,

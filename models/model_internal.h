@@ -44,6 +44,5 @@ struct Model {
 extern const ModelClass model_class_vae;
 extern const ModelClass model_class_diffusion;
 
-// bias[ENCODING_PITCHES]: 0, or a large negative number where the pitch's class
-// may not sound.
-void model_pitch_bias(uint16_t forbidden_classes, float* bias);
+// bias[ENCODING_PITCHES]: 0, or below where the pitch's class should be rare.
+void model_pitch_bias(const ModelRequest* request, float* bias);

@@ -88,7 +88,7 @@ generate(Model*              model,
 {
   VaeModel* const own   = model->own;
   const uint32_t  count = request->count;
-  model_pitch_bias(request->forbidden_classes, own->pitch_bias);
+  model_pitch_bias(request, own->pitch_bias);
   vae_decode(own->vae,
              count,
              request->z,

@@ -429,7 +429,9 @@ start(App* app, Error* error)
     return status;
   }
   const WorkerSetup setup = sources_setup(&app->sources, options);
-  worker_init(&app->worker, &app->process, &setup);
+  if ((status = worker_init(&app->worker, &app->process, &setup, error))) {
+    return status;
+  }
   view_log(&app->view,
            "seed %" PRIu64 ", model %s %s on %s",
            options->seed,
@@ -585,6 +587,7 @@ app_run(const Options* options, bool* model_stuck, Error* error)
     fclose(app->trace);
   }
   recorder_free(&app->recorder);
+  worker_free(&app->worker);
   process_free(&app->process);
   sources_free(&app->sources);
   free(app);

@@ -57,9 +57,8 @@ run(Render* render, const Options* options, Error* error)
     return status;
   }
   const WorkerSetup setup = sources_setup(&render->sources, options);
-  worker_init(&render->worker, &render->process, &setup);
-  status = play_through(render, options->seconds, error);
-  if (status) {
+  status = worker_init(&render->worker, &render->process, &setup, error);
+  if (status || (status = play_through(render, options->seconds, error))) {
     return status;
   }
   char text[PROVENANCE_BYTES_MAX];
@@ -87,6 +86,7 @@ render_run(const Options* options, Error* error)
   memset(render, 0, sizeof *render);
   const Status status = run(render, options, error);
   recorder_free(&render->recorder);
+  worker_free(&render->worker);
   process_free(&render->process);
   sources_free(&render->sources);
   free(render);

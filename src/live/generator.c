@@ -120,6 +120,29 @@ generator_check(const Model* model, const Params* params, Error* error)
   return STATUS_OK;
 }
 
+Params
+generator_fit(const Model* model, const Params* params)
+{
+  Params fit = *params;
+  Error  none;
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    if (model_kind(model) != MODEL_DIFFUSION &&
+        params_need_diffusion(params, (ParamId)id)) {
+      fit.value[id] = param_table[id].standard;
+    }
+  }
+  static const ParamId hard[] = {
+    PARAM_SAMPLER, PARAM_ETA, PARAM_STEPS, PARAM_CONTEXT, PARAM_MODE
+  };
+  for (size_t i = 0; i < sizeof hard / sizeof *hard; ++i) {
+    if (!generator_check(model, &fit, &none)) {
+      break;
+    }
+    fit.value[hard[i]] = param_table[hard[i]].standard;
+  }
+  return fit;
+}
+
 static uint32_t
 context_of(const Model* model, const Params* params)
 {
@@ -142,51 +165,96 @@ forbidden_classes(const Params* params)
   return SCALE_ALL_CLASSES & (uint16_t)~scale_transpose(sounding, -up);
 }
 
+static void
+set_request(Generator*    generator,
+            const Model*  model,
+            const Params* params,
+            uint64_t      seed)
+{
+  const double* const v = params->value;
+  generator->request    = (ModelRequest){
+       .count       = 1,
+       .temperature = (float)v[PARAM_TEMPERATURE],
+       .seed        = seed,
+       .sampler     = sampler_of(model, params),
+       .steps = params_is_auto(params, PARAM_STEPS) ? model_steps_default(model)
+                                                    : (uint32_t)v[PARAM_STEPS],
+       .eta   = (float)v[PARAM_ETA],
+       .forbidden_classes = forbidden_classes(params),
+       .forbidden_share   = (float)(1.0 - v[PARAM_SCALE_STRENGTH]),
+  };
+}
+
+void
+generator_set(Generator* generator, const Model* model, const Params* params)
+{
+  const double* const v    = params->value;
+  const uint32_t      size = model_latent_size(model);
+  if (generator->model && size != generator->latent_size) {
+    GeneratorState* const state = &generator->state;
+    model_sample_prior(model, generator->seed, state->window, 1, state->z);
+    state->target_windows = 0;
+  }
+  generator->model       = model;
+  generator->mode        = generator_mode(model, params);
+  generator->walk_step   = (float)v[PARAM_WALK_STEP];
+  generator->pull        = (float)v[PARAM_PULL];
+  generator->leg_windows = (uint32_t)v[PARAM_LEG_WINDOWS];
+  generator->from_point  = (uint32_t)v[PARAM_FROM_POINT];
+  generator->to_point    = (uint32_t)v[PARAM_TO_POINT];
+  generator->position =
+    params_is_auto(params, PARAM_POSITION) ? -1.0f : (float)v[PARAM_POSITION];
+  generator->hold        = v[PARAM_HOLD] > 0;
+  generator->strength    = (float)v[PARAM_MUTATE_STRENGTH];
+  generator->context     = context_of(model, params);
+  generator->latent_size = size;
+  set_request(generator, model, params, generator->seed);
+}
+
 void
 generator_init(Generator*    generator,
                const Model*  model,
                const Params* params,
                uint64_t      seed)
 {
-  const double* const v     = params->value;
-  const uint32_t      steps = params_is_auto(params, PARAM_STEPS)
-                                ? model_steps_default(model)
-                                : (uint32_t)v[PARAM_STEPS];
-  *generator                = (Generator){
-                   .model       = model,
-                   .mode        = generator_mode(model, params),
-                   .walk_step   = (float)v[PARAM_WALK_STEP],
-                   .leg_windows = (uint32_t)v[PARAM_LEG_WINDOWS],
-                   .strength    = (float)v[PARAM_MUTATE_STRENGTH],
-                   .context     = context_of(model, params),
-                   .request     = { .count             = 1,
-                                    .temperature       = (float)v[PARAM_TEMPERATURE],
-                                    .seed              = seed,
-                                    .sampler           = sampler_of(model, params),
-                                    .steps             = steps,
-                                    .eta               = (float)v[PARAM_ETA],
-                                    .forbidden_classes = forbidden_classes(params) },
-                   .seed        = seed,
-                   .latent_size = model_latent_size(model),
-  };
+  *generator = (Generator){ .seed = seed };
+  generator_set(generator, model, params);
 }
 
-// z' = rho z + sqrt(1 - rho^2) eps, where walk_step is sqrt(1 - rho^2) and eps
-// a fresh draw: the walk stays on the (standard normal) prior however long it
-// lasts.
-static void
-walk(Generator* generator)
+bool
+generator_go_to(Generator* generator, const LatentPoint* point)
 {
-  const float step = generator->walk_step;
+  if (!point->size || point->size != generator->latent_size) {
+    return false;
+  }
+  memcpy(generator->state.z, point->z, point->size * sizeof *point->z);
+  generator->state.stays          = true;
+  generator->state.target_windows = 0;
+  return true;
+}
+
+void
+generator_hear(Generator*       generator,
+               Listen           listen,
+               const NoteEvent* notes,
+               uint32_t         count)
+{
+  GeneratorState* const state = &generator->state;
+  const uint32_t keep = count < CONTEXT_NOTES_MAX ? count : CONTEXT_NOTES_MAX;
+  state->listen       = keep ? listen : LISTEN_OFF;
+  state->heard_count  = keep;
+  memcpy(state->heard, notes + count - keep, keep * sizeof *notes);
+}
+
+void
+generator_walk(const Model* model, const Walk* walk, float* z)
+{
+  const float step = walk->step;
   const float rho  = sqrtf(1.0f - step * step);
   float       eps[MODEL_LATENT_MAX];
-  model_sample_prior(generator->model,
-                     generator->seed,
-                     DRAWS_FOR_STEPS + generator->window,
-                     1,
-                     eps);
-  for (uint32_t i = 0; i < generator->latent_size; ++i) {
-    generator->z[i] = rho * generator->z[i] + step * eps[i];
+  model_sample_prior(model, walk->seed, DRAWS_FOR_STEPS + walk->window, 1, eps);
+  for (uint32_t i = 0; i < model_latent_size(model); ++i) {
+    z[i] = (rho * z[i] + step * eps[i]) * (1.0f - walk->pull);
   }
 }
 
@@ -216,27 +284,34 @@ slerp(const float* a, const float* b, uint32_t size, float t, float* out)
   }
 }
 
-// The point `leg` sets out from; the next leg's is where it leads.
+// The point `leg` sets out from; the next leg's is where it leads. Stored
+// points come in turn.
 static void
-sample_end(const Generator* generator, uint64_t leg, float* z)
+find_end(const Generator* generator, uint64_t leg, float* z)
 {
-  model_sample_prior(generator->model, generator->seed, leg, 1, z);
+  const uint32_t slot = leg % 2 ? generator->to_point : generator->from_point;
+  const LatentPoint* const point = slot ? &generator->points[slot - 1] : NULL;
+  if (point && point->size == generator->latent_size) {
+    memcpy(z, point->z, point->size * sizeof *z);
+  } else {
+    model_sample_prior(generator->model, generator->seed, leg, 1, z);
+  }
 }
 
 static void
 interpolate(Generator* generator)
 {
-  const uint64_t leg  = generator->window / generator->leg_windows;
-  const uint64_t step = generator->window % generator->leg_windows;
+  const uint64_t window = generator->state.window;
+  const bool     stands = generator->position >= 0;
+  const uint64_t leg    = stands ? 0 : window / generator->leg_windows;
+  const float    t      = stands ? generator->position
+                                 : (float)(window % generator->leg_windows) /
+                             (float)generator->leg_windows;
   float          from[MODEL_LATENT_MAX];
   float          to[MODEL_LATENT_MAX];
-  sample_end(generator, leg, from);
-  sample_end(generator, leg + 1, to);
-  slerp(from,
-        to,
-        generator->latent_size,
-        (float)step / (float)generator->leg_windows,
-        generator->z);
+  find_end(generator, leg, from);
+  find_end(generator, leg + 1, to);
+  slerp(from, to, generator->latent_size, t, generator->state.z);
 }
 
 static void
@@ -257,23 +332,23 @@ give_context(const Generator* generator, GeneratorJob* job)
 static void
 prepare_bridge(Generator* generator, GeneratorJob* job)
 {
-  const uint64_t leg  = generator->window / generator->leg_windows;
-  const uint64_t step = generator->window % generator->leg_windows;
+  GeneratorState* const state = &generator->state;
+  const uint64_t        leg   = state->window / generator->leg_windows;
+  const uint64_t        step  = state->window % generator->leg_windows;
   if (step == 0) {
-    const bool first = !generator->has_phrase;
+    const bool first = !state->has_phrase;
     job->is_anchor   = true;
     if (first) {
       job->request.first_window = DRAWS_FOR_FIRST_ANCHOR;
     }
-    sample_end(generator, first ? leg : leg + 1, generator->z);
+    find_end(generator, first ? leg : leg + 1, state->z);
     return;
   }
   interpolate(generator);
   give_context(generator, job);
   if (step == generator->leg_windows - 1) {
-    memcpy(job->given + job->request.before,
-           generator->phrase,
-           sizeof generator->phrase);
+    memcpy(
+      job->given + job->request.before, state->phrase, sizeof state->phrase);
     job->request.after = GENERATOR_BRIDGE_AFTER;
   }
 }
@@ -281,10 +356,10 @@ prepare_bridge(Generator* generator, GeneratorJob* job)
 static void
 prepare_mutation(const Generator* generator, GeneratorJob* job)
 {
-  if (generator->has_phrase) {
+  if (generator->state.has_phrase) {
     job->has_phrase       = true;
     job->request.strength = generator->strength;
-    memcpy(job->phrase, generator->phrase, sizeof job->phrase);
+    memcpy(job->phrase, generator->state.phrase, sizeof job->phrase);
   }
 }
 
@@ -301,52 +376,180 @@ steps_least(const Generator* generator, const GeneratorJob* job)
   return least < job->steps_full ? least : job->steps_full;
 }
 
-// Where the window starts from: generator->z.
+// Where the window starts from: state.z.
 static void
-move(Generator* generator)
+move(Generator* generator, GeneratorJob* job)
 {
-  if (generator->mode == GENERATOR_INTERPOLATE) {
+  GeneratorState* const state = &generator->state;
+  const bool            first = !state->window;
+  if (state->stays || (generator->hold && !first)) {
+    state->stays = false;
+  } else if (generator->mode == GENERATOR_INTERPOLATE) {
     interpolate(generator);
-  } else if (generator->mode == GENERATOR_WALK && generator->window) {
-    walk(generator);
+  } else if (generator->mode == GENERATOR_WALK && !first) {
+    job->z_rule = Z_WALK;
+    job->walk   = (Walk){
+        generator->walk_step, generator->pull, generator->seed, state->window
+    };
+    generator_walk(generator->model, &job->walk, state->z);
   } else {
+    job->z_rule = Z_PRIOR;
+    job->z_draw = state->window;
     model_sample_prior(
-      generator->model, generator->seed, generator->window, 1, generator->z);
+      generator->model, generator->seed, state->window, 1, state->z);
   }
+}
+
+// A follower's way to what was played, one window at a time.
+static void
+follow(Generator* generator, GeneratorJob* job)
+{
+  GeneratorState* const state = &generator->state;
+  if (state->target_windows) {
+    float from[MODEL_LATENT_MAX];
+    memcpy(from, state->z, sizeof from);
+    slerp(from,
+          state->target,
+          generator->latent_size,
+          1.0f / (float)state->target_windows--,
+          state->z);
+    job->z_rule = Z_GIVEN;
+  }
+}
+
+// Fewer notes than a window has come again from the first on.
+static void
+fill_window(const NoteEvent* notes, uint32_t count, NoteEvent* window)
+{
+  const uint32_t skip = count > WINDOW_NOTES ? count - WINDOW_NOTES : 0;
+  for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
+    window[i] = notes[skip + i % (count - skip)];
+  }
+}
+
+// What a diffusion model makes of a player's phrase: noised and sampled anew it
+// is an answer, given before a window it is gone on from, given after one it is
+// led to.
+static void
+hear_as_notes(const Generator* generator, GeneratorJob* job)
+{
+  const GeneratorState* const state = &generator->state;
+  const uint32_t              room  = model_context_max(generator->model);
+  const uint32_t keep = state->heard_count < room ? state->heard_count : room;
+  if (state->listen == LISTEN_SEED) {
+    memcpy(job->given,
+           state->heard + state->heard_count - keep,
+           keep * sizeof *job->given);
+    job->request.before = keep;
+  } else if (state->listen == LISTEN_FOLLOW &&
+             job->request.before + WINDOW_NOTES <= room) {
+    fill_window(
+      state->heard, state->heard_count, job->given + job->request.before);
+    job->request.after = WINDOW_NOTES;
+  } else {
+    job->has_phrase       = true;
+    job->request.strength = generator->strength;
+    fill_window(state->heard, state->heard_count, job->phrase);
+  }
+}
+
+static void
+prepare_answer(Generator* generator, GeneratorJob* job)
+{
+  GeneratorState* const state = &generator->state;
+  if (model_kind(generator->model) == MODEL_DIFFUSION) {
+    hear_as_notes(generator, job);
+  } else {
+    job->listen = state->listen;
+    job->walk   = (Walk){
+        generator->walk_step, generator->pull, generator->seed, state->window
+    };
+    fill_window(state->heard, state->heard_count, job->heard);
+  }
+  state->listen = LISTEN_OFF;
 }
 
 void
 generator_prepare(Generator* generator, GeneratorJob* job)
 {
-  job->request              = generator->request;
-  job->request.first_window = generator->window;
-  job->steps_full           = job->request.steps;
-  job->is_anchor            = false;
-  job->has_phrase           = false;
+  GeneratorState* const state = &generator->state;
+  job->request                = generator->request;
+  job->request.first_window   = state->window;
+  job->steps_full             = job->request.steps;
+  job->is_anchor              = false;
+  job->has_phrase             = false;
+  job->listen                 = LISTEN_OFF;
+  job->z_rule                 = Z_GIVEN;
   if (generator->mode == GENERATOR_BRIDGE) {
     prepare_bridge(generator, job);
   } else {
-    move(generator);
+    move(generator, job);
+    follow(generator, job);
     give_context(generator, job);
   }
   if (generator->mode == GENERATOR_MUTATE) {
     prepare_mutation(generator, job);
   }
-  memcpy(job->z, generator->z, generator->latent_size * sizeof *job->z);
+  if (state->listen != LISTEN_OFF && !job->is_anchor) {
+    prepare_answer(generator, job);
+  }
+  memcpy(job->z, state->z, generator->latent_size * sizeof *job->z);
   job->steps_least = steps_least(generator, job);
 }
 
-Status
-generator_run(Model*              model,
-              const GeneratorJob* job,
-              NoteEvent           out[WINDOW_NOTES],
-              Error*              error)
+// Windows that a follower takes to what was played.
+#define FOLLOW_WINDOWS 4u
+
+// z, from the point of what was played.
+static Status
+find_heard(Model* model, GeneratorJob* job, Error* error)
 {
+  const Status status = model_encode(model, job->heard, 1, job->heard_z, error);
+  if (status) {
+    return status;
+  }
+  const uint32_t size = model_latent_size(model);
+  if (job->listen == LISTEN_FOLLOW) {
+    float from[MODEL_LATENT_MAX];
+    memcpy(from, job->z, sizeof from);
+    slerp(from, job->heard_z, size, 1.0f / FOLLOW_WINDOWS, job->z);
+  } else {
+    memcpy(job->z, job->heard_z, size * sizeof *job->z);
+    if (job->listen == LISTEN_RESPOND) {
+      generator_walk(model, &job->walk, job->z);
+    }
+  }
+  job->z_rule = Z_GIVEN;
+  return STATUS_OK;
+}
+
+Status
+generator_run(Model*        model,
+              GeneratorJob* job,
+              NoteEvent     out[WINDOW_NOTES],
+              Error*        error)
+{
+  if (job->listen != LISTEN_OFF) {
+    const Status status = find_heard(model, job, error);
+    if (status) {
+      return status;
+    }
+  }
   ModelRequest request = job->request;
   request.z            = job->z;
   request.given        = job->given;
   request.phrase       = job->has_phrase ? job->phrase : NULL;
   return model_generate(model, &request, out, error);
+}
+
+void
+generator_set_history(Generator*       generator,
+                      const NoteEvent* events,
+                      uint32_t         count)
+{
+  const uint32_t keep = count < CONTEXT_NOTES_MAX ? count : CONTEXT_NOTES_MAX;
+  memcpy(generator->history, events + count - keep, keep * sizeof *events);
+  generator->history_count = keep;
 }
 
 void
@@ -365,14 +568,14 @@ generator_heard(Generator* generator, const NoteEvent* events, uint32_t count)
 
 // Keeps the anchor that came, and plays the one before it.
 static bool
-accept_anchor(Generator* generator, NoteEvent events[WINDOW_NOTES])
+accept_anchor(GeneratorState* state, NoteEvent events[WINDOW_NOTES])
 {
   NoteEvent  came[WINDOW_NOTES];
-  const bool first = !generator->has_phrase;
+  const bool first = !state->has_phrase;
   memcpy(came, events, sizeof came);
-  memcpy(events, generator->phrase, sizeof came);
-  memcpy(generator->phrase, came, sizeof came);
-  generator->has_phrase = true;
+  memcpy(events, state->phrase, sizeof came);
+  memcpy(state->phrase, came, sizeof came);
+  state->has_phrase = true;
   return !first;
 }
 
@@ -381,15 +584,23 @@ generator_accept(Generator*          generator,
                  const GeneratorJob* job,
                  NoteEvent           events[WINDOW_NOTES])
 {
-  if (job->is_anchor && !accept_anchor(generator, events)) {
+  GeneratorState* const state   = &generator->state;
+  const size_t          z_bytes = generator->latent_size * sizeof *state->z;
+  if (job->is_anchor && !accept_anchor(state, events)) {
     return false;
   }
   if (generator->mode == GENERATOR_MUTATE) {
-    memcpy(generator->phrase, events, sizeof generator->phrase);
-    generator->has_phrase = true;
+    memcpy(state->phrase, events, sizeof state->phrase);
+    state->has_phrase = true;
+  }
+  if (job->listen != LISTEN_OFF) {
+    memcpy(state->z, job->z, z_bytes);
+    memcpy(state->target, job->heard_z, z_bytes);
+    state->target_windows =
+      job->listen == LISTEN_FOLLOW ? FOLLOW_WINDOWS - 1 : 0;
   }
   generator_heard(generator, events, WINDOW_NOTES);
-  ++generator->window;
+  ++state->window;
   return true;
 }
 
@@ -425,8 +636,8 @@ generator_begin_from(Generator*       generator,
   if (last) {
     generator_heard(generator, kept, keep);
   } else {
-    memcpy(generator->phrase, kept, sizeof generator->phrase);
-    generator->has_phrase = true;
+    memcpy(generator->state.phrase, kept, sizeof generator->state.phrase);
+    generator->state.has_phrase = true;
   }
 }
 

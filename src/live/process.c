@@ -133,6 +133,33 @@ span_write_on(Span* span, const StampedNote* note) REALTIME
   add_active(process, note);
 }
 
+// Whether what was planned is not to be played any more.
+static bool
+is_replaced(const Process* process, const StampedNote* note) REALTIME
+{
+  if (note->breaks != process->breaks) {
+    return true;
+  }
+  const uint16_t age = (uint16_t)(process->epoch - note->epoch);
+  return age != 0 && age < UINT16_MAX / 2 &&
+         note->on_frame >= process->cuts[(note->epoch + 1u) % PROCESS_CUTS];
+}
+
+// The next note that is to be played, or NULL.
+static const StampedNote*
+next_note(Process* process) REALTIME
+{
+  for (uint32_t i = 0; i < STAMPED_RING_NOTES; ++i) {
+    const StampedNote* const note = ring_peek(&process->notes);
+    if (!note || !is_replaced(process, note)) {
+      return note;
+    }
+    count(&process->counters.replaced);
+    ring_pop(&process->notes);
+  }
+  return NULL;
+}
+
 static bool
 chord_has_key(const Process*     process,
               uint32_t           size,
@@ -154,8 +181,11 @@ take_chord(Process* process, uint64_t frame) REALTIME
 {
   uint32_t           size = 0;
   const StampedNote* note;
-  while ((note = ring_peek(&process->notes)) && note->on_frame == frame) {
-    if (size < ACTIVE_NOTES_MAX && !chord_has_key(process, size, note)) {
+  while ((note = next_note(process)) && note->on_frame == frame &&
+         !note->pulse) {
+    if (chord_has_key(process, size, note)) {
+      count(&process->counters.doubled);
+    } else if (size < ACTIVE_NOTES_MAX) {
       process->chord[size++] = *note;
     } else {
       count(&process->counters.dropped);
@@ -182,9 +212,21 @@ span_play_chord(Span* span, uint64_t frame) REALTIME
 // ring, to which the worker may add meanwhile.
 #define MERGE_TURNS_MAX (STAMPED_RING_NOTES + 2 * PERIOD_EVENTS_MAX)
 
-// Merges due offs and ons by frame, offs first.
 static void
-span_merge(Span* span, bool quiet) REALTIME
+span_write_pulse(Span* span, const StampedNote* pulse) REALTIME
+{
+  const uint32_t offset = (uint32_t)(pulse->on_frame - span->start);
+  span->cursor          = pulse->on_frame;
+  ++span->written;
+  if (!span->sink->write(
+        span->sink->handle, MIDI_OUT_NOTES, offset, &pulse->pulse, 1)) {
+    count(&span->process->counters.dropped);
+  }
+}
+
+// Merges offs and ons that are due before `end` by frame, offs first.
+static void
+span_merge(Span* span, uint64_t end, bool quiet) REALTIME
 {
   Process* const process = span->process;
   for (uint32_t turn = 0; turn < MERGE_TURNS_MAX; ++turn) {
@@ -192,16 +234,19 @@ span_merge(Span* span, bool quiet) REALTIME
       process->active_count && !span->blocked
         ? &process->active[process->active_count - 1]
         : NULL;
-    const StampedNote* const on = quiet ? NULL : ring_peek(&process->notes);
+    const StampedNote* const on = quiet ? NULL : next_note(process);
 
     const uint64_t off_frame = off ? off->off_frame : UINT64_MAX;
     const uint64_t on_frame  = on ? on->on_frame : UINT64_MAX;
-    if (off && off_frame < span->end && off_frame <= on_frame) {
+    if (off && off_frame < end && off_frame <= on_frame) {
       span_write_off(span, process->active_count - 1);
     } else if (on && on_frame < span->cursor) {
       count(&process->counters.late);
       ring_pop(&process->notes);
-    } else if (on && on_frame < span->end) {
+    } else if (on && on_frame < end && on->pulse) {
+      span_write_pulse(span, on);
+      ring_pop(&process->notes);
+    } else if (on && on_frame < end) {
       span_play_chord(span, on_frame);
     } else {
       break;
@@ -210,19 +255,230 @@ span_merge(Span* span, bool quiet) REALTIME
   ring_commit(&process->played);
 }
 
+// Ends every note at `frame`; `echoes` too, or only what was planned.
 static void
-end_all_notes(Process* process, uint64_t frame) REALTIME
+end_all_notes(Process* process, uint64_t frame, bool echoes) REALTIME
 {
   for (uint32_t i = 0; i < process->active_count; ++i) {
-    process->active[i].off_frame = frame;
+    if (echoes || process->active[i].number != PLAYED_NO_NOTE) {
+      process->active[i].off_frame = frame; // echoes stand before all others
+    }
   }
+}
+
+// --- What comes in -----------------------------------------------------------
+
+static void
+report_heard(Process* process, const HeardEvent* event) REALTIME
+{
+  if (!ring_push(&process->heard, event)) {
+    count(&process->counters.heard_lost);
+  }
+}
+
+// Time does not go on as planned: what sounds ends, and what was planned
+// without knowing of this is left out.
+static void
+break_time(Process* process, uint64_t frame) REALTIME
+{
+  ++process->breaks;
+  end_all_notes(process, frame, false);
+}
+
+static bool
+transport_jumped(const Process* process, const Transport* now) REALTIME
+{
+  const Transport* const before = &process->transport;
+  return now->rolling != before->rolling ||
+         (now->rolling &&
+          now->frame != before->frame + process->transport_frames);
+}
+
+// What control would not know otherwise.
+static bool
+transport_changed(const Process* process, const Transport* now) REALTIME
+{
+  const Transport* const before = &process->transport;
+  return now->exists != before->exists || transport_jumped(process, now) ||
+         (!now->rolling && now->frame != before->frame) ||
+         now->has_tempo != before->has_tempo ||
+         (now->has_tempo && now->bpm != before->bpm);
+}
+
+// At the span's start: breaks time where the server's transport does what it
+// would not have done by itself, if it is followed.
+static void
+watch_transport(Span* span, const BackendSpan* given) REALTIME
+{
+  Process* const         process = span->process;
+  const Transport* const now     = &given->transport;
+  const int              follow =
+    atomic_load_explicit(&process->follow, memory_order_relaxed);
+  const bool turned  = follow != process->followed;
+  const bool changed = turned || transport_changed(process, now);
+  if (turned || (follow == SYNC_JACK && transport_jumped(process, now))) {
+    break_time(process, span->cursor);
+  }
+  process->followed         = follow;
+  process->transport        = *now;
+  process->transport_frames = given->frame_count;
+  if (changed) {
+    const HeardEvent event = { .kind      = HEARD_TRANSPORT,
+                               .frame     = span->start,
+                               .breaks    = process->breaks,
+                               .transport = *now };
+    report_heard(process, &event);
+  }
+}
+
+static void
+echo_off(Span* span, uint8_t channel, uint8_t pitch, uint64_t frame) REALTIME
+{
+  Process* const process = span->process;
+  for (uint32_t i = 0; i < process->active_count; ++i) {
+    const ActiveNote note = process->active[i];
+    if (note.off_frame == UINT64_MAX && note.pitch == pitch &&
+        note.channel == channel) {
+      process->active[i].off_frame = frame;
+      if (!span_write_off(span, i)) {
+        process->active[i].off_frame = UINT64_MAX; // with the next release
+        atomic_fetch_add(&process->release_requests, 1);
+      }
+      return;
+    }
+  }
+}
+
+static void
+echo(Span* span, const MidiInput* input, uint64_t frame) REALTIME
+{
+  const uint8_t* const message = input->message;
+  const uint8_t        kind    = message[0] & 0xf0;
+  const uint8_t        channel = message[0] & 0x0f;
+  if (kind == 0x90 && message[2]) {
+    const StampedNote note = { .on_frame  = frame,
+                               .off_frame = UINT64_MAX,
+                               .number    = PLAYED_NO_NOTE,
+                               .pitch     = message[1],
+                               .velocity  = message[2],
+                               .channel   = channel };
+    end_same_key(span, &note);
+    span_write_on(span, &note);
+  } else if (kind == 0x80 || kind == 0x90) {
+    echo_off(span, channel, message[1], frame);
+  }
+}
+
+// Start, continue, stop, song position.
+static bool
+moves_song(uint8_t status) REALTIME
+{
+  return status == 0xfa || status == 0xfb || status == 0xfc || status == 0xf2;
+}
+
+static void
+take_input(Span* span, const MidiInput* input, uint64_t frame) REALTIME
+{
+  Process* const process = span->process;
+  if (process->followed == SYNC_MIDI && moves_song(input->message[0])) {
+    break_time(process, frame);
+  }
+  const HeardEvent event = { .kind   = HEARD_MIDI,
+                             .frame  = frame,
+                             .breaks = process->breaks,
+                             .midi   = *input };
+  report_heard(process, &event);
+  if (atomic_load_explicit(&process->echo, memory_order_relaxed)) {
+    echo(span, input, frame);
+  }
+}
+
+// --- What control asks for ---------------------------------------------------
+
+static void
+write_feedback(Span* span) REALTIME
+{
+  const FeedbackMessage* feedback;
+  for (uint32_t i = 0; i < FEEDBACK_RING_EVENTS &&
+                       (feedback = ring_peek(&span->process->feedback));
+       ++i) {
+    span->sink->write(
+      span->sink->handle, MIDI_OUT_FEEDBACK, 0, feedback->message, 3);
+    ring_pop(&span->process->feedback);
+  }
+}
+
+// Ends what echoes: its player is gone, or no longer wants to be heard.
+static void
+release_echoes(Span* span) REALTIME
+{
+  Process* const process = span->process;
+  const uint32_t asked   = atomic_load(&process->release_requests);
+  if (asked == process->releases_done) {
+    return;
+  }
+  while (process->active_count && !span->blocked &&
+         process->active[0].off_frame == UINT64_MAX) {
+    process->active[0].off_frame = span->cursor;
+    if (!span_write_off(span, 0)) {
+      process->active[0].off_frame = UINT64_MAX; // in the next span
+      return;
+    }
+  }
+  process->releases_done = asked;
+}
+
+#define CC_ALL_SOUND_OFF 120
+#define CC_ALL_NOTES_OFF 123
+
+// The off of each note, then what ends notes that a synth lost the off of.
+static void
+panic(Span* span) REALTIME
+{
+  static const uint8_t controllers[] = { CC_ALL_NOTES_OFF, CC_ALL_SOUND_OFF };
+  Process* const       process       = span->process;
+  const uint32_t       asked         = atomic_load(&process->panic_requests);
+  if (asked == process->panics_done) {
+    return;
+  }
+  end_all_notes(process, span->cursor, true);
+  while (process->active_count && !span->blocked) {
+    span_write_off(span, process->active_count - 1);
+  }
+  for (uint8_t i = 0; i < 32 && !span->blocked; ++i) {
+    const uint8_t message[] = { (uint8_t)(0xb0 | i / 2),
+                                controllers[i % 2],
+                                0 };
+    span->blocked = !span_write(span, span->cursor, PLAYED_NO_NOTE, message);
+  }
+  process->panics_done = span->blocked ? process->panics_done : asked;
+}
+
+// --- The span ----------------------------------------------------------------
+
+// Where the worker planned anew.
+static void
+take_epoch(Process* process) REALTIME
+{
+  const uint64_t cut =
+    atomic_load_explicit(&process->cut, memory_order_acquire);
+  const uint16_t epoch = (uint16_t)cut;
+  for (uint32_t i = 0; i < PROCESS_CUTS && (uint16_t)process->epoch != epoch;
+       ++i) {
+    ++process->epoch;
+    process->cuts[process->epoch % PROCESS_CUTS] = cut >> 16;
+  }
+  atomic_store_explicit(
+    &process->epoch_seen, process->epoch, memory_order_release);
 }
 
 static bool
 plan_reaches(const Process* process, uint64_t frame) REALTIME
 {
-  return atomic_load_explicit(&process->planned_until, memory_order_acquire) >=
-         frame;
+  return atomic_load_explicit(&process->breaks_known, memory_order_acquire) ==
+           process->breaks &&
+         atomic_load_explicit(&process->planned_until, memory_order_acquire) >=
+           frame;
 }
 
 // Freewheeling has no deadline, so process waits for the worker: the exception
@@ -244,50 +500,80 @@ wait_for_plan(Process* process, uint64_t frame)
   rt_enter();
 }
 
-void
-process_span(void* context, const BackendSpan* given)
+// Sets the span's place on the session clock; false: it has been.
+static bool
+begin_span(Process* process, const BackendSpan* given, Span* span) REALTIME
 {
-  Process* const process      = context;
-  const uint64_t frame        = given->frame;
-  const uint32_t frame_count  = given->frame_count;
-  const bool     freewheeling = given->freewheeling;
   const uint64_t until =
     atomic_load_explicit(&process->processed_until, memory_order_relaxed);
   if (process->reconnected) {
     process->reconnected  = false;
-    process->clock_offset = until ? until - frame : 0;
-    end_all_notes(process, 0); // who heard them start may be gone
+    process->clock_offset = until ? until - given->frame : 0;
+    end_all_notes(process, 0, true); // who heard them start may be gone
   }
-  const uint64_t start = frame + process->clock_offset;
-  const uint64_t end   = start + frame_count;
-  if (end <= until) {
-    return; // a clock that was set back: these frames have been
+  const uint64_t start = given->frame + process->clock_offset;
+  *span                = (Span){ .process = process,
+                                 .sink    = given->sink,
+                                 .start   = start,
+                                 .end     = start + given->frame_count,
+                                 .cursor  = start > until ? start : until };
+  if (span->end <= until) {
+    return false; // a clock that was set back: these frames have been
   }
+  process->waited_in_vain = process->waited_in_vain && given->freewheeling;
   atomic_store_explicit(
-    &process->span_frames, frame_count, memory_order_relaxed);
-  process->waited_in_vain = process->waited_in_vain && freewheeling;
+    &process->span_frames, given->frame_count, memory_order_relaxed);
   atomic_store_explicit(&process->freewheeling,
-                        freewheeling && !process->waited_in_vain,
+                        given->freewheeling && !process->waited_in_vain,
                         memory_order_relaxed);
-  atomic_store_explicit(&process->committed_until, end, memory_order_release);
+  atomic_store_explicit(
+    &process->committed_until, span->end, memory_order_release);
+  return true;
+}
 
+// What comes in, and what is played, in the order of time.
+static void
+play_span(Span* span, const BackendSpan* given, bool quiet) REALTIME
+{
+  for (uint32_t i = 0; i < given->input_count; ++i) {
+    const uint64_t frame = span->start + given->inputs[i].offset_frames;
+    span_merge(span, frame, quiet);
+    span->cursor = frame > span->cursor ? frame : span->cursor;
+    take_input(span, &given->inputs[i], span->cursor);
+  }
+  span_merge(span, span->end, quiet);
+  ring_commit(&span->process->heard);
+  ring_commit(&span->process->played);
+}
+
+void
+process_span(void* context, const BackendSpan* given)
+{
+  Process* const process = context;
+  Span           span;
+  if (!begin_span(process, given, &span)) {
+    return;
+  }
+  take_epoch(process);
+  watch_transport(&span, given);
   const bool quiet =
     atomic_load_explicit(&process->end_requested, memory_order_acquire);
   if (quiet) {
-    end_all_notes(process, 0);
-  } else if (freewheeling) {
-    wait_for_plan(process, end);
+    end_all_notes(process, 0, true);
+  } else if (given->freewheeling) {
+    ring_commit(&process->heard);
+    wait_for_plan(process, span.end);
+    take_epoch(process);
   }
-  if (!quiet && !plan_reaches(process, end) && plan_reaches(process, 1)) {
+  if (!quiet && !plan_reaches(process, span.end) && plan_reaches(process, 1)) {
     count(&process->counters.spans_starved);
   }
-  Span span = { .process = process,
-                .sink    = given->sink,
-                .start   = start,
-                .end     = end,
-                .cursor  = start > until ? start : until };
-  span_merge(&span, quiet);
-  atomic_store_explicit(&process->processed_until, end, memory_order_release);
+  write_feedback(&span);
+  panic(&span);
+  release_echoes(&span);
+  play_span(&span, given, quiet);
+  atomic_store_explicit(
+    &process->processed_until, span.end, memory_order_release);
   if (quiet && !process->active_count) {
     atomic_store_explicit(&process->ended, true, memory_order_release);
   }

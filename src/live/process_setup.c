@@ -6,14 +6,36 @@
 
 // Keeps what the process thread touches from being paged out. Where the system
 // does not grant it (about 1 MB, below the usual limit), play goes on without.
+#define RINGS 4
+
+typedef struct {
+  Ring*    ring;
+  size_t   record_bytes;
+  uint32_t records;
+} RingPlan;
+
 static void
-lock_memory(const Process* process)
+list_rings(Process* process, RingPlan rings[RINGS])
 {
-  const Ring* const rings[] = { &process->notes, &process->played };
+  rings[0] =
+    (RingPlan){ &process->notes, sizeof(StampedNote), STAMPED_RING_NOTES };
+  rings[1] =
+    (RingPlan){ &process->played, sizeof(PlayedEvent), PLAYED_RING_EVENTS };
+  rings[2] =
+    (RingPlan){ &process->heard, sizeof(HeardEvent), HEARD_RING_EVENTS };
+  rings[3] = (RingPlan){ &process->feedback,
+                         sizeof(FeedbackMessage),
+                         FEEDBACK_RING_EVENTS };
+}
+
+// Keeps what the process thread touches from being paged out. Where the system
+// does not grant it (about 2 MB, below the usual limit), play goes on without.
+static void
+lock_memory(const Process* process, const RingPlan rings[RINGS])
+{
   mlock(process, sizeof *process);
-  for (size_t i = 0; i < sizeof rings / sizeof *rings; ++i) {
-    mlock(rings[i]->records,
-          rings[i]->capacity_records * rings[i]->record_size_bytes);
+  for (size_t i = 0; i < RINGS; ++i) {
+    mlock(rings[i].ring->records, rings[i].records * rings[i].record_bytes);
   }
 }
 
@@ -21,27 +43,29 @@ Status
 process_init(Process* process, Error* error)
 {
   memset(process, 0, sizeof *process);
-  Status status =
-    ring_init(&process->notes, sizeof(StampedNote), STAMPED_RING_NOTES, error);
-  if (status) {
-    return status;
+  RingPlan rings[RINGS];
+  list_rings(process, rings);
+  for (size_t i = 0; i < RINGS; ++i) {
+    const Status status =
+      ring_init(rings[i].ring, rings[i].record_bytes, rings[i].records, error);
+    if (status) {
+      process_free(process);
+      return status;
+    }
   }
-  status =
-    ring_init(&process->played, sizeof(PlayedEvent), PLAYED_RING_EVENTS, error);
-  if (status) {
-    ring_free(&process->notes);
-    return status;
-  }
-  lock_memory(process);
+  lock_memory(process, rings);
   return STATUS_OK;
 }
 
 void
 process_free(Process* process)
 {
+  RingPlan rings[RINGS];
+  list_rings(process, rings);
   munlock(process, sizeof *process);
-  ring_free(&process->notes);
-  ring_free(&process->played);
+  for (size_t i = 0; i < RINGS; ++i) {
+    ring_free(rings[i].ring);
+  }
 }
 
 void
@@ -59,5 +83,29 @@ process_read_played(Process* process, PlayedEvent* event)
   }
   *event = *next;
   ring_pop(&process->played);
+  return true;
+}
+
+bool
+process_read_heard(Process* process, HeardEvent* event)
+{
+  const HeardEvent* const next = ring_peek(&process->heard);
+  if (!next) {
+    return false;
+  }
+  *event = *next;
+  ring_pop(&process->heard);
+  return true;
+}
+
+bool
+process_send_feedback(Process* process, const uint8_t message[3])
+{
+  FeedbackMessage feedback;
+  memcpy(feedback.message, message, sizeof feedback.message);
+  if (!ring_push(&process->feedback, &feedback)) {
+    return false;
+  }
+  ring_commit(&process->feedback);
   return true;
 }

@@ -125,6 +125,12 @@ sampling_is_busy(const Sampling* sampling)
 }
 
 void
+sampling_set_model(Sampling* sampling, Model* model)
+{
+  sampling->model = model; // seen with the next job
+}
+
+void
 sampling_give(Sampling* sampling, const GeneratorJob* job)
 {
   sampling->sampled.job = *job;

@@ -28,6 +28,9 @@ bool sampling_stop(Sampling* sampling, double wait_s);
 
 // Whether a job was given whose result was not yet taken.
 bool sampling_is_busy(const Sampling* sampling);
+// When not busy: another model from the next job on. The old one belongs to the
+// caller again.
+void sampling_set_model(Sampling* sampling, Model* model);
 // When not busy.
 void sampling_give(Sampling* sampling, const GeneratorJob* job);
 // NULL: nothing is ready. Else the result, valid until the next job is given;

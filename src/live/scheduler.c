@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#define FRAMES_PER_MS(rate_hz) ((rate_hz) / 1000.0)
+
 Scheduler
 scheduler_make(const Params* params,
                uint32_t      sample_rate_hz,
@@ -12,19 +14,21 @@ scheduler_make(const Params* params,
   return (Scheduler){
     .params         = *params,
     .sample_rate_hz = sample_rate_hz,
-    .origin_frame   = origin_frame,
     .end_frame      = seconds < 0
                         ? UINT64_MAX
                         : origin_frame + (uint64_t)llround(seconds * sample_rate_hz),
+    .state          = { .earliest_frame = origin_frame,
+                        .map            = { .frame = origin_frame,
+                                            .bpm   = params->value[PARAM_BPM] } },
     .planned_until  = origin_frame,
   };
 }
 
-static uint64_t
-frame_at(const Scheduler* scheduler, double seconds)
+double
+scheduler_step_beats(const Params* params)
 {
-  return scheduler->origin_frame +
-         (uint64_t)llround(seconds * scheduler->sample_rate_hz);
+  return BEATS_PER_OWN_SECOND /
+         (params->value[PARAM_TEMPO] * params->value[PARAM_DENSITY]);
 }
 
 static uint8_t
@@ -45,56 +49,105 @@ place_pitch(const Params* params, uint8_t pitch)
 static uint8_t
 place_velocity(const Params* params, float velocity)
 {
+  if (params->value[PARAM_MUTE] > 0) {
+    return 0;
+  }
   const double scaled = round(velocity * params->value[PARAM_DYNAMICS] * 127.0);
   return (uint8_t)fmin(fmax(scaled, params->value[PARAM_VELOCITY_LOW]),
                        params->value[PARAM_VELOCITY_HIGH]);
 }
 
-size_t
-scheduler_add(Scheduler*       scheduler,
-              const NoteEvent* events,
-              size_t           count,
-              StampedNote*     out)
+// The place of the grid that number `n` is; odd ones swing.
+static double
+grid_place(const Params* params, double n)
 {
-  const Params* const params  = &scheduler->params;
-  const double        tempo   = params->value[PARAM_TEMPO];
-  size_t              written = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const NoteEvent event = note_event_clamp(events[i]);
-    if (scheduler->started) {
-      scheduler->onset_s += event.step_s / tempo;
-    }
-    scheduler->started   = true; // the first note does not keep one waiting
-    const double   end_s = scheduler->onset_s + event.duration_s / tempo;
-    const uint64_t on    = frame_at(scheduler, scheduler->onset_s);
-    uint64_t       off   = frame_at(scheduler, end_s);
-    if (on >= scheduler->end_frame) {
-      scheduler->planned_until = UINT64_MAX;
-      return written;
-    }
-    off = off > on ? off : on + 1;
-    off = off < scheduler->end_frame ? off : scheduler->end_frame;
+  const double grid = grid_quarters[(int)params->value[PARAM_GRID]];
+  const double late = fmod(n, 2) != 0 ? 0.5 * params->value[PARAM_SWING] : 0;
+  return (n + late) * grid;
+}
 
-    out[written++] = (StampedNote){
-      .on_frame  = on,
-      .off_frame = off,
-      .number    = scheduler->number++,
-      .pitch     = place_pitch(params, event.pitch),
-      .velocity  = place_velocity(params, event.velocity),
-      .channel   = (uint8_t)(params->value[PARAM_CHANNEL] - 1),
-    };
-    // The smallest step is many frames long: the next onset is later.
-    scheduler->planned_until = on + 1;
+// Pulled towards the nearest place of the grid; never past another beat that
+// was before it.
+static double
+quantised(const Params* params, double beat)
+{
+  const double strength = params->value[PARAM_QUANTISE];
+  if (strength <= 0) {
+    return beat;
   }
-  return written;
+  const double grid = grid_quarters[(int)params->value[PARAM_GRID]];
+  const double n    = floor(beat / grid);
+  double       best = grid_place(params, n);
+  for (int i = -1; i <= 1; i += 2) {
+    const double place = grid_place(params, n + i);
+    best               = fabs(place - beat) < fabs(best - beat) ? place : best;
+  }
+  return beat + strength * (best - beat);
+}
+
+static uint64_t
+moved(uint64_t frame, double frames)
+{
+  return frames < 0 && -frames > (double)frame
+           ? 0
+           : frame + (uint64_t)(int64_t)llround(frames);
+}
+
+static uint64_t
+frame_of(const Scheduler* scheduler, double beat)
+{
+  const double late_ms = scheduler->params.value[PARAM_LATENCY];
+  return moved(
+    beat_frame(&scheduler->state.map, scheduler->sample_rate_hz, beat),
+    late_ms * FRAMES_PER_MS(scheduler->sample_rate_hz));
+}
+
+bool
+scheduler_stamp(Scheduler*       scheduler,
+                const NoteEvent* event,
+                uint64_t         number,
+                StampedNote*     out)
+{
+  const Params* const   params = &scheduler->params;
+  SchedulerState* const state  = &scheduler->state;
+  if (state->started) {
+    state->at += event->step_s * scheduler_step_beats(params);
+  }
+  state->started    = true; // the first note does not keep one waiting
+  const double beat = quantised(params, state->at);
+  const double length =
+    event->duration_s * BEATS_PER_OWN_SECOND / params->value[PARAM_TEMPO];
+  uint64_t on  = frame_of(scheduler, beat);
+  uint64_t off = frame_of(scheduler, beat + length);
+  if (on < state->earliest_frame) {
+    off += state->earliest_frame - on;
+    on = state->earliest_frame;
+  }
+  if (on >= scheduler->end_frame) {
+    scheduler->planned_until = UINT64_MAX;
+    return false;
+  }
+  state->earliest_frame    = on;
+  scheduler->planned_until = on;
+  off                      = off > on ? off : on + 1;
+  *out                     = (StampedNote){
+                        .on_frame  = on,
+                        .off_frame = off < scheduler->end_frame ? off : scheduler->end_frame,
+                        .number    = number,
+                        .pitch     = place_pitch(params, event->pitch),
+                        .velocity  = place_velocity(params, event->velocity),
+                        .channel   = (uint8_t)(params->value[PARAM_CHANNEL] - 1),
+  };
+  return true;
 }
 
 void
 scheduler_skip(Scheduler* scheduler, uint64_t frame)
 {
   if (frame > scheduler->planned_until) {
-    scheduler->onset_s =
-      (double)(frame - scheduler->origin_frame) / scheduler->sample_rate_hz;
+    SchedulerState* const state = &scheduler->state;
+    state->at = beat_at(&state->map, scheduler->sample_rate_hz, frame);
+    state->earliest_frame    = frame;
     scheduler->planned_until = frame;
   }
 }

@@ -1,9 +1,13 @@
-// When each note sounds: turns phrases of condensed note events into notes
-// stamped with absolute session frames. A pure function of what it was given,
-// so that play, freewheel and render agree. Worker thread (or whoever runs the
-// worker synchronously).
+// When each note sounds: turns condensed note events into notes stamped with
+// absolute session frames. A pure function of what it was given, so that play,
+// freewheel and render agree. Worker thread (or whoever runs the worker
+// synchronously).
+//
+// Time is counted in beats (beat.h): a step of S seconds lasts 2 S / (tempo *
+// density) beats, a duration of D seconds 2 D / tempo.
 #pragma once
 
+#include "live/beat.h"
 #include "live/params.h"
 #include "live/process.h"
 #include "music/note.h"
@@ -12,30 +16,39 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// What the next note's stamp follows from, beside the parameters.
 typedef struct {
-  Params   params;
-  uint32_t sample_rate_hz;
-  uint64_t origin_frame; // where the music starts: the first note's onset
-  uint64_t end_frame;    // UINT64_MAX: plays on
-  double   onset_s;      // of the last note, since the origin
+  BeatMap  map;
+  double   at; // beat of the last note, before it was pulled to the grid
   bool     started;
-  uint64_t number; // of the next note
+  uint64_t earliest_frame; // nothing begins before it
+} SchedulerState;
+
+typedef struct {
+  Params         params;
+  uint32_t       sample_rate_hz;
+  uint64_t       end_frame; // UINT64_MAX: plays on
+  SchedulerState state;
   // Every onset before this frame has been scheduled; UINT64_MAX at the end.
   uint64_t planned_until;
 } Scheduler;
 
-// `seconds` < 0: plays on.
+// The music starts at `origin_frame`: the first note's onset. `seconds` < 0:
+// plays on.
 Scheduler scheduler_make(const Params* params,
                          uint32_t      sample_rate_hz,
                          uint64_t      origin_frame,
                          double        seconds);
 
-// Stamps the phrase that comes next: out[count] at most, sorted by on_frame,
-// each with off_frame > on_frame. Returns how many were written: fewer than
-// `count` only at the end.
-size_t scheduler_add(Scheduler*       scheduler,
-                     const NoteEvent* events,
-                     size_t           count,
+// How many beats a step of one second lasts.
+double scheduler_step_beats(const Params* params);
+
+// Stamps the note that comes next, with off_frame > on_frame and on_frame never
+// below that of the note before. Of a muted note the velocity is 0. False: the
+// music has ended.
+bool scheduler_stamp(Scheduler*       scheduler,
+                     const NoteEvent* event,
+                     uint64_t         number,
                      StampedNote*     out);
 
 // Leaves out time: what is stamped next follows `frame` as it would have

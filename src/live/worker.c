@@ -1,14 +1,18 @@
 // Generating ahead.
-#include "live/worker.h"
+#include "live/worker_internal.h"
 
 #include "clock.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 // From the committed frame to the first note: two periods and time to stamp.
 #define ORIGIN_LEAD_S 0.03
 #define LEAD_PERIODS 2u
+// From the committed frame to the first note of a change: one period and what
+// this thread may be late by.
+#define CHANGE_LEAD_S 0.02
 // Priming stops when there is music enough; a short first chord is not, and a
 // slow model needs more of it, so that it begins with all its steps.
 #define PRIMED_MUSIC_S 0.5
@@ -17,28 +21,32 @@
 // then gives way to the other, if there is one.
 #define PRIMING_S_MAX 3.0
 // Repeated notes last this long in all at least, before they come again.
-#define LOOP_S_MIN 1.0
+#define REPEAT_S_MIN 1.0
 #define POLL_S 0.002
 // How long a call of the model may go on when all else has ended.
 #define STOP_S_MAX 0.3
 // And one of the fallback, within this thread.
 #define THREAD_STOP_S_MAX 1.0
 
-// The fallback is not asked for what only the other kind can do.
-static Params
-fallback_params(const Params* params)
+static Status
+open_memory(Worker* worker, Error* error)
 {
-  Params changed = *params;
-  for (int id = 0; id < PARAM_COUNT; ++id) {
-    if (params_need_diffusion(params, (ParamId)id)) {
-      changed.value[id] = param_table[id].standard;
-    }
+  Status status = planner_init(&worker->planner, worker->process, error);
+  if (status == STATUS_OK) {
+    status = ring_init(
+      &worker->commands, sizeof(WorkerCommand), COMMAND_RING_COMMANDS, error);
   }
-  return changed;
+  return status == STATUS_OK
+           ? ring_init(
+               &worker->retired, sizeof(Model*), COMMAND_RING_COMMANDS, error)
+           : status;
 }
 
-void
-worker_init(Worker* worker, Process* process, const WorkerSetup* setup)
+Status
+worker_init(Worker*            worker,
+            Process*           process,
+            const WorkerSetup* setup,
+            Error*             error)
 {
   memset(worker, 0, sizeof *worker);
   worker->process  = process;
@@ -46,7 +54,12 @@ worker_init(Worker* worker, Process* process, const WorkerSetup* setup)
   worker->fallback = setup->fallback;
   worker->params   = setup->params;
   worker->seconds  = setup->seconds;
+  worker->time     = (BeatTime){ .is_free = true, .rolling = true };
   atomic_init(&worker->origin_frame, WORKER_NO_ORIGIN);
+  const Status status = open_memory(worker, error);
+  if (status) {
+    return status;
+  }
   generator_init(
     &worker->generator, setup->model, &worker->params, setup->seed);
   if (setup->phrase) {
@@ -54,18 +67,48 @@ worker_init(Worker* worker, Process* process, const WorkerSetup* setup)
       &worker->generator, setup->phrase, setup->phrase_count);
   }
   if (setup->fallback) {
-    const Params params = fallback_params(&worker->params);
+    const Params params = generator_fit(setup->fallback, &worker->params);
     generator_init(
       &worker->fallback_generator, setup->fallback, &params, setup->seed);
   }
+  return STATUS_OK;
+}
+
+void
+worker_free(Worker* worker)
+{
+  planner_free(&worker->planner);
+  ring_free(&worker->commands);
+  ring_free(&worker->retired);
+}
+
+bool
+worker_command(Worker* worker, const WorkerCommand* command)
+{
+  if (!ring_push(&worker->commands, command)) {
+    return false;
+  }
+  ring_commit(&worker->commands);
+  return true;
+}
+
+Model*
+worker_take_retired(Worker* worker)
+{
+  Model* const* const next  = ring_peek(&worker->retired);
+  Model* const        model = next ? *next : NULL;
+  if (next) {
+    ring_pop(&worker->retired);
+  }
+  return model;
 }
 
 void
 worker_place(Worker* worker, uint32_t sample_rate_hz, uint64_t origin)
 {
   worker->sample_rate_hz = sample_rate_hz;
-  worker->scheduler =
-    scheduler_make(&worker->params, sample_rate_hz, origin, worker->seconds);
+  planner_place(
+    &worker->planner, &worker->params, sample_rate_hz, origin, worker->seconds);
   atomic_store_explicit(&worker->origin_frame, origin, memory_order_release);
   // Nothing sounds before the origin: that far all is planned.
   atomic_store_explicit(
@@ -76,37 +119,84 @@ worker_place(Worker* worker, uint32_t sample_rate_hz, uint64_t origin)
 static bool
 wants_more(const Worker* worker, uint64_t frame)
 {
-  return worker->scheduler.planned_until < frame &&
-         ring_write_space(&worker->process->notes) >= WINDOW_NOTES &&
+  return worker->planner.scheduler.planned_until < frame && !worker->pauses &&
+         planner_has_room(&worker->planner) &&
          !atomic_load_explicit(&worker->stop_requested, memory_order_relaxed);
 }
 
 static void
-plan_window(Worker* worker, const NoteEvent events[WINDOW_NOTES])
+set_take(Take* take, TakeKind kind, const Model* model)
 {
-  StampedNote  notes[WINDOW_NOTES];
-  const size_t size =
-    scheduler_add(&worker->scheduler, events, WINDOW_NOTES, notes);
-  for (size_t i = 0; i < size; ++i) {
-    ring_push(&worker->process->notes, &notes[i]);
+  take->kind        = kind;
+  take->is_fallback = false;
+  if (model) {
+    snprintf(take->digest, sizeof take->digest, "%s", model_digest(model));
   }
-  ring_commit(&worker->process->notes);
-  atomic_store_explicit(&worker->process->planned_until,
-                        worker->scheduler.planned_until,
-                        memory_order_release);
+}
+
+// A bridge plays the phrase it leaves, which an earlier job made.
+static void
+set_job(Worker* worker, const GeneratorJob* job)
+{
+  Take* const take = &worker->window.take;
+  if (!job->is_anchor) {
+    take->job = *job;
+  } else if (worker->has_anchor) {
+    take->job = worker->anchor;
+  } else {
+    take->kind = TAKE_EVENTS; // it came from a file
+  }
+  if (job->is_anchor) {
+    worker->anchor     = *job;
+    worker->has_anchor = true;
+  }
+}
+
+bool
+worker_accept(Worker* worker, const Sampled* sampled)
+{
+  WorkerWindow* const window = &worker->window;
+  memcpy(window->events, sampled->events, sizeof window->events);
+  const bool plays =
+    generator_accept(&worker->generator, &sampled->job, window->events);
+  if (!plays) {
+    worker->anchor     = sampled->job;
+    worker->has_anchor = true;
+    return false;
+  }
+  set_take(&window->take, TAKE_WINDOW, worker->model);
+  set_job(worker, &sampled->job);
+  window->before = worker->job_before;
+  window->after  = worker->generator.state;
+  return true;
+}
+
+void
+worker_plan(Worker* worker)
+{
+  WorkerWindow* const window = &worker->window;
+  planner_add(&worker->planner,
+              &window->take,
+              window->events,
+              &window->before,
+              &window->after);
 }
 
 Status
 worker_run_until(Worker* worker, uint64_t frame, Error* error)
 {
   while (wants_more(worker, frame)) {
-    NoteEvent    events[WINDOW_NOTES];
+    Sampled sampled;
+    worker->job_before = worker->generator.state;
+    generator_prepare(&worker->generator, &sampled.job);
     const Status status =
-      generator_next(&worker->generator, worker->model, events, error);
+      generator_run(worker->model, &sampled.job, sampled.events, error);
     if (status) {
       return status;
     }
-    plan_window(worker, events);
+    if (worker_accept(worker, &sampled)) {
+      worker_plan(worker);
+    }
   }
   return STATUS_OK;
 }
@@ -126,8 +216,8 @@ drop(ModelFault* fault, const Error* error)
   atomic_store(&fault->failed, true);
 }
 
-static bool
-is_placed(const Worker* worker)
+bool
+worker_is_placed(const Worker* worker)
 {
   return atomic_load(&worker->origin_frame) != WORKER_NO_ORIGIN;
 }
@@ -141,13 +231,20 @@ measured(Worker* worker, const GeneratorJob* job, double seconds)
 }
 
 static bool
-next_primed(Worker* worker, NoteEvent out[WINDOW_NOTES])
+next_primed(Worker* worker)
 {
   if (worker->primed_used == worker->primed_count) {
     return false;
   }
-  memcpy(out, worker->primed[worker->primed_used++], sizeof *worker->primed);
+  worker->window = worker->primed[worker->primed_used++];
   return true;
+}
+
+static uint64_t
+committed_frame(const Worker* worker)
+{
+  return atomic_load_explicit(&worker->process->committed_until,
+                              memory_order_acquire);
 }
 
 static double
@@ -157,98 +254,138 @@ span_s(const Worker* worker)
          worker->sample_rate_hz;
 }
 
-// What is planned beyond the committed frame and the reserve.
-static double
-spare_s(const Worker* worker, uint64_t committed)
+double
+worker_spare_s(const Worker* worker)
 {
-  const double planned_s =
-    ((double)worker->scheduler.planned_until - (double)committed) /
-    worker->sample_rate_hz;
-  return planned_s - DEADLINE_RESERVE_S - LEAD_PERIODS * span_s(worker);
+  const uint64_t planned = worker->planner.scheduler.planned_until;
+  const double   ahead   = (double)planned - (double)committed_frame(worker);
+  return ahead / worker->sample_rate_hz - DEADLINE_RESERVE_S -
+         LEAD_PERIODS * span_s(worker);
 }
 
-static void
-give_job(Worker* worker, uint64_t committed, bool in_time)
+double
+worker_seconds_of(const Worker* worker, uint32_t steps)
+{
+  return worker->deadline.step_s * steps;
+}
+
+void
+worker_give_job(Worker* worker, bool in_time)
 {
   GeneratorJob job;
+  worker->job_before = worker->generator.state;
   generator_prepare(&worker->generator, &job);
   if (in_time) {
     job.request.steps = deadline_steps(&worker->deadline,
                                        job.steps_least,
                                        job.steps_full,
-                                       spare_s(worker, committed));
+                                       worker_spare_s(worker));
   }
   sampling_give(worker->sampling, &job);
 }
 
-// What the sampling thread made, if it is there and is to be played.
+// Drops a model that failed; false: `sampled` is of use.
 static bool
-next_sampled(Worker* worker, NoteEvent out[WINDOW_NOTES])
+has_failed(Worker* worker, const Sampled* sampled)
 {
-  const Sampled* const sampled = sampling_take(worker->sampling);
-  if (!sampled) {
-    return false;
-  }
   if (sampled->status) {
     drop(&worker->model_fault, &sampled->error);
+    worker->splice.asked = false;
+  }
+  return sampled->status;
+}
+
+// What the sampling thread made, if it is there and comes next: in
+// worker->window.
+static bool
+next_sampled(Worker* worker)
+{
+  if (worker->splice.asked && !planner_may_change(&worker->planner)) {
+    return false; // it waits its turn
+  }
+  const Sampled* const sampled = sampling_take(worker->sampling);
+  if (!sampled || has_failed(worker, sampled)) {
     return false;
   }
   measured(worker, &sampled->job, sampled->seconds);
-  memcpy(out, sampled->events, sizeof sampled->events);
-  if (!generator_accept(&worker->generator, &sampled->job, out)) {
-    return false;
-  }
   if (sampled->job.request.steps < sampled->job.steps_full) {
     count(&worker->counters.fewer_steps);
   }
-  worker->loop_count = 0;
+  if (worker->splice.asked) {
+    worker_finish_splice(worker, sampled);
+    return false;
+  }
+  if (!worker_accept(worker, sampled)) {
+    return false;
+  }
+  worker->repeat_count = 0;
   return true;
+}
+
+// Notes that were before are planned as they are.
+static void
+set_again(Worker* worker)
+{
+  set_take(&worker->window.take, TAKE_EVENTS, NULL);
+  worker->window.before = worker->generator.state;
+  worker->window.after  = worker->generator.state;
 }
 
 // The last notes again, from the first of them on.
 static bool
-next_repeated(Worker* worker, NoteEvent out[WINDOW_NOTES])
+next_repeated(Worker* worker)
 {
-  if (!worker->loop_count) {
+  if (!worker->repeat_count) {
     const Generator* const generator = &worker->generator;
-    worker->loop_count               = generator->history_count;
-    worker->loop_at                  = 0;
+    worker->repeat_count             = generator->history_count;
+    worker->repeat_at                = 0;
     double length_s                  = 0;
-    for (uint32_t i = 0; i < worker->loop_count; ++i) {
-      worker->loop[i] = generator->history[i];
-      length_s += worker->loop[i].step_s;
+    for (uint32_t i = 0; i < worker->repeat_count; ++i) {
+      worker->repeat[i] = generator->history[i];
+      length_s += worker->repeat[i].step_s;
     }
-    if (worker->loop_count && length_s < LOOP_S_MIN) {
-      worker->loop[0].step_s += (float)(LOOP_S_MIN - length_s);
+    if (worker->repeat_count && length_s < REPEAT_S_MIN) {
+      worker->repeat[0].step_s += (float)(REPEAT_S_MIN - length_s);
     }
   }
-  if (!worker->loop_count) {
+  if (!worker->repeat_count) {
     return false;
   }
   for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
-    out[i]          = worker->loop[worker->loop_at];
-    worker->loop_at = (worker->loop_at + 1) % worker->loop_count;
+    worker->window.events[i] = worker->repeat[worker->repeat_at];
+    worker->repeat_at        = (worker->repeat_at + 1) % worker->repeat_count;
   }
+  set_again(worker);
   count(&worker->counters.repeated);
   return true;
 }
 
 static bool
-next_of_fallback_model(Worker* worker, NoteEvent out[WINDOW_NOTES])
+next_of_fallback_model(Worker* worker)
 {
-  Error error;
+  Error               error;
+  GeneratorJob        job;
+  WorkerWindow* const window    = &worker->window;
+  Generator* const    generator = &worker->fallback_generator;
   if (!worker->fallback) {
     return false;
   }
-  if (generator_next(
-        &worker->fallback_generator, worker->fallback, out, &error)) {
+  generator_prepare(generator, &job); // a VAE: each window is played
+  if (generator_run(worker->fallback, &job, window->events, &error)) {
     drop(&worker->fallback_fault, &error);
     worker->fallback = NULL;
     return false;
   }
-  generator_heard(&worker->generator, out, WINDOW_NOTES);
+  generator_accept(generator, &job, window->events);
+  generator_heard(&worker->generator, window->events, WINDOW_NOTES);
+  set_take(&window->take, TAKE_WINDOW, worker->fallback);
+  window->take.is_fallback = true;
+  window->take.job         = job;
+  window->take.job.z_rule  = Z_GIVEN;
+  window->before           = worker->generator.state;
+  window->after            = worker->generator.state;
   count(&worker->counters.fallback_model);
-  worker->loop_count = 0;
+  worker->repeat_count = 0;
   return true;
 }
 
@@ -273,17 +410,26 @@ is_primed(const Worker* worker, double music_s, double spent_s)
 }
 
 static bool
-next_to_prime(Worker* worker, double spent_s, NoteEvent out[WINDOW_NOTES])
+next_to_prime(Worker* worker, double spent_s)
 {
-  if (next_sampled(worker, out)) {
+  if (next_sampled(worker)) {
     return true;
   }
   const bool gone = atomic_load(&worker->model_fault.failed);
   if (!gone && !sampling_is_busy(worker->sampling)) {
-    give_job(worker, 0, false);
+    worker_give_job(worker, false);
   }
-  return (gone || spent_s >= PRIMING_S_MAX) &&
-         next_of_fallback_model(worker, out);
+  return (gone || spent_s >= PRIMING_S_MAX) && next_of_fallback_model(worker);
+}
+
+static double
+length_s(const Worker* worker, const NoteEvent events[WINDOW_NOTES])
+{
+  double sum_s = 0;
+  for (int i = 0; i < WINDOW_NOTES; ++i) {
+    sum_s += events[i].step_s;
+  }
+  return sum_s * scheduler_step_beats(&worker->params) / BEATS_PER_OWN_SECOND;
 }
 
 Status
@@ -298,12 +444,9 @@ worker_prime(Worker* worker, const atomic_int* give_up, Error* error)
   }
   while (!is_primed(worker, music_s, spent_s) &&
          !(give_up && atomic_load(give_up))) {
-    NoteEvent* const window = worker->primed[worker->primed_count];
-    if (next_to_prime(worker, spent_s, window)) {
-      ++worker->primed_count;
-      for (int i = 0; i < WINDOW_NOTES; ++i) {
-        music_s += window[i].step_s / worker->params.value[PARAM_TEMPO];
-      }
+    if (next_to_prime(worker, spent_s)) {
+      worker->primed[worker->primed_count++] = worker->window;
+      music_s += length_s(worker, worker->window.events);
     } else if (atomic_load(&worker->model_fault.failed)) {
       break; // and there is no other, or it failed too
     } else {
@@ -320,23 +463,27 @@ worker_prime(Worker* worker, const atomic_int* give_up, Error* error)
 
 // Where what is stamped now can still be played.
 static uint64_t
-next_free_frame(const Worker* worker)
+frame_after(const Worker* worker, uint32_t spans, double seconds)
 {
-  const uint64_t committed = atomic_load_explicit(
-    &worker->process->committed_until, memory_order_acquire);
   const uint32_t span = atomic_load(&worker->process->span_frames);
-  return committed + LEAD_PERIODS * (uint64_t)span +
-         (uint64_t)(ORIGIN_LEAD_S * worker->sample_rate_hz);
+  return committed_frame(worker) + spans * (uint64_t)span +
+         (uint64_t)(seconds * worker->sample_rate_hz);
+}
+
+uint64_t
+worker_change_frame(const Worker* worker)
+{
+  return frame_after(worker, 1, CHANGE_LEAD_S);
 }
 
 // The music begins with its first window.
 static void
-plan_live(Worker* worker, const NoteEvent events[WINDOW_NOTES])
+plan_live(Worker* worker)
 {
-  if (!is_placed(worker)) {
-    worker_place(worker, worker->sample_rate_hz, next_free_frame(worker));
+  if (!worker_is_placed(worker)) {
+    worker_begin_at(worker, frame_after(worker, LEAD_PERIODS, ORIGIN_LEAD_S));
   }
-  plan_window(worker, events);
+  worker_plan(worker);
 }
 
 // Where the clock went on without this thread (the program was stopped) the
@@ -344,39 +491,57 @@ plan_live(Worker* worker, const NoteEvent events[WINDOW_NOTES])
 static void
 follow_clock(Worker* worker, uint64_t committed)
 {
-  Scheduler* const scheduler = &worker->scheduler;
-  if (is_placed(worker) && scheduler->planned_until < committed &&
-      committed - scheduler->planned_until >
-        atomic_load(&worker->look_ahead_frames)) {
-    scheduler_skip(scheduler, next_free_frame(worker));
-    atomic_store_explicit(&worker->process->planned_until,
-                          scheduler->planned_until,
-                          memory_order_release);
+  const uint64_t planned = worker->planner.scheduler.planned_until;
+  if (worker_is_placed(worker) && !worker->pauses && planned < committed &&
+      committed - planned > atomic_load(&worker->look_ahead_frames)) {
+    planner_skip(&worker->planner,
+                 frame_after(worker, LEAD_PERIODS, ORIGIN_LEAD_S));
     count(&worker->counters.clock_jumps);
   }
 }
 
-// A window that is there or that stands in; false: there is none to plan now.
+// A window that is there or that stands in, in worker->window; false: there is
+// none to plan now.
 static bool
-next_live(Worker* worker, uint64_t committed, NoteEvent out[WINDOW_NOTES])
+next_live(Worker* worker)
 {
   // While freewheeling process waits: there is all the time.
   const bool in_time = !atomic_load(&worker->process->freewheeling);
-  if (next_primed(worker, out) || next_sampled(worker, out)) {
+  if (worker->loop.count) {
+    worker_next_of_loop(worker);
+    set_again(worker);
+    return true;
+  }
+  if (next_primed(worker) || next_sampled(worker)) {
     return true;
   }
   const bool gone = atomic_load(&worker->model_fault.failed);
-  if (!gone && !sampling_is_busy(worker->sampling)) {
-    give_job(worker, committed, in_time && is_placed(worker));
+  if (!gone && !sampling_is_busy(worker->sampling) &&
+      !worker_wants_splice(worker)) {
+    worker_give_job(worker, in_time && worker_is_placed(worker));
   }
-  if (!gone && !(in_time && spare_s(worker, committed) < 0)) {
+  if (!gone && !(in_time && worker_spare_s(worker) < 0)) {
     return false;
   }
-  if (next_of_fallback_model(worker, out) || next_repeated(worker, out)) {
+  if (next_of_fallback_model(worker) || next_repeated(worker)) {
     return true;
   }
   atomic_store(&worker->failed, gone);
   return false;
+}
+
+// A window that replaces others is asked for and put in its place however far
+// the plan reaches; one that would only have come next gives way.
+static void
+keep_splicing(Worker* worker)
+{
+  if (worker->splice.asked) {
+    next_sampled(worker);
+  }
+  if (worker_wants_splice(worker) && (!sampling_is_busy(worker->sampling) ||
+                                      sampling_take(worker->sampling))) {
+    worker_ask_splice(worker);
+  }
 }
 
 // Plans as far as the look-ahead, or as there is something to plan.
@@ -389,10 +554,10 @@ keep_ahead(Worker* worker, uint64_t committed)
   const uint64_t ahead = (uint64_t)(ahead_s * worker->sample_rate_hz);
   atomic_store(&worker->look_ahead_frames, ahead);
   follow_clock(worker, committed);
-  NoteEvent events[WINDOW_NOTES];
-  while (wants_more(worker, committed + ahead) &&
-         next_live(worker, committed, events)) {
-    plan_live(worker, events);
+  worker_change(worker);
+  keep_splicing(worker);
+  while (wants_more(worker, committed + ahead) && next_live(worker)) {
+    plan_live(worker);
   }
 }
 

@@ -6,15 +6,20 @@
 // fewer steps, then windows of the fallback model, then the last notes again.
 // The window that was under way is played when it comes, after those. A model
 // that fails is used no more: the other, or the last notes, play on.
+//
+// What control asks for while it plays (command.h) changes the plan from a few
+// periods ahead on: at once where only the stamps are others, as soon as a
+// window was sampled where the notes are.
 #pragma once
 
+#include "live/command.h"
 #include "live/deadline.h"
 #include "live/generator.h"
 #include "live/latency.h"
 #include "live/params.h"
+#include "live/planner.h"
 #include "live/process.h"
 #include "live/sampling.h"
-#include "live/scheduler.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,6 +29,8 @@
 #define WORKER_NO_ORIGIN UINT64_MAX
 // Windows generated before the clock runs, so that music starts at once.
 #define WORKER_PRIMED_MAX 8u
+// Notes of a frozen loop. More beats than that many notes last are cut short.
+#define LOOP_NOTES_MAX 512u
 
 // What to play. Nothing is owned.
 typedef struct {
@@ -43,6 +50,7 @@ typedef struct {
   _Atomic uint64_t fallback_model;
   _Atomic uint64_t repeated;
   _Atomic uint64_t clock_jumps;
+  _Atomic uint64_t changes; // of the plan, for what control asked
 } WorkerCounters;
 
 // Why a model is used no more.
@@ -51,26 +59,82 @@ typedef struct {
   atomic_bool failed;
 } ModelFault;
 
+// What was asked for and is still to be done.
+typedef struct {
+  bool        time;
+  bool        listen; // fall silent: a player plays
+  bool        stamps; // other parameters of when and how notes sound
+  bool        freeze;
+  bool        window; // a window with other parameters, at another point, ...
+  bool        go;
+  LatentPoint point;
+  bool        answer; // the player has ended,
+  bool        phrase; // and there is something to answer
+  NoteEvent   notes[CONTEXT_NOTES_MAX];
+  uint32_t    note_count;
+  Model*      model; // NULL: the same
+  bool        again;
+} WorkerDue;
+
+// A window that takes the place of what is planned.
+typedef struct {
+  bool           asked;  // of the sampling thread
+  uint64_t       number; // of the note from which on
+  GeneratorState before; // as it is sampled
+} WorkerSplice;
+
+// Why nothing is planned for now.
+enum { WORKER_STOPPED = 1u, WORKER_LISTENS = 2u };
+
+typedef struct {
+  NoteEvent      events[WINDOW_NOTES];
+  Take           take;
+  GeneratorState before;
+  GeneratorState after;
+} WorkerWindow;
+
+// Notes that come again and again.
+typedef struct {
+  uint32_t  count; // 0: not frozen
+  uint32_t  at;    // the next one's index
+  double    round; // beats since the first round began
+  double    beats; // that a round lasts
+  NoteEvent events[LOOP_NOTES_MAX];
+  double    beat[LOOP_NOTES_MAX]; // of each in the first round
+} WorkerLoop;
+
 typedef struct {
   Model*    model;    // the sampling thread's while it runs
   Model*    fallback; // or NULL; NULL once it failed
   Generator generator;
   Generator fallback_generator;
-  Scheduler scheduler;
+  Planner   planner;
   Deadline  deadline;
   Sampling* sampling; // NULL: no thread runs
   Process*  process;  // not owned
-  Params    params;
+  Params    params;   // as asked for
   double    seconds;
   uint32_t  sample_rate_hz;
 
-  NoteEvent primed[WORKER_PRIMED_MAX][WINDOW_NOTES];
-  uint32_t  primed_count;
-  uint32_t  primed_used;
+  WorkerWindow primed[WORKER_PRIMED_MAX];
+  uint32_t     primed_count;
+  uint32_t     primed_used;
+  WorkerWindow window; // the one to plan
 
-  NoteEvent loop[CONTEXT_NOTES_MAX]; // what is repeated
-  uint32_t  loop_count;              // 0: nothing
-  uint32_t  loop_at;
+  NoteEvent repeat[CONTEXT_NOTES_MAX]; // what is repeated
+  uint32_t  repeat_count;              // 0: nothing
+  uint32_t  repeat_at;
+
+  Ring           commands; // WorkerCommand
+  Ring           retired;  // Model*, worker -> control
+  WorkerDue      due;
+  WorkerSplice   splice;
+  WorkerLoop     loop;
+  BeatTime       time;
+  unsigned       pauses;     // WORKER_STOPPED | WORKER_LISTENS
+  GeneratorState job_before; // of the job under way
+  GeneratorJob   anchor;     // what the phrase that a bridge leaves came of
+  bool           has_anchor;
 
   LatencyHistogram generation;
   WorkerCounters   counters;
@@ -85,8 +149,19 @@ typedef struct {
   atomic_bool failed; // nothing is left to play: model_fault says why
 } Worker;
 
-// Control thread. The models belong to the worker from here on.
-void worker_init(Worker* worker, Process* process, const WorkerSetup* setup);
+// Control thread. The models belong to the worker from here on. After a failure
+// worker_free() is still owed.
+Status worker_init(Worker*            worker,
+                   Process*           process,
+                   const WorkerSetup* setup,
+                   Error*             error);
+// When it has stopped.
+void worker_free(Worker* worker);
+
+// Control thread: asks for something; false: no room, ask again.
+bool worker_command(Worker* worker, const WorkerCommand* command);
+// Control thread: a model that the worker uses no more, or NULL.
+Model* worker_take_retired(Worker* worker);
 
 // Generates the first windows, in real time: before worker_start(), not in
 // synchronous use. Ends early when *give_up (or NULL) is not 0. It waits a few

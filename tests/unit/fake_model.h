@@ -23,6 +23,7 @@ struct Model {
   _Atomic uint32_t call_us; // a call takes so long,
   _Atomic uint32_t step_us; // and so long for each step
   _Atomic uint32_t calls_under_way;
+  _Atomic uint32_t encoded; // phrases
 
   // Of the last call.
   ModelRequest asked;

@@ -50,12 +50,12 @@ test_walk_stays_on_the_prior(void** state)
     float     before[LATENT];
     const int windows = 40000;
     for (int i = 0; i < windows; ++i) {
-      memcpy(before, generator.z, sizeof before);
+      memcpy(before, generator.state.z, sizeof before);
       step(&generator);
-      moved += i ? pow(distance(before, generator.z), 2) : 0;
+      moved += i ? pow(distance(before, generator.state.z), 2) : 0;
       for (uint32_t d = 0; d < LATENT; ++d) {
-        sum += generator.z[d];
-        squares += generator.z[d] * generator.z[d];
+        sum += generator.state.z[d];
+        squares += generator.state.z[d] * generator.state.z[d];
       }
     }
     const double n        = (double)windows * LATENT;
@@ -78,13 +78,13 @@ test_interpolation_meets_its_ends(void** state)
   float     before[LATENT];
   for (uint64_t window = 0; window < 40; ++window) {
     float anchor[LATENT];
-    memcpy(before, generator.z, sizeof before);
+    memcpy(before, generator.state.z, sizeof before);
     step(&generator);
     model_sample_prior(&model, 9, window / 5, 1, anchor);
     if (window % 5 == 0) {
-      assert_true(distance(generator.z, anchor) < 1e-5);
+      assert_true(distance(generator.state.z, anchor) < 1e-5);
     }
-    assert_true(!window || distance(before, generator.z) < 0.7);
+    assert_true(!window || distance(before, generator.state.z) < 0.7);
   }
 }
 
@@ -147,11 +147,11 @@ test_steps_depend_on_the_seed(void** state)
   Generator other = make(&model, GENERATOR_WALK, 1, 22);
   float     before[LATENT];
   for (int window = 0; window < 20; ++window) {
-    memcpy(before, one.z, sizeof before);
+    memcpy(before, one.state.z, sizeof before);
     step(&one);
     step(&other);
-    assert_true(distance(one.z, other.z) > 0.3);
-    assert_true(!window || distance(one.z, before) > 0.3);
+    assert_true(distance(one.state.z, other.state.z) > 0.3);
+    assert_true(!window || distance(one.state.z, before) > 0.3);
   }
 }
 
@@ -296,7 +296,7 @@ expect_bridge(Generator* generator, Model* model, NoteEvent* anchor)
       assert_true(!anchor->pitch ||
                   !memcmp(out, anchor, WINDOW_NOTES * sizeof *out));
       assert_int_equal(model->asked.before + model->asked.after, 0);
-      memcpy(anchor, generator->phrase, WINDOW_NOTES * sizeof *anchor);
+      memcpy(anchor, generator->state.phrase, WINDOW_NOTES * sizeof *anchor);
       model_sample_prior(model, 3, window / 5 + 1, 1, end);
       assert_memory_equal(model->z, end, sizeof end);
       model_sample_prior(model, 3, window / 5, 1, before);
@@ -361,7 +361,7 @@ test_each_window_has_its_own_noise(void** state)
     Generator generator = make(&model, (GeneratorMode)mode, 0.4, 3);
     uint64_t  seen[32];
     uint32_t  count = 0;
-    while (generator.window < 20) {
+    while (generator.state.window < 20) {
       NoteEvent events[WINDOW_NOTES] = { { 0 } };
       generator_prepare(&generator, &job);
       for (uint32_t i = 0; i < count; ++i) {
@@ -369,7 +369,7 @@ test_each_window_has_its_own_noise(void** state)
       }
       seen[count++] = job.request.first_window;
       assert_true(job.has_phrase ==
-                  (mode == GENERATOR_MUTATE && generator.window));
+                  (mode == GENERATOR_MUTATE && generator.state.window));
       assert_true(!job.is_anchor || mode == GENERATOR_BRIDGE);
       generator_accept(&generator, &job, events);
     }

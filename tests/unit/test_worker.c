@@ -83,7 +83,7 @@ plan_on(void* context)
 {
   World* const world = context;
   Error        error;
-  while (world->worker.scheduler.planned_until < PROMISED_UNTIL) {
+  while (world->worker.planner.scheduler.planned_until < PROMISED_UNTIL) {
     if (worker_run_until(&world->worker, PROMISED_UNTIL, &error)) {
       break;
     }

@@ -279,7 +279,9 @@ test_fallback_is_asked_for_less(void** state)
   setup.params.value[PARAM_STEPS]   = 7;
   setup.params.value[PARAM_CONTEXT] = 12;
   setup.params.value[PARAM_ETA]     = 0.5;
-  worker_init(&world->worker, &world->process, &setup);
+  worker_free(&world->worker);
+  assert_int_equal(worker_init(&world->worker, &world->process, &setup, &error),
+                   STATUS_OK);
   atomic_store(&world->model.fail_at, 0);
   assert_int_equal(worker_prime(&world->worker, NULL, &error), STATUS_OK);
   assert_true(worker_stop(&world->worker));

@@ -38,7 +38,8 @@ make_world_of(ModelKind kind, float step_s, double seconds, bool fallback)
                               .params   = params_standard(),
                               .seed     = 5,
                               .seconds  = seconds };
-  worker_init(&world->worker, &world->process, &setup);
+  assert_int_equal(worker_init(&world->worker, &world->process, &setup, &error),
+                   STATUS_OK);
   return world;
 }
 
@@ -51,6 +52,7 @@ make_world(float step_s, double seconds)
 static inline void
 free_world(World* world)
 {
+  worker_free(&world->worker);
   process_free(&world->process);
   free(world);
 }

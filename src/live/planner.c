@@ -1,0 +1,386 @@
+// The plan and its changes.
+#include "live/planner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+Status
+planner_init(Planner* planner, Process* process, Error* error)
+{
+  *planner =
+    (Planner){ .process = process,
+               .notes   = calloc(PLAN_NOTES, sizeof(PlannedNote)),
+               .windows = calloc(PLAN_WINDOWS, sizeof(PlannedWindow)) };
+  if (!planner->notes || !planner->windows) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory for a plan");
+  }
+  return ring_init(&planner->takes, sizeof(Take), TAKES_MAX, error);
+}
+
+void
+planner_free(Planner* planner)
+{
+  free(planner->notes);
+  free(planner->windows);
+  planner->notes   = NULL;
+  planner->windows = NULL;
+  ring_free(&planner->takes);
+}
+
+bool
+planner_read_take(Planner* planner, Take* take)
+{
+  const Take* const next = ring_peek(&planner->takes);
+  if (!next) {
+    return false;
+  }
+  *take = *next;
+  ring_pop(&planner->takes);
+  return true;
+}
+
+static void
+tell(Planner* planner, const Take* take)
+{
+  if (ring_push(&planner->takes, take)) {
+    ring_commit(&planner->takes);
+  } else {
+    atomic_fetch_add(&planner->takes_lost, 1);
+  }
+}
+
+static void
+tell_stamps(Planner* planner, uint64_t number)
+{
+  const Take take = { .kind   = TAKE_STAMPS,
+                      .number = number,
+                      .params = planner->scheduler.params,
+                      .stamps = planner->scheduler.state };
+  tell(planner, &take);
+}
+
+static PlannedNote*
+note_at(const Planner* planner, uint64_t number)
+{
+  return &planner->notes[number % PLAN_NOTES];
+}
+
+static PlannedWindow*
+window_at(const Planner* planner, uint64_t index)
+{
+  return &planner->windows[index % PLAN_WINDOWS];
+}
+
+void
+planner_place(Planner*      planner,
+              const Params* params,
+              uint32_t      sample_rate_hz,
+              uint64_t      origin_frame,
+              double        seconds)
+{
+  planner->scheduler =
+    scheduler_make(params, sample_rate_hz, origin_frame, seconds);
+  tell_stamps(planner, planner->next);
+}
+
+void
+planner_tell_place(Planner* planner)
+{
+  tell_stamps(planner, planner->next);
+}
+
+const PlannedNote*
+planner_note(const Planner* planner, uint64_t number)
+{
+  return note_at(planner, number);
+}
+
+bool
+planner_has_room(const Planner* planner)
+{
+  return ring_write_space(&planner->process->notes) >= WINDOW_NOTES;
+}
+
+// Everything that begins before is in the ring.
+static void
+publish(Planner* planner)
+{
+  ring_commit(&planner->process->notes);
+  atomic_store_explicit(&planner->process->planned_until,
+                        planner->scheduler.planned_until,
+                        memory_order_release);
+}
+
+// Stamps note `number` of the plan and hands it out; false: the music has
+// ended.
+static bool
+hand_out(Planner* planner, uint64_t number)
+{
+  PlannedNote* const note = note_at(planner, number);
+  note->before            = planner->scheduler.state;
+  if (!scheduler_stamp(
+        &planner->scheduler, &note->event, number, &note->stamp)) {
+    return false;
+  }
+  note->at           = planner->scheduler.state.at;
+  note->stamp.epoch  = (uint16_t)planner->epoch;
+  note->stamp.breaks = planner->breaks;
+  if (note->stamp.velocity) {
+    ring_push(&planner->process->notes, &note->stamp);
+  }
+  return true;
+}
+
+static void
+begin_epoch(Planner* planner, uint64_t frame)
+{
+  ++planner->epoch;
+  planner->scheduler.planned_until = frame;
+  atomic_store_explicit(&planner->process->cut,
+                        frame << 16 | (uint16_t)planner->epoch,
+                        memory_order_release);
+}
+
+bool
+planner_may_change(const Planner* planner)
+{
+  return (uint16_t)atomic_load_explicit(&planner->process->epoch_seen,
+                                        memory_order_acquire) ==
+         (uint16_t)planner->epoch;
+}
+
+uint64_t
+planner_find(const Planner* planner, uint64_t frame)
+{
+  uint64_t number = planner->next;
+  while (number > planner->first &&
+         note_at(planner, number - 1)->stamp.on_frame >= frame) {
+    --number;
+  }
+  return number;
+}
+
+const PlannedWindow*
+planner_window_of(const Planner* planner, uint64_t number)
+{
+  for (uint64_t i = planner->window_next; i-- > planner->window_first;) {
+    const PlannedWindow* const window = window_at(planner, i);
+    if (window->first <= number) {
+      return window;
+    }
+  }
+  return NULL;
+}
+
+uint32_t
+planner_tail(const Planner* planner,
+             uint64_t       number,
+             NoteEvent      out[CONTEXT_NOTES_MAX])
+{
+  const uint64_t known = number - planner->first;
+  const uint32_t count =
+    known < CONTEXT_NOTES_MAX ? (uint32_t)known : CONTEXT_NOTES_MAX;
+  for (uint32_t i = 0; i < count; ++i) {
+    out[i] = note_at(planner, number - count + i)->event;
+  }
+  return count;
+}
+
+// What follows a cut begins after it, however long ago the note before was.
+static void
+begin_after_cut(Planner* planner, const NoteEvent* event)
+{
+  SchedulerState* const state = &planner->scheduler.state;
+  const double          step =
+    event->step_s * scheduler_step_beats(&planner->scheduler.params);
+  planner->cut = false;
+  if (state->started && state->at + step < planner->not_before) {
+    state->at = planner->not_before - step;
+  } else if (!state->started && state->at < planner->not_before) {
+    state->at = planner->not_before;
+  }
+  tell_stamps(planner, planner->next);
+}
+
+// What a broken model could hand over is put right; notes that come again may
+// have longer steps than any model makes.
+static NoteEvent
+taken(const Take* take, NoteEvent event)
+{
+  return take->kind == TAKE_WINDOW ? note_event_clamp(event) : event;
+}
+
+static void
+forget_oldest(Planner* planner)
+{
+  const uint64_t kept = PLAN_NOTES - WINDOW_NOTES;
+  if (planner->next > planner->first + kept) {
+    planner->first = planner->next - kept;
+  }
+  if (planner->window_next - planner->window_first == PLAN_WINDOWS) {
+    ++planner->window_first;
+  }
+}
+
+void
+planner_add(Planner*              planner,
+            Take*                 take,
+            const NoteEvent       events[WINDOW_NOTES],
+            const GeneratorState* before,
+            const GeneratorState* after)
+{
+  take->number = planner->next;
+  memcpy(take->events, events, sizeof take->events);
+  if (take->kind == TAKE_WINDOW && !take->is_fallback) {
+    take->follows = !memcmp(planner->last_z, before->z, sizeof before->z);
+    memcpy(planner->last_z, after->z, sizeof after->z);
+  }
+  tell(planner, take);
+  if (planner->cut) {
+    const NoteEvent first = taken(take, events[0]);
+    begin_after_cut(planner, &first);
+  }
+  forget_oldest(planner);
+  PlannedWindow* const window = window_at(planner, planner->window_next++);
+  window->first               = planner->next;
+  window->before              = *before;
+  window->after               = *after;
+  for (uint32_t i = 0; i < WINDOW_NOTES && !planner->ended; ++i) {
+    note_at(planner, planner->next)->event = taken(take, events[i]);
+    planner->ended                         = !hand_out(planner, planner->next);
+    planner->next += !planner->ended;
+  }
+  publish(planner);
+}
+
+// How a change of tempo and density stretches what is left of a step.
+static double
+stretch(const Planner* planner, const Params* params)
+{
+  return scheduler_step_beats(params) /
+         scheduler_step_beats(&planner->scheduler.params);
+}
+
+static void
+forget_windows(Planner* planner, uint64_t number)
+{
+  while (planner->window_next > planner->window_first &&
+         window_at(planner, planner->window_next - 1)->first >= number) {
+    --planner->window_next;
+  }
+}
+
+// Hands out all notes from `number` on again; the first begins at beat `at`.
+static void
+hand_out_again(Planner* planner, uint64_t number, uint64_t frame, double at)
+{
+  Scheduler* const scheduler      = &planner->scheduler;
+  scheduler->state.started        = true;
+  scheduler->state.earliest_frame = frame;
+  scheduler->state.at             = number < planner->next
+                                      ? at - note_at(planner, number)->event.step_s *
+                                   scheduler_step_beats(&scheduler->params)
+                                      : at;
+  tell_stamps(planner, number);
+  const uint64_t end = planner->next;
+  planner->ended     = false;
+  for (planner->next = number;
+       planner->next < end && !planner->ended &&
+       ring_write_space(&planner->process->notes) > 0;) {
+    planner->ended = !hand_out(planner, planner->next);
+    planner->next += !planner->ended;
+  }
+  forget_windows(planner, planner->next); // where the ring was full
+  publish(planner);
+}
+
+void
+planner_restamp(Planner*       planner,
+                uint64_t       frame,
+                const Params*  params,
+                const BeatMap* map)
+{
+  Scheduler* const scheduler = &planner->scheduler;
+  const uint64_t   number    = planner_find(planner, frame);
+  const uint32_t   rate_hz   = scheduler->sample_rate_hz;
+  const double     ratio     = stretch(planner, params);
+  const double     now       = beat_at(&scheduler->state.map, rate_hz, frame);
+  begin_epoch(planner, frame);
+  double at = scheduler->state.at;
+  if (number < planner->next) {
+    const PlannedNote* const note = note_at(planner, number);
+    at = ratio == 1 ? note->at : now + fmax(note->at - now, 0) * ratio;
+  }
+  scheduler->params    = *params;
+  scheduler->state.map = *map;
+  if (number < planner->next) {
+    hand_out_again(planner, number, frame, at);
+    return;
+  }
+  // Nothing is planned beyond: only what is to come changes.
+  scheduler->state.earliest_frame = frame;
+  tell_stamps(planner, number);
+  publish(planner);
+}
+
+static void
+forget_from(Planner* planner, uint64_t number)
+{
+  if (number < planner->next) {
+    planner->scheduler.state = note_at(planner, number)->before;
+  }
+  planner->next  = number;
+  planner->ended = false;
+  forget_windows(planner, number);
+}
+
+void
+planner_cut(Planner* planner, uint64_t number, uint64_t frame)
+{
+  Scheduler* const scheduler = &planner->scheduler;
+  const BeatMap    map       = scheduler->state.map;
+  begin_epoch(planner, frame);
+  forget_from(planner, number);
+  scheduler->state.map            = map;
+  scheduler->state.earliest_frame = frame;
+  planner->cut                    = true;
+  planner->not_before = beat_at(&map, scheduler->sample_rate_hz, frame);
+  publish(planner);
+}
+
+void
+planner_break(Planner* planner, uint64_t frame, bool ends)
+{
+  const uint64_t number = planner_find(planner, frame);
+  const Take     take   = { .kind   = TAKE_BREAK,
+                            .number = number,
+                            .frame  = ends ? frame : UINT64_MAX };
+  tell(planner, &take);
+  planner->resume_at = number;
+  begin_epoch(planner, frame);
+  atomic_store_explicit(
+    &planner->process->planned_until, UINT64_MAX, memory_order_release);
+}
+
+void
+planner_resume(Planner*       planner,
+               uint64_t       frame,
+               const Params*  params,
+               const BeatMap* map,
+               double         at)
+{
+  Scheduler* const scheduler = &planner->scheduler;
+  begin_epoch(planner, frame);
+  scheduler->params    = *params;
+  scheduler->state.map = *map;
+  hand_out_again(planner, planner->resume_at, frame, at);
+}
+
+void
+planner_skip(Planner* planner, uint64_t frame)
+{
+  scheduler_skip(&planner->scheduler, frame);
+  tell_stamps(planner, planner->next);
+  publish(planner);
+}

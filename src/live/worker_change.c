@@ -1,0 +1,502 @@
+// What control asks for, worked into the plan. The worker's thread.
+//
+// Three kinds of change: the same notes with other stamps, at once; other
+// notes, as soon as a window was sampled (meanwhile the plan is played); and
+// pauses, in which nothing is planned.
+#include "live/worker_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+// Beats nearer than this to a place of the grid are on it.
+#define BEAT_EPSILON 1e-6
+
+// --- Commands ----------------------------------------------------------------
+
+static void
+retire(Worker* worker, Model* model)
+{
+  ring_push(&worker->retired, &model); // as many fit as there are commands
+  ring_commit(&worker->retired);
+}
+
+static void
+set_generators(Worker* worker)
+{
+  const Params params = generator_fit(worker->model, &worker->params);
+  generator_set(&worker->generator, worker->model, &params);
+  if (worker->fallback) {
+    const Params fallback = generator_fit(worker->fallback, &worker->params);
+    generator_set(&worker->fallback_generator, worker->fallback, &fallback);
+  }
+}
+
+static void
+take_param(Worker* worker, ParamId id, double value)
+{
+  WorkerDue* const due = &worker->due;
+  if (worker->params.value[id] == value) {
+    return;
+  }
+  worker->params.value[id] = value;
+  if (id == PARAM_FREEZE) {
+    due->freeze = true;
+  } else if (param_table[id].flags & PARAM_SAMPLES) {
+    due->window = true;
+    due->stamps = due->stamps || id == PARAM_TRANSPOSE;
+  } else if (id != PARAM_LISTEN && id != PARAM_ECHO && id != PARAM_SYNC) {
+    due->stamps = true;
+  }
+}
+
+static void
+take_point(Worker* worker, uint32_t slot, const LatentPoint* point)
+{
+  const Generator* const generator            = &worker->generator;
+  worker->generator.points[slot - 1]          = *point;
+  worker->fallback_generator.points[slot - 1] = *point;
+  worker->due.window =
+    worker->due.window ||
+    (generator->mode == GENERATOR_INTERPOLATE &&
+     (generator->from_point == slot || generator->to_point == slot));
+}
+
+static void
+take_model(Worker* worker, Model* model, bool again)
+{
+  if (worker->due.model) {
+    retire(worker, worker->due.model); // never heard
+  }
+  worker->due.model  = model;
+  worker->due.again  = again;
+  worker->due.window = true;
+}
+
+static void
+take_phrase(Worker* worker, const WorkerCommand* command)
+{
+  WorkerDue* const due = &worker->due;
+  due->listen          = false;
+  due->answer          = true;
+  due->phrase          = command->count > 0;
+  due->note_count      = command->count;
+  due->window          = true;
+  memcpy(due->notes, command->notes, sizeof due->notes);
+}
+
+static void
+take_command(Worker* worker, const WorkerCommand* command)
+{
+  switch (command->kind) {
+    case COMMAND_PARAM:
+      take_param(worker, command->param, command->value);
+      break;
+    case COMMAND_POINT:
+      take_point(worker, command->slot, &command->point);
+      break;
+    case COMMAND_GO:
+      worker->due.go     = true;
+      worker->due.point  = command->point;
+      worker->due.window = true;
+      break;
+    case COMMAND_PHRASE_BEGINS:
+      worker->due.listen = true;
+      break;
+    case COMMAND_PHRASE:
+      take_phrase(worker, command);
+      break;
+    case COMMAND_MODEL:
+      take_model(worker, command->model, command->again);
+      break;
+    case COMMAND_TIME:
+      worker->time     = command->time;
+      worker->due.time = true;
+      break;
+  }
+}
+
+static void
+take_commands(Worker* worker)
+{
+  const WorkerCommand* command;
+  while ((command = ring_peek(&worker->commands))) {
+    take_command(worker, command);
+    ring_pop(&worker->commands);
+  }
+}
+
+// --- The beat ----------------------------------------------------------------
+
+static const BeatMap*
+own_map(const Worker* worker)
+{
+  return &worker->planner.scheduler.state.map;
+}
+
+// The beat that is kept from `frame` on.
+static BeatMap
+map_from(const Worker* worker, uint64_t frame)
+{
+  return worker->time.is_free ? beat_turn(own_map(worker),
+                                          worker->sample_rate_hz,
+                                          frame,
+                                          worker->params.value[PARAM_BPM])
+                              : worker->time.map;
+}
+
+static double
+next_place(double beat, double every)
+{
+  return ceil(beat / every - BEAT_EPSILON) * every;
+}
+
+// Where music begins that could begin at `frame`: after the bars that are
+// counted in, or at the next place of the grid.
+static double
+first_beat(const Worker* worker, const BeatMap* map, uint64_t frame)
+{
+  const Params* const params = &worker->params;
+  const double        bars   = params->value[PARAM_COUNT_IN];
+  const double bar = worker->time.is_free ? params->value[PARAM_BEATS_PER_BAR]
+                                          : worker->time.beats_per_bar;
+  const double now = beat_at(map, worker->sample_rate_hz, frame);
+  const double started =
+    beat_at(map, worker->sample_rate_hz, worker->time.start_frame);
+  if (bars > 0) {
+    const double counted = next_place(started, bar) + bars * bar;
+    return counted > now ? counted : next_place(now, bar);
+  }
+  return next_place(now, grid_quarters[(int)params->value[PARAM_GRID]]);
+}
+
+void
+worker_begin_at(Worker* worker, uint64_t frame)
+{
+  Scheduler* const scheduler = &worker->planner.scheduler;
+  if (worker->time.is_free) {
+    const double bars   = worker->params.value[PARAM_COUNT_IN];
+    const double beats  = bars * worker->params.value[PARAM_BEATS_PER_BAR];
+    const double rest_s = beats * 60.0 / worker->params.value[PARAM_BPM];
+    frame += (uint64_t)llround(rest_s * worker->sample_rate_hz);
+    worker_place(worker, worker->sample_rate_hz, frame);
+    return;
+  }
+  const BeatMap map = worker->time.map;
+  const double  at  = first_beat(worker, &map, frame);
+  worker_place(worker,
+               worker->sample_rate_hz,
+               beat_frame(&map, worker->sample_rate_hz, at));
+  scheduler->state.map = map;
+  scheduler->state.at  = at;
+  planner_tell_place(&worker->planner);
+}
+
+static void
+stop_music(Worker* worker)
+{
+  worker->pauses |= WORKER_STOPPED;
+  planner_break(&worker->planner, worker->time.start_frame, true);
+}
+
+static void
+go_on(Worker* worker, uint64_t frame)
+{
+  const BeatMap map = map_from(worker, frame);
+  const double  at  = worker->time.is_free
+                        ? beat_at(&map, worker->sample_rate_hz, frame)
+                        : first_beat(worker, &map, frame);
+  planner_resume(&worker->planner, frame, &worker->params, &map, at);
+}
+
+// The transport stopped, started or moved, or its tempo is another.
+static void
+change_time(Worker* worker, uint64_t frame)
+{
+  Planner* const planner = &worker->planner;
+  const bool     breaks  = planner->breaks != worker->time.breaks;
+  const bool     stopped = worker->pauses & WORKER_STOPPED;
+  worker->due.time       = false;
+  planner->breaks        = worker->time.breaks;
+  if (!worker->time.rolling) {
+    if (!stopped) {
+      stop_music(worker);
+    }
+  } else if (worker->pauses & WORKER_LISTENS) {
+    worker->pauses = WORKER_LISTENS; // the answer begins it again
+  } else if (stopped || breaks) {
+    if (!stopped) {
+      planner_break(planner, worker->time.start_frame, true);
+    }
+    worker->pauses = 0;
+    go_on(worker, frame);
+  } else {
+    const BeatMap map = map_from(worker, frame);
+    planner_restamp(planner, frame, &worker->params, &map);
+  }
+  atomic_store_explicit(
+    &worker->process->breaks_known, planner->breaks, memory_order_release);
+}
+
+// --- What is frozen ----------------------------------------------------------
+
+// The notes of the last beats before note `number` and beat `end`.
+static void
+make_loop(Worker* worker, uint64_t number, double end)
+{
+  const Planner* const planner = &worker->planner;
+  WorkerLoop* const    loop    = &worker->loop;
+  *loop = (WorkerLoop){ .beats = worker->params.value[PARAM_LOOP_BEATS] };
+  uint64_t first = number;
+  while (first > planner->first && number - first < LOOP_NOTES_MAX &&
+         (planner_note(planner, first - 1)->at >= end - loop->beats ||
+          number - first < WINDOW_NOTES)) {
+    --first;
+  }
+  if (first < number) {
+    loop->beats = fmax(loop->beats, end - planner_note(planner, first)->at);
+  }
+  for (; first < number; ++first, ++loop->count) {
+    loop->events[loop->count] = planner_note(planner, first)->event;
+    loop->beat[loop->count]   = planner_note(planner, first)->at + loop->beats;
+  }
+}
+
+void
+worker_next_of_loop(Worker* worker)
+{
+  WorkerLoop* const loop   = &worker->loop;
+  const double      second = scheduler_step_beats(&worker->params);
+  double            before = worker->planner.scheduler.state.at;
+  for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
+    const double at                 = loop->beat[loop->at] + loop->round;
+    worker->window.events[i]        = loop->events[loop->at];
+    worker->window.events[i].step_s = (float)(fmax(at - before, 0) / second);
+    before                          = at;
+    if (++loop->at == loop->count) {
+      loop->at = 0;
+      loop->round += loop->beats;
+    }
+  }
+}
+
+static void
+change_freeze(Worker* worker, uint64_t frame)
+{
+  Planner* const planner = &worker->planner;
+  worker->due.freeze     = false;
+  if (worker->params.value[PARAM_FREEZE] > 0) {
+    const uint64_t number = planner_find(planner, frame);
+    const double now = beat_at(own_map(worker), worker->sample_rate_hz, frame);
+    make_loop(worker, number, now);
+    planner_cut(planner, number, frame);
+  } else {
+    worker->loop.count = 0;
+    worker->due.window = true;
+  }
+}
+
+// --- Other notes -------------------------------------------------------------
+
+// Puts the generator back to where it was at note `number`: as the window of
+// the note before left it, or as it found it if that one comes again.
+static void
+rewind_to(Worker* worker, uint64_t number, bool again)
+{
+  Planner* const             planner = &worker->planner;
+  const PlannedWindow* const window =
+    number ? planner_window_of(planner, number - 1) : NULL;
+  if (window) {
+    worker->generator.state = again ? window->before : window->after;
+  }
+  NoteEvent      tail[CONTEXT_NOTES_MAX];
+  const uint32_t count = planner_tail(planner, number, tail);
+  if (count) {
+    generator_set_history(&worker->generator, tail, count);
+  }
+}
+
+// Another model begins with a window, so that no phrase is torn; one that is
+// to be compared begins at once.
+static uint64_t
+splice_number(const Worker* worker, uint64_t frame)
+{
+  const Planner* const planner = &worker->planner;
+  if (worker->pauses & WORKER_LISTENS) {
+    return planner->resume_at;
+  }
+  const uint64_t number = planner_find(planner, frame);
+  const bool     waits  = worker->due.model && !worker->due.again &&
+                     !worker->due.go && !worker->due.phrase;
+  const PlannedWindow* const window =
+    waits ? planner_window_of(planner, number + WINDOW_NOTES - 1) : NULL;
+  if (!window || window->first < number) {
+    return number;
+  }
+  // Notes of a chord stay together.
+  return planner_note(planner, window->first)->stamp.on_frame >
+             planner_note(planner, window->first - 1)->stamp.on_frame
+           ? window->first
+           : number;
+}
+
+static void
+use_model(Worker* worker)
+{
+  retire(worker, worker->model);
+  worker->model     = worker->due.model;
+  worker->due.model = NULL;
+  sampling_set_model(worker->sampling, worker->model);
+  worker->has_anchor = false;
+  atomic_store(&worker->model_fault.failed, false);
+}
+
+bool
+worker_wants_splice(const Worker* worker)
+{
+  const WorkerDue* const due  = &worker->due;
+  const bool             gone = atomic_load(&worker->model_fault.failed);
+  if (!due->window || worker->splice.asked || worker->loop.count ||
+      !worker_is_placed(worker) || (gone && !due->model)) {
+    return false;
+  }
+  return worker->pauses == 0 ||
+         (worker->pauses == WORKER_LISTENS && due->answer);
+}
+
+// The generator as the next window needs it.
+static void
+set_up_generator(Worker* worker)
+{
+  WorkerDue* const due = &worker->due;
+  if (due->model) {
+    use_model(worker);
+  }
+  set_generators(worker);
+  if (due->go) {
+    generator_go_to(&worker->generator, &due->point);
+  }
+  if (due->phrase) {
+    generator_hear(&worker->generator,
+                   (Listen)worker->params.value[PARAM_LISTEN],
+                   due->notes,
+                   due->note_count);
+  }
+  due->window = due->go = due->answer = due->phrase = due->again = false;
+}
+
+void
+worker_ask_splice(Worker* worker)
+{
+  const double takes_s =
+    worker_seconds_of(worker, worker->generator.request.steps);
+  const uint64_t frame =
+    worker_change_frame(worker) + (uint64_t)(takes_s * worker->sample_rate_hz);
+  worker->splice.number = splice_number(worker, frame);
+  worker->splice.asked  = true;
+  rewind_to(worker, worker->splice.number, worker->due.again);
+  set_up_generator(worker);
+  worker->splice.before = worker->generator.state;
+  worker_give_job(worker, true);
+}
+
+void
+worker_finish_splice(Worker* worker, const Sampled* sampled)
+{
+  Planner* const planner = &worker->planner;
+  worker->splice.asked   = false;
+  if (!worker_accept(worker, sampled)) {
+    return; // a bridge's anchor: the next one will be played
+  }
+  const uint64_t frame  = worker_change_frame(worker);
+  const uint64_t now    = worker->pauses & WORKER_LISTENS
+                            ? planner->resume_at
+                            : planner_find(planner, frame);
+  const uint64_t number = worker->splice.number;
+  planner_cut(
+    planner, number > now && number <= planner->next ? number : now, frame);
+  worker->pauses &= ~(unsigned)WORKER_LISTENS;
+  worker_plan(worker);
+  NoteEvent      tail[CONTEXT_NOTES_MAX];
+  const uint32_t count = planner_tail(planner, planner->next, tail);
+  generator_set_history(&worker->generator, tail, count);
+  worker->repeat_count = 0;
+  atomic_fetch_add(&worker->counters.changes, 1);
+}
+
+// --- All of it ---------------------------------------------------------------
+
+static void
+change_stamps(Worker* worker, uint64_t frame)
+{
+  const BeatMap map  = map_from(worker, frame);
+  worker->due.stamps = false;
+  planner_restamp(&worker->planner, frame, &worker->params, &map);
+  atomic_fetch_add(&worker->counters.changes, 1);
+}
+
+// Without a model other notes are those of the fallback, which needs no asking.
+static void
+change_fallback(Worker* worker, uint64_t frame)
+{
+  Planner* const planner = &worker->planner;
+  worker->due.window     = false;
+  set_generators(worker);
+  planner_cut(planner, planner_find(planner, frame), frame);
+}
+
+static void
+fall_silent(Worker* worker, uint64_t frame)
+{
+  worker->due.listen = false;
+  worker->pauses |= WORKER_LISTENS;
+  planner_break(&worker->planner, frame, false);
+}
+
+// Before the music has a place there is nothing to replace.
+static void
+change_before(Worker* worker)
+{
+  WorkerDue* const due = &worker->due;
+  if (due->window && !sampling_is_busy(worker->sampling)) {
+    set_up_generator(worker);
+    worker->primed_used = worker->primed_count;
+  }
+  if (due->time) {
+    due->time              = false;
+    worker->planner.breaks = worker->time.breaks;
+    worker->pauses         = worker->time.rolling ? 0 : WORKER_STOPPED;
+    atomic_store_explicit(&worker->process->breaks_known,
+                          worker->time.breaks,
+                          memory_order_release);
+  }
+  due->stamps = due->freeze = due->listen = false;
+}
+
+void
+worker_change(Worker* worker)
+{
+  take_commands(worker);
+  if (!worker_is_placed(worker)) {
+    change_before(worker);
+    return;
+  }
+  const WorkerDue* const due   = &worker->due;
+  const uint64_t         frame = worker_change_frame(worker);
+  if (!planner_may_change(&worker->planner)) {
+    return; // each change is seen before the next
+  }
+  if (due->time) {
+    change_time(worker, frame);
+  } else if (worker->pauses) {
+    return;
+  } else if (due->listen) {
+    fall_silent(worker, frame);
+  } else if (due->stamps) {
+    change_stamps(worker, frame);
+  } else if (due->freeze) {
+    change_freeze(worker, frame);
+  } else if (due->window && !due->model && !worker->loop.count &&
+             atomic_load(&worker->model_fault.failed)) {
+    change_fallback(worker, frame);
+  }
+}
