@@ -20,8 +20,6 @@
 // Nor does it keep anyone waiting for longer: a model that has made nothing by
 // then gives way to the other, if there is one.
 #define PRIMING_S_MAX 3.0
-// Repeated notes last this long in all at least, before they come again.
-#define REPEAT_S_MIN 1.0
 #define POLL_S 0.002
 // How long a call of the model may go on when all else has ended.
 #define STOP_S_MAX 0.3
@@ -124,53 +122,6 @@ wants_more(const Worker* worker, uint64_t frame)
          !atomic_load_explicit(&worker->stop_requested, memory_order_relaxed);
 }
 
-static void
-set_take(Take* take, TakeKind kind, const Model* model)
-{
-  take->kind        = kind;
-  take->is_fallback = false;
-  if (model) {
-    snprintf(take->digest, sizeof take->digest, "%s", model_digest(model));
-  }
-}
-
-// A bridge plays the phrase it leaves, which an earlier job made.
-static void
-set_job(Worker* worker, const GeneratorJob* job)
-{
-  Take* const take = &worker->window.take;
-  if (!job->is_anchor) {
-    take->job = *job;
-  } else if (worker->has_anchor) {
-    take->job = worker->anchor;
-  } else {
-    take->kind = TAKE_EVENTS; // it came from a file
-  }
-  if (job->is_anchor) {
-    worker->anchor     = *job;
-    worker->has_anchor = true;
-  }
-}
-
-bool
-worker_accept(Worker* worker, const Sampled* sampled)
-{
-  WorkerWindow* const window = &worker->window;
-  memcpy(window->events, sampled->events, sizeof window->events);
-  const bool plays =
-    generator_accept(&worker->generator, &sampled->job, window->events);
-  if (!plays) {
-    worker->anchor     = sampled->job;
-    worker->has_anchor = true;
-    return false;
-  }
-  set_take(&window->take, TAKE_WINDOW, worker->model);
-  set_job(worker, &sampled->job);
-  window->before = worker->job_before;
-  window->after  = worker->generator.state;
-  return true;
-}
-
 void
 worker_plan(Worker* worker)
 {
@@ -203,41 +154,10 @@ worker_run_until(Worker* worker, uint64_t frame, Error* error)
 
 // --- The thread --------------------------------------------------------------
 
-static void
-count(_Atomic uint64_t* counter)
-{
-  atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
-static void
-drop(ModelFault* fault, const Error* error)
-{
-  fault->error = *error;
-  atomic_store(&fault->failed, true);
-}
-
 bool
 worker_is_placed(const Worker* worker)
 {
   return atomic_load(&worker->origin_frame) != WORKER_NO_ORIGIN;
-}
-
-static void
-measured(Worker* worker, const GeneratorJob* job, double seconds)
-{
-  latency_add(&worker->generation, seconds);
-  deadline_measured(
-    &worker->deadline, seconds, job->request.steps, job->steps_full);
-}
-
-static bool
-next_primed(Worker* worker)
-{
-  if (worker->primed_used == worker->primed_count) {
-    return false;
-  }
-  worker->window = worker->primed[worker->primed_used++];
-  return true;
 }
 
 static uint64_t
@@ -284,111 +204,6 @@ worker_give_job(Worker* worker, bool in_time)
   sampling_give(worker->sampling, &job);
 }
 
-// Drops a model that failed; false: `sampled` is of use.
-static bool
-has_failed(Worker* worker, const Sampled* sampled)
-{
-  if (sampled->status) {
-    drop(&worker->model_fault, &sampled->error);
-    worker->splice.asked = false;
-  }
-  return sampled->status;
-}
-
-// What the sampling thread made, if it is there and comes next: in
-// worker->window.
-static bool
-next_sampled(Worker* worker)
-{
-  if (worker->splice.asked && !planner_may_change(&worker->planner)) {
-    return false; // it waits its turn
-  }
-  const Sampled* const sampled = sampling_take(worker->sampling);
-  if (!sampled || has_failed(worker, sampled)) {
-    return false;
-  }
-  measured(worker, &sampled->job, sampled->seconds);
-  if (sampled->job.request.steps < sampled->job.steps_full) {
-    count(&worker->counters.fewer_steps);
-  }
-  if (worker->splice.asked) {
-    worker_finish_splice(worker, sampled);
-    return false;
-  }
-  if (!worker_accept(worker, sampled)) {
-    return false;
-  }
-  worker->repeat_count = 0;
-  return true;
-}
-
-// Notes that were before are planned as they are.
-static void
-set_again(Worker* worker)
-{
-  set_take(&worker->window.take, TAKE_EVENTS, NULL);
-  worker->window.before = worker->generator.state;
-  worker->window.after  = worker->generator.state;
-}
-
-// The last notes again, from the first of them on.
-static bool
-next_repeated(Worker* worker)
-{
-  if (!worker->repeat_count) {
-    const Generator* const generator = &worker->generator;
-    worker->repeat_count             = generator->history_count;
-    worker->repeat_at                = 0;
-    double length_s                  = 0;
-    for (uint32_t i = 0; i < worker->repeat_count; ++i) {
-      worker->repeat[i] = generator->history[i];
-      length_s += worker->repeat[i].step_s;
-    }
-    if (worker->repeat_count && length_s < REPEAT_S_MIN) {
-      worker->repeat[0].step_s += (float)(REPEAT_S_MIN - length_s);
-    }
-  }
-  if (!worker->repeat_count) {
-    return false;
-  }
-  for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
-    worker->window.events[i] = worker->repeat[worker->repeat_at];
-    worker->repeat_at        = (worker->repeat_at + 1) % worker->repeat_count;
-  }
-  set_again(worker);
-  count(&worker->counters.repeated);
-  return true;
-}
-
-static bool
-next_of_fallback_model(Worker* worker)
-{
-  Error               error;
-  GeneratorJob        job;
-  WorkerWindow* const window    = &worker->window;
-  Generator* const    generator = &worker->fallback_generator;
-  if (!worker->fallback) {
-    return false;
-  }
-  generator_prepare(generator, &job); // a VAE: each window is played
-  if (generator_run(worker->fallback, &job, window->events, &error)) {
-    drop(&worker->fallback_fault, &error);
-    worker->fallback = NULL;
-    return false;
-  }
-  generator_accept(generator, &job, window->events);
-  generator_heard(&worker->generator, window->events, WINDOW_NOTES);
-  set_take(&window->take, TAKE_WINDOW, worker->fallback);
-  window->take.is_fallback = true;
-  window->take.job         = job;
-  window->take.job.z_rule  = Z_GIVEN;
-  window->before           = worker->generator.state;
-  window->after            = worker->generator.state;
-  count(&worker->counters.fallback_model);
-  worker->repeat_count = 0;
-  return true;
-}
-
 static Status
 start_sampling(Worker* worker, Error* error)
 {
@@ -412,14 +227,14 @@ is_primed(const Worker* worker, double music_s, double spent_s)
 static bool
 next_to_prime(Worker* worker, double spent_s)
 {
-  if (next_sampled(worker)) {
+  if (worker_next_sampled(worker)) {
     return true;
   }
   const bool gone = atomic_load(&worker->model_fault.failed);
   if (!gone && !sampling_is_busy(worker->sampling)) {
     worker_give_job(worker, false);
   }
-  return (gone || spent_s >= PRIMING_S_MAX) && next_of_fallback_model(worker);
+  return (gone || spent_s >= PRIMING_S_MAX) && worker_next_of_fallback(worker);
 }
 
 static double
@@ -496,7 +311,7 @@ follow_clock(Worker* worker, uint64_t committed)
       committed - planned > atomic_load(&worker->look_ahead_frames)) {
     planner_skip(&worker->planner,
                  frame_after(worker, LEAD_PERIODS, ORIGIN_LEAD_S));
-    count(&worker->counters.clock_jumps);
+    atomic_fetch_add(&worker->counters.clock_jumps, 1);
   }
 }
 
@@ -509,10 +324,10 @@ next_live(Worker* worker)
   const bool in_time = !atomic_load(&worker->process->freewheeling);
   if (worker->loop.count) {
     worker_next_of_loop(worker);
-    set_again(worker);
+    worker_set_again(worker);
     return true;
   }
-  if (next_primed(worker) || next_sampled(worker)) {
+  if (worker_next_primed(worker) || worker_next_sampled(worker)) {
     return true;
   }
   const bool gone = atomic_load(&worker->model_fault.failed);
@@ -523,7 +338,7 @@ next_live(Worker* worker)
   if (!gone && !(in_time && worker_spare_s(worker) < 0)) {
     return false;
   }
-  if (next_of_fallback_model(worker) || next_repeated(worker)) {
+  if (worker_next_of_fallback(worker) || worker_next_repeated(worker)) {
     return true;
   }
   atomic_store(&worker->failed, gone);
@@ -536,7 +351,7 @@ static void
 keep_splicing(Worker* worker)
 {
   if (worker->splice.asked) {
-    next_sampled(worker);
+    worker_next_sampled(worker);
   }
   if (worker_wants_splice(worker) && (!sampling_is_busy(worker->sampling) ||
                                       sampling_take(worker->sampling))) {

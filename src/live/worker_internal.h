@@ -16,6 +16,16 @@ bool worker_accept(Worker* worker, const Sampled* sampled);
 void   worker_plan(Worker* worker);
 double worker_seconds_of(const Worker* worker, uint32_t steps);
 
+// --- worker_windows.c --------------------------------------------------------
+
+// Each makes worker->window; false: it has none now.
+bool worker_next_primed(Worker* worker);
+bool worker_next_sampled(Worker* worker);
+bool worker_next_of_fallback(Worker* worker);
+bool worker_next_repeated(Worker* worker);
+// Of worker->window: its notes are planned as they are.
+void worker_set_again(Worker* worker);
+
 // --- worker_change.c ---------------------------------------------------------
 
 // Reads commands, and does what can be done of what is due.

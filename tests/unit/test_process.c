@@ -215,11 +215,10 @@ assert_counted(const World* world, uint32_t given)
   const ProcessCounters* const counters = &world->process.counters;
   const uint64_t               notes    = atomic_load(&counters->notes);
   assert_int_equal(notes, count_ons(&world->sink));
-  assert_int_equal(notes + atomic_load(&counters->late) +
-                     atomic_load(&counters->dropped) +
-                     atomic_load(&counters->doubled) +
-                     atomic_load(&counters->replaced),
-                   given);
+  assert_int_equal(
+    notes + atomic_load(&counters->late) + atomic_load(&counters->dropped) +
+      atomic_load(&counters->doubled) + atomic_load(&counters->replaced),
+    given);
   assert_int_equal(atomic_load(&counters->reports_lost), 0);
 }
 
