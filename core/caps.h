@@ -21,6 +21,10 @@
 #define SMF_EVENTS_MAX (4u << 20)
 #define SMF_SECONDS_MAX (24.0 * 3600.0)
 
+// Recording: the lines that say how notes were made. A longer line is lost and
+// counted.
+#define RECORD_LINE_BYTES_MAX 16384u
+
 // Live: stamped notes between worker and process. When full the worker waits
 // (nothing is dropped).
 #define STAMPED_RING_NOTES 4096u

@@ -15,7 +15,7 @@ planner_init(Planner* planner, Process* process, Error* error)
   if (!planner->notes || !planner->windows) {
     return error_set(error, STATUS_NO_MEMORY, "no memory for a plan");
   }
-  return ring_init(&planner->takes, sizeof(Take), TAKES_MAX, error);
+  return ring_init(&planner->told, sizeof(PlanStep), PLAN_STEPS_MAX, error);
 }
 
 void
@@ -25,39 +25,39 @@ planner_free(Planner* planner)
   free(planner->windows);
   planner->notes   = NULL;
   planner->windows = NULL;
-  ring_free(&planner->takes);
+  ring_free(&planner->told);
 }
 
 bool
-planner_read_take(Planner* planner, Take* take)
+planner_read_step(Planner* planner, PlanStep* step)
 {
-  const Take* const next = ring_peek(&planner->takes);
+  const PlanStep* const next = ring_peek(&planner->told);
   if (!next) {
     return false;
   }
-  *take = *next;
-  ring_pop(&planner->takes);
+  *step = *next;
+  ring_pop(&planner->told);
   return true;
 }
 
 static void
-tell(Planner* planner, const Take* take)
+tell(Planner* planner, const PlanStep* step)
 {
-  if (ring_push(&planner->takes, take)) {
-    ring_commit(&planner->takes);
+  if (ring_push(&planner->told, step)) {
+    ring_commit(&planner->told);
   } else {
-    atomic_fetch_add(&planner->takes_lost, 1);
+    atomic_fetch_add(&planner->told_lost, 1);
   }
 }
 
 static void
 tell_stamps(Planner* planner, uint64_t number)
 {
-  const Take take = { .kind   = TAKE_STAMPS,
-                      .number = number,
-                      .params = planner->scheduler.params,
-                      .stamps = planner->scheduler.state };
-  tell(planner, &take);
+  const PlanStep step = { .kind   = PLAN_STAMPS,
+                          .number = number,
+                          .params = planner->scheduler.params,
+                          .stamps = planner->scheduler.state };
+  tell(planner, &step);
 }
 
 static PlannedNote*
@@ -206,9 +206,9 @@ begin_after_cut(Planner* planner, const NoteEvent* event)
 // What a broken model could hand over is put right; notes that come again may
 // have longer steps than any model makes.
 static NoteEvent
-taken(const Take* take, NoteEvent event)
+taken(const PlanStep* step, NoteEvent event)
 {
-  return take->kind == TAKE_WINDOW ? note_event_clamp(event) : event;
+  return step->kind == PLAN_WINDOW ? note_event_clamp(event) : event;
 }
 
 static void
@@ -225,20 +225,20 @@ forget_oldest(Planner* planner)
 
 void
 planner_add(Planner*              planner,
-            Take*                 take,
+            PlanStep*             step,
             const NoteEvent       events[WINDOW_NOTES],
             const GeneratorState* before,
             const GeneratorState* after)
 {
-  take->number = planner->next;
-  memcpy(take->events, events, sizeof take->events);
-  if (take->kind == TAKE_WINDOW && !take->is_fallback) {
-    take->follows = !memcmp(planner->last_z, before->z, sizeof before->z);
+  step->number = planner->next;
+  memcpy(step->events, events, sizeof step->events);
+  if (step->kind == PLAN_WINDOW && !step->is_fallback) {
+    step->follows = !memcmp(planner->last_z, before->z, sizeof before->z);
     memcpy(planner->last_z, after->z, sizeof after->z);
   }
-  tell(planner, take);
+  tell(planner, step);
   if (planner->cut) {
-    const NoteEvent first = taken(take, events[0]);
+    const NoteEvent first = taken(step, events[0]);
     begin_after_cut(planner, &first);
   }
   forget_oldest(planner);
@@ -247,7 +247,7 @@ planner_add(Planner*              planner,
   window->before              = *before;
   window->after               = *after;
   for (uint32_t i = 0; i < WINDOW_NOTES && !planner->ended; ++i) {
-    note_at(planner, planner->next)->event = taken(take, events[i]);
+    note_at(planner, planner->next)->event = taken(step, events[i]);
     planner->ended                         = !hand_out(planner, planner->next);
     planner->next += !planner->ended;
   }
@@ -353,10 +353,10 @@ void
 planner_break(Planner* planner, uint64_t frame, bool ends)
 {
   const uint64_t number = planner_find(planner, frame);
-  const Take     take   = { .kind   = TAKE_BREAK,
+  const PlanStep step   = { .kind   = PLAN_BREAK,
                             .number = number,
                             .frame  = ends ? frame : UINT64_MAX };
-  tell(planner, &take);
+  tell(planner, &step);
   planner->resume_at = number;
   begin_epoch(planner, frame);
   atomic_store_explicit(

@@ -9,9 +9,9 @@
 // far fewer than PROCESS_CUTS.
 #pragma once
 
+#include "live/plan_step.h"
 #include "live/process.h"
 #include "live/scheduler.h"
-#include "live/take.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,9 +20,9 @@
 #define PLAN_NOTES (2 * STAMPED_RING_NOTES)
 #define PLAN_WINDOWS (PLAN_NOTES / WINDOW_NOTES)
 
-// Takes between worker and control. When full a take is lost and counted: the
+// Steps between worker and control. When full a step is lost and counted: the
 // recording cannot be made again.
-#define TAKES_MAX 512u
+#define PLAN_STEPS_MAX 512u
 
 typedef struct {
   NoteEvent      event;
@@ -40,8 +40,8 @@ typedef struct {
 typedef struct {
   Process*         process; // not owned
   Scheduler        scheduler;
-  Ring             takes; // Take
-  _Atomic uint64_t takes_lost;
+  Ring             told; // PlanStep, worker -> control
+  _Atomic uint64_t told_lost;
 
   PlannedNote*   notes;   // [PLAN_NOTES], by number
   uint64_t       first;   // the oldest one known
@@ -61,8 +61,8 @@ typedef struct {
 
 Status planner_init(Planner* planner, Process* process, Error* error);
 void   planner_free(Planner* planner);
-// Control thread: the oldest take that was not read yet.
-bool planner_read_take(Planner* planner, Take* take);
+// Control thread: the oldest step that was not read yet.
+bool planner_read_step(Planner* planner, PlanStep* step);
 
 // The music's place. Once.
 void planner_place(Planner*      planner,
@@ -77,10 +77,10 @@ void planner_tell_place(Planner* planner);
 // Whether a window fits.
 bool planner_has_room(const Planner* planner);
 
-// Adds a window that comes next: `take` tells how it was made (kind, job,
+// Adds a window that comes next: `step` tells how it was made (kind, job,
 // digest); before and after it the generator was so.
 void planner_add(Planner*              planner,
-                 Take*                 take,
+                 PlanStep*             step,
                  const NoteEvent       events[WINDOW_NOTES],
                  const GeneratorState* before,
                  const GeneratorState* after);

@@ -127,7 +127,7 @@ worker_plan(Worker* worker)
 {
   WorkerWindow* const window = &worker->window;
   planner_add(&worker->planner,
-              &window->take,
+              &window->step,
               window->events,
               &window->before,
               &window->after);

@@ -88,7 +88,7 @@ enum { WORKER_STOPPED = 1u, WORKER_LISTENS = 2u };
 
 typedef struct {
   NoteEvent      events[WINDOW_NOTES];
-  Take           take;
+  PlanStep       step;
   GeneratorState before;
   GeneratorState after;
 } WorkerWindow;

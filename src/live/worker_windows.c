@@ -30,12 +30,12 @@ measured(Worker* worker, const GeneratorJob* job, double seconds)
 }
 
 static void
-set_take(Take* take, TakeKind kind, const Model* model)
+set_take(PlanStep* step, PlanStepKind kind, const Model* model)
 {
-  take->kind        = kind;
-  take->is_fallback = false;
+  step->kind        = kind;
+  step->is_fallback = false;
   if (model) {
-    snprintf(take->digest, sizeof take->digest, "%s", model_digest(model));
+    snprintf(step->digest, sizeof step->digest, "%s", model_digest(model));
   }
 }
 
@@ -43,13 +43,13 @@ set_take(Take* take, TakeKind kind, const Model* model)
 static void
 set_job(Worker* worker, const GeneratorJob* job)
 {
-  Take* const take = &worker->window.take;
+  PlanStep* const step = &worker->window.step;
   if (!job->is_anchor) {
-    take->job = *job;
+    step->job = *job;
   } else if (worker->has_anchor) {
-    take->job = worker->anchor;
+    step->job = worker->anchor;
   } else {
-    take->kind = TAKE_EVENTS; // it came from a file
+    step->kind = PLAN_EVENTS; // it came from a file
   }
   if (job->is_anchor) {
     worker->anchor     = *job;
@@ -69,7 +69,7 @@ worker_accept(Worker* worker, const Sampled* sampled)
     worker->has_anchor = true;
     return false;
   }
-  set_take(&window->take, TAKE_WINDOW, worker->model);
+  set_take(&window->step, PLAN_WINDOW, worker->model);
   set_job(worker, &sampled->job);
   window->before = worker->job_before;
   window->after  = worker->generator.state;
@@ -128,7 +128,7 @@ worker_next_sampled(Worker* worker)
 void
 worker_set_again(Worker* worker)
 {
-  set_take(&worker->window.take, TAKE_EVENTS, NULL);
+  set_take(&worker->window.step, PLAN_EVENTS, NULL);
   worker->window.before = worker->generator.state;
   worker->window.after  = worker->generator.state;
 }
@@ -180,10 +180,10 @@ worker_next_of_fallback(Worker* worker)
   }
   generator_accept(generator, &job, window->events);
   generator_heard(&worker->generator, window->events, WINDOW_NOTES);
-  set_take(&window->take, TAKE_WINDOW, worker->fallback);
-  window->take.is_fallback = true;
-  window->take.job         = job;
-  window->take.job.z_rule  = Z_GIVEN;
+  set_take(&window->step, PLAN_WINDOW, worker->fallback);
+  window->step.is_fallback = true;
+  window->step.job         = job;
+  window->step.job.z_rule  = Z_GIVEN;
   window->before           = worker->generator.state;
   window->after            = worker->generator.state;
   count(&worker->counters.fallback_model);

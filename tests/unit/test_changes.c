@@ -39,7 +39,7 @@ finish(World* world, Heard* heard)
   assert_int_equal(atomic_load(&counters->dropped), 0);
   assert_int_equal(atomic_load(&counters->doubled), 0);
   assert_int_equal(atomic_load(&counters->reports_lost), 0);
-  assert_int_equal(atomic_load(&world->worker.planner.takes_lost), 0);
+  assert_int_equal(atomic_load(&world->worker.planner.told_lost), 0);
   assert_false(atomic_load(&world->worker.failed));
   free_world(world);
 }
@@ -47,8 +47,8 @@ finish(World* world, Heard* heard)
 static void
 drain_takes(World* world)
 {
-  static Take take;
-  while (planner_read_take(&world->worker.planner, &take)) {
+  static PlanStep step;
+  while (planner_read_step(&world->worker.planner, &step)) {
   }
 }
 
