@@ -85,7 +85,8 @@ is_known(const PlanTextWriter* writer,
          const NoteEvent*      notes,
          uint32_t              count)
 {
-  if (first < writer->first || first + count > writer->next) {
+  if (first < writer->first || first < writer->reach ||
+      first + count > writer->next) {
     return false;
   }
   for (uint32_t i = 0; i < count; ++i) {
@@ -133,11 +134,11 @@ put_context(Line*                 line,
   const uint32_t            before = job->request.before;
   const uint32_t            after  = job->request.after;
   if (before) {
-    const bool tail =
-      !starts && step->number >= before &&
+    const bool past =
+      step->number >= before &&
       is_known(writer, step->number - before, job->given, before);
-    put(line, " before=%" PRIu32 " given=", before);
-    if (tail) {
+    put(line, " before=%" PRIu32 "%s", before, past ? " past=" : " given=");
+    if (past && !starts) {
       put(line, "tail");
     } else {
       put_notes(line, job->given, before);
@@ -188,6 +189,7 @@ remember(PlanTextWriter* writer, const PlanStep* step)
                       ? step->number
                       : writer->first;
     writer->next  = step->number;
+    writer->reach = writer->reach < step->number ? writer->reach : step->number;
   }
   for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
     writer->events[writer->next++ % KNOWN] = step->events[i];
@@ -203,6 +205,21 @@ plan_text_init(PlanTextWriter* writer, uint32_t sample_rate_hz)
   *writer = (PlanTextWriter){ .sample_rate_hz = sample_rate_hz };
 }
 
+// Later lines may refer to what this one holds, and must be read from any line
+// before it that starts: so the latest of what those reach back to counts.
+static void
+reach_from(PlanTextWriter* writer, const PlanStep* step)
+{
+  const uint32_t before  = step->job.request.before;
+  const uint64_t reached = writer->reach;
+  writer->reach          = 0;
+  const bool is_past =
+    step->number >= before &&
+    is_known(writer, step->number - before, step->job.given, before);
+  const uint64_t reach = step->number - (is_past ? before : 0);
+  writer->reach        = reach > reached ? reach : reached;
+}
+
 static void
 write_window(PlanTextWriter* writer,
              Line*           line,
@@ -214,6 +231,9 @@ write_window(PlanTextWriter* writer,
   writer->until_start = *starts               ? PLAN_TEXT_START_WINDOWS - 1
                         : writer->until_start ? writer->until_start - 1
                                               : 0;
+  if (*starts) {
+    reach_from(writer, step);
+  }
   put_request(line, step);
   put_context(line, writer, step, *starts);
   put_z(line, step, latent_size, *starts);
@@ -342,9 +362,15 @@ read_z(const char* text, PlanTextLine* line)
 static bool
 read_given(const char* text, PlanTextLine* line)
 {
+  return read_notes(text, line->step.job.request.before, line->step.job.given);
+}
+
+static bool
+read_past(const char* text, PlanTextLine* line)
+{
+  line->given_is_past = true;
   line->given_is_tail = !strcmp(text, "tail");
-  return line->given_is_tail ||
-         read_notes(text, line->step.job.request.before, line->step.job.given);
+  return line->given_is_tail || read_given(text, line);
 }
 
 static bool
@@ -445,6 +471,7 @@ read_request(const char* name, const char* text, PlanTextLine* line)
          : is(name, "share")    ? read_real(text, &r->forbidden_share)
          : is(name, "before")   ? read_u32(text, CONTEXT_NOTES_MAX, &r->before)
          : is(name, "given")    ? read_given(text, line)
+         : is(name, "past")     ? read_past(text, line)
          : is(name, "after")    ? read_after(text, line)
          : is(name, "strength") ? read_real(text, &r->strength)
          : is(name, "phrase")   ? read_phrase(text, line)

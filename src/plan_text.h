@@ -2,7 +2,7 @@
 // (regenerate.h). A line holds what does not follow from those before it; now
 // and then one starts: it holds everything. Any thread but process.
 //
-//   window model=DIGEST seed=5 w=17 ... z=walk:0.35:0:5:17 given=tail
+//   window model=DIGEST seed=5 w=17 ... z=walk:0.35:0:5:17 past=tail
 //   events notes=...
 //   stamps at=12.5 started=1 ... p.tempo=1.2
 //   break frame=480000
@@ -24,6 +24,7 @@ typedef struct {
   NoteEvent events[4 * CONTEXT_NOTES_MAX]; // by number
   uint64_t  first;                         // of those known
   uint64_t  next;
+  uint64_t  reach;       // the last line that started goes back to this note
   uint32_t  until_start; // windows
   uint32_t  sample_rate_hz;
 } PlanTextWriter;
@@ -45,7 +46,8 @@ typedef struct {
   bool     has_stamps;
   uint32_t sample_rate_hz;
   uint32_t latent_size;   // 0: z is not in the line
-  bool     given_is_tail; // the notes before, as many as the request says
+  bool     given_is_past; // the notes before it, which
+  bool     given_is_tail; // ... are not in the line
   bool     phrase_is_last;
 } PlanTextLine;
 

@@ -35,6 +35,7 @@ struct Regeneration {
   size_t     segment_room;
   Segment*   segments;
   bool       begun;
+  uint64_t   sounds; // the first note that does
   bool       has_z;
   uint32_t   latent_size;
   float      z[MODEL_LATENT_MAX]; // of the last window that no fallback made
@@ -85,13 +86,50 @@ next_number(const Regeneration* r)
   return r->first + r->event_count;
 }
 
+static Status
+append(Regeneration* r, const NoteEvent* events, uint32_t count, Error* error)
+{
+  if (r->event_count + count > r->event_room) {
+    const size_t     room = r->event_room ? 2 * r->event_room : 1024;
+    NoteEvent* const more = realloc(r->events, room * sizeof *more);
+    if (!more) {
+      return error_set(error, STATUS_NO_MEMORY, "no memory for its notes");
+    }
+    r->events     = more;
+    r->event_room = room;
+  }
+  memcpy(r->events + r->event_count, events, count * sizeof *events);
+  r->event_count += count;
+  return STATUS_OK;
+}
+
+// The first window goes on from notes that were before; later lines may name
+// them, too.
+static Status
+begin(Regeneration* r, uint64_t number, const PlanTextLine* line, Error* error)
+{
+  const uint32_t before = line->given_is_past && !line->given_is_tail &&
+                              line->step.job.request.before <= number
+                            ? line->step.job.request.before
+                            : 0;
+  r->begun              = true;
+  r->sounds             = number;
+  r->first              = number - before;
+  return append(r, line->step.job.given, before, error);
+}
+
 // Forgets what was planned from `number` on.
 static Status
-go_back_to(Regeneration* r, uint64_t number, Error* error)
+go_back_to(Regeneration*       r,
+           uint64_t            number,
+           const PlanTextLine* line,
+           Error*              error)
 {
   if (!r->begun) {
-    r->begun = true;
-    r->first = number;
+    const Status status = begin(r, number, line, error);
+    if (status) {
+      return status;
+    }
   }
   if (number < r->first || number > next_number(r)) {
     return error_set(error,
@@ -104,23 +142,6 @@ go_back_to(Regeneration* r, uint64_t number, Error* error)
          r->segments[r->segment_count - 1].number > number) {
     --r->segment_count;
   }
-  return STATUS_OK;
-}
-
-static Status
-append(Regeneration* r, const NoteEvent events[WINDOW_NOTES], Error* error)
-{
-  if (r->event_count + WINDOW_NOTES > r->event_room) {
-    const size_t     room = r->event_room ? 2 * r->event_room : 1024;
-    NoteEvent* const more = realloc(r->events, room * sizeof *more);
-    if (!more) {
-      return error_set(error, STATUS_NO_MEMORY, "no memory for its notes");
-    }
-    r->events     = more;
-    r->event_room = room;
-  }
-  memcpy(r->events + r->event_count, events, WINDOW_NOTES * sizeof *events);
-  r->event_count += WINDOW_NOTES;
   return STATUS_OK;
 }
 
@@ -209,7 +230,7 @@ sample(Regeneration* r, PlanTextLine* line, Error* error)
   for (int i = 0; i < WINDOW_NOTES; ++i) {
     events[i] = note_event_clamp(events[i]);
   }
-  return append(r, events, error);
+  return append(r, events, WINDOW_NOTES, error);
 }
 
 static Status
@@ -222,13 +243,14 @@ take_line(Regeneration* r, uint64_t number, PlanTextLine* line, Error* error)
                               .params = step->params,
                               .state  = step->stamps };
   if (step->kind == PLAN_WINDOW || step->kind == PLAN_EVENTS) {
-    status = go_back_to(r, number, error);
+    status = go_back_to(r, number, line, error);
     if (!status && line->has_stamps) {
       status = add_segment(r, &segment, error);
     }
-    return status                      ? status
-           : step->kind == PLAN_WINDOW ? sample(r, line, error)
-                                       : append(r, step->events, error);
+    return status ? status
+           : step->kind == PLAN_WINDOW
+             ? sample(r, line, error)
+             : append(r, step->events, WINDOW_NOTES, error);
   }
   if (step->kind == PLAN_BREAK) {
     segment.number = step->number;
@@ -269,22 +291,9 @@ typedef struct {
   Scheduler           scheduler;
   size_t              segment; // the next one
   bool                silent;
+  uint64_t            ends;  // a break that was passed: what sounds ends there
   size_t              event; // the next one
 } Stamping;
-
-// Where a later break ends notes before it.
-static uint64_t
-latest_end(const Regeneration* r, size_t from, uint64_t number)
-{
-  uint64_t ends = UINT64_MAX;
-  for (size_t i = from; i < r->segment_count; ++i) {
-    const Segment* const segment = &r->segments[i];
-    if (segment->number > number && segment->ends < ends) {
-      ends = segment->ends;
-    }
-  }
-  return ends;
-}
 
 static void
 take_segments(Stamping* stamping, uint64_t number)
@@ -295,6 +304,9 @@ take_segments(Stamping* stamping, uint64_t number)
        ++stamping->segment) {
     const Segment* const segment = &r->segments[stamping->segment];
     stamping->silent             = segment->silent;
+    if (segment->ends < stamping->ends) {
+      stamping->ends = segment->ends;
+    }
     if (!segment->silent) {
       stamping->scheduler.params = segment->params;
       stamping->scheduler.state  = segment->state;
@@ -315,11 +327,10 @@ next_stamped(Stamping* stamping, StampedNote* note)
       return false;
     }
     if (!stamping->silent && note->velocity) {
-      const uint64_t ends = latest_end(r, stamping->segment, number);
-      note->off_frame     = note->off_frame < ends ? note->off_frame : ends;
       return true;
     }
   }
+  take_segments(stamping, UINT64_MAX);
   return false;
 }
 
@@ -330,15 +341,28 @@ play_until(Regeneration* r,
            void (*heard)(void* context, const PlayedEvent* event),
            void* context)
 {
-  for (; *frame < until; *frame += SPAN_FRAMES) {
+  while (*frame < until) {
+    const uint64_t    rest = until - *frame;
     const BackendSpan span = { .frame       = *frame,
-                               .frame_count = SPAN_FRAMES,
+                               .frame_count = rest < SPAN_FRAMES
+                                                ? (uint32_t)rest
+                                                : SPAN_FRAMES,
                                .sink        = &midi_sink_nowhere };
     PlayedEvent       event;
     process_span(&r->process, &span);
+    *frame += span.frame_count;
     while (process_read_played(&r->process, &event)) {
       heard(context, &event);
     }
+  }
+}
+
+// As process ends what sounds where time breaks.
+static void
+end_notes(Regeneration* r, uint64_t frame)
+{
+  for (uint32_t i = 0; i < r->process.active_count; ++i) {
+    r->process.active[i].off_frame = frame;
   }
 }
 
@@ -353,20 +377,30 @@ regeneration_play(Regeneration* r,
     return error_set(error, STATUS_BAD_FILE, "no line tells when notes sound");
   }
   const Params params   = params_standard();
-  Stamping     stamping = { .r = r };
+  Stamping     stamping = { .r     = r,
+                            .ends  = UINT64_MAX,
+                            .event = (size_t)(r->sounds - r->first) };
   stamping.scheduler    = scheduler_make(&params, r->rate_hz, 0, -1);
   uint64_t    frame     = 0;
   bool        begun     = false;
+  bool        more      = true;
   StampedNote note;
-  while (next_stamped(&stamping, &note) && note.on_frame < end_frame) {
+  while (more) {
+    more = next_stamped(&stamping, &note) && note.on_frame < end_frame;
+    if (begun && stamping.ends < end_frame) {
+      play_until(r, &frame, stamping.ends, heard, context);
+      end_notes(r, stamping.ends);
+    }
+    stamping.ends = UINT64_MAX;
+    if (!more) {
+      break;
+    }
     frame = begun ? frame : note.on_frame;
     begun = true;
     // Whole spans that are over before this note begins.
     if (note.on_frame > frame + SPAN_FRAMES) {
       play_until(r, &frame, note.on_frame - SPAN_FRAMES, heard, context);
     }
-    note.off_frame =
-      note.off_frame > note.on_frame ? note.off_frame : note.on_frame + 1;
     if (!ring_push(&r->process.notes, &note)) {
       return error_set(error, STATUS_LIMIT, "too many notes at one time");
     }

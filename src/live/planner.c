@@ -194,13 +194,11 @@ begin_after_cut(Planner* planner, const NoteEvent* event)
   SchedulerState* const state = &planner->scheduler.state;
   const double          step =
     event->step_s * scheduler_step_beats(&planner->scheduler.params);
-  planner->cut = false;
   if (state->started && state->at + step < planner->not_before) {
     state->at = planner->not_before - step;
   } else if (!state->started && state->at < planner->not_before) {
     state->at = planner->not_before;
   }
-  tell_stamps(planner, planner->next);
 }
 
 // What a broken model could hand over is put right; notes that come again may
@@ -236,10 +234,16 @@ planner_add(Planner*              planner,
     step->follows = !memcmp(planner->last_z, before->z, sizeof before->z);
     memcpy(planner->last_z, after->z, sizeof after->z);
   }
-  tell(planner, step);
   if (planner->cut) {
     const NoteEvent first = taken(step, events[0]);
     begin_after_cut(planner, &first);
+  }
+  step->params = planner->scheduler.params;
+  step->stamps = planner->scheduler.state;
+  tell(planner, step);
+  if (planner->cut) {
+    tell_stamps(planner, planner->next);
+    planner->cut = false;
   }
   forget_oldest(planner);
   PlannedWindow* const window = window_at(planner, planner->window_next++);
@@ -335,11 +339,29 @@ forget_from(Planner* planner, uint64_t number)
   forget_windows(planner, number);
 }
 
+// A chord is not torn: process tells the notes that stay by their frames.
+static uint64_t
+after_chord(const Planner* planner, uint64_t number)
+{
+  while (number > planner->first && number < planner->next &&
+         note_at(planner, number)->stamp.on_frame ==
+           note_at(planner, number - 1)->stamp.on_frame) {
+    ++number;
+  }
+  return number;
+}
+
 void
 planner_cut(Planner* planner, uint64_t number, uint64_t frame)
 {
   Scheduler* const scheduler = &planner->scheduler;
   const BeatMap    map       = scheduler->state.map;
+  const bool       waits     = number > planner->first &&
+                     note_at(planner, number - 1)->stamp.on_frame >= frame;
+  if (waits) {
+    number = after_chord(planner, number);
+    frame  = note_at(planner, number - 1)->stamp.on_frame + 1;
+  }
   begin_epoch(planner, frame);
   forget_from(planner, number);
   scheduler->state.map            = map;

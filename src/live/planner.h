@@ -104,8 +104,8 @@ void planner_restamp(Planner*       planner,
                      uint64_t       frame,
                      const Params*  params,
                      const BeatMap* map);
-// From note `number` on, the first that begins at `frame` or later, nothing is
-// planned any more: what is added follows the note before.
+// From note `number` on, which begins at `frame` or later, nothing is planned
+// any more: what is added follows the note before.
 void planner_cut(Planner* planner, uint64_t number, uint64_t frame);
 // Nothing begins from `frame` on; resume_at tells which notes that are. What
 // sounds ends there (`ends`), or by itself.

@@ -456,17 +456,25 @@ panic(Span* span) REALTIME
 
 // --- The span ----------------------------------------------------------------
 
-// Where the worker planned anew.
+// Where the worker planned anew: notes of all epochs before end there, or where
+// an epoch between said.
 static void
 take_epoch(Process* process) REALTIME
 {
   const uint64_t cut =
     atomic_load_explicit(&process->cut, memory_order_acquire);
   const uint16_t epoch = (uint16_t)cut;
+  const uint64_t frame = cut >> 16;
+  if ((uint16_t)process->epoch == epoch) {
+    return;
+  }
+  for (uint32_t i = 0; i < PROCESS_CUTS; ++i) {
+    process->cuts[i] = process->cuts[i] < frame ? process->cuts[i] : frame;
+  }
   for (uint32_t i = 0; i < PROCESS_CUTS && (uint16_t)process->epoch != epoch;
        ++i) {
     ++process->epoch;
-    process->cuts[process->epoch % PROCESS_CUTS] = cut >> 16;
+    process->cuts[process->epoch % PROCESS_CUTS] = frame;
   }
   atomic_store_explicit(
     &process->epoch_seen, process->epoch, memory_order_release);

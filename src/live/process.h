@@ -126,7 +126,7 @@ typedef struct {
   ActiveNote  active[ACTIVE_NOTES_MAX];
   uint32_t    active_count;
   StampedNote chord[ACTIVE_NOTES_MAX]; // notes that begin at one frame
-  uint64_t    cuts[PROCESS_CUTS];      // where each epoch began
+  uint64_t    cuts[PROCESS_CUTS]; // where each epoch began, or one after it
   uint32_t    epoch;
   uint32_t    breaks;
   int         followed;         // `follow` of the span before

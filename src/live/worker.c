@@ -13,6 +13,10 @@
 // From the committed frame to the first note of a change: one period and what
 // this thread may be late by.
 #define CHANGE_LEAD_S 0.02
+// A window takes no less than this until it is seen to be there, and must be
+// there so long before it is committed.
+#define JOB_S_MIN 0.004
+#define JOB_MARGIN_S 0.005
 // Priming stops when there is music enough; a short first chord is not, and a
 // slow model needs more of it, so that it begins with all its steps.
 #define PRIMED_MUSIC_S 0.5
@@ -201,6 +205,7 @@ worker_give_job(Worker* worker, bool in_time)
                                        job.steps_full,
                                        worker_spare_s(worker));
   }
+  worker->job_given_s = clock_now_s();
   sampling_give(worker->sampling, &job);
 }
 
@@ -315,6 +320,23 @@ follow_clock(Worker* worker, uint64_t committed)
   }
 }
 
+// Whether what is being sampled should be there before it is needed, so that
+// nothing need stand in for it: after a change the plan may be short though the
+// model is quick.
+static bool
+comes_in_time(const Worker* worker)
+{
+  const double steps   = worker->generator.request.steps;
+  const double takes_s = 2 * worker->deadline.step_s * steps + JOB_S_MIN;
+  const double rest_s  = takes_s - (clock_now_s() - worker->job_given_s);
+  const double ahead_s =
+    worker_spare_s(worker) + DEADLINE_RESERVE_S + span_s(worker);
+  // One that is there may wait for process to see the change before it.
+  const bool is_there = worker->splice.asked && rest_s < 0;
+  return sampling_is_busy(worker->sampling) && (rest_s > 0 || is_there) &&
+         fmax(rest_s, 0) < ahead_s - JOB_MARGIN_S;
+}
+
 // A window that is there or that stands in, in worker->window; false: there is
 // none to plan now.
 static bool
@@ -335,7 +357,8 @@ next_live(Worker* worker)
       !worker_wants_splice(worker)) {
     worker_give_job(worker, in_time && worker_is_placed(worker));
   }
-  if (!gone && !(in_time && worker_spare_s(worker) < 0)) {
+  if (!gone &&
+      (!in_time || worker_spare_s(worker) >= 0 || comes_in_time(worker))) {
     return false;
   }
   if (worker_next_of_fallback(worker) || worker_next_repeated(worker)) {

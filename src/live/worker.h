@@ -78,9 +78,10 @@ typedef struct {
 
 // A window that takes the place of what is planned.
 typedef struct {
-  bool           asked;  // of the sampling thread
-  uint64_t       number; // of the note from which on
-  GeneratorState before; // as it is sampled
+  bool           asked;   // of the sampling thread,
+  bool           is_void; // and to be asked for again: the plan broke off
+  uint64_t       number;  // of the note from which on
+  GeneratorState before;  // as it is sampled
 } WorkerSplice;
 
 // Why nothing is planned for now.
@@ -133,7 +134,8 @@ typedef struct {
   BeatTime       time;
   unsigned       pauses;     // WORKER_STOPPED | WORKER_LISTENS
   GeneratorState job_before; // of the job under way
-  GeneratorJob   anchor;     // what the phrase that a bridge leaves came of
+  double         job_given_s;
+  GeneratorJob   anchor; // what the phrase that a bridge leaves came of
   bool           has_anchor;
 
   LatencyHistogram generation;

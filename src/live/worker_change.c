@@ -191,11 +191,13 @@ worker_begin_at(Worker* worker, uint64_t frame)
   planner_tell_place(&worker->planner);
 }
 
+// Nothing more is played of the plan. A window that was to take its place is
+// asked for again when it goes on.
 static void
-stop_music(Worker* worker)
+break_plan(Worker* worker, uint64_t frame, bool ends)
 {
-  worker->pauses |= WORKER_STOPPED;
-  planner_break(&worker->planner, worker->time.start_frame, true);
+  worker->splice.is_void = worker->splice.asked;
+  planner_break(&worker->planner, frame, ends);
 }
 
 static void
@@ -219,13 +221,14 @@ change_time(Worker* worker, uint64_t frame)
   planner->breaks        = worker->time.breaks;
   if (!worker->time.rolling) {
     if (!stopped) {
-      stop_music(worker);
+      worker->pauses |= WORKER_STOPPED;
+      break_plan(worker, worker->time.start_frame, true);
     }
   } else if (worker->pauses & WORKER_LISTENS) {
     worker->pauses = WORKER_LISTENS; // the answer begins it again
   } else if (stopped || breaks) {
     if (!stopped) {
-      planner_break(planner, worker->time.start_frame, true);
+      break_plan(worker, worker->time.start_frame, true);
     }
     worker->pauses = 0;
     go_on(worker, frame);
@@ -396,7 +399,7 @@ worker_ask_splice(Worker* worker)
   rewind_to(worker, worker->splice.number, worker->due.again);
   set_up_generator(worker);
   worker->splice.before = worker->generator.state;
-  worker_give_job(worker, true);
+  worker_give_job(worker, false); // meanwhile the plan is played
 }
 
 void
@@ -404,16 +407,21 @@ worker_finish_splice(Worker* worker, const Sampled* sampled)
 {
   Planner* const planner = &worker->planner;
   worker->splice.asked   = false;
+  if (worker->splice.is_void) {
+    worker->splice.is_void = false;
+    worker->due.window     = true;
+    return;
+  }
   if (!worker_accept(worker, sampled)) {
     return; // a bridge's anchor: the next one will be played
   }
   const uint64_t frame  = worker_change_frame(worker);
-  const uint64_t now    = worker->pauses & WORKER_LISTENS
-                            ? planner->resume_at
-                            : planner_find(planner, frame);
+  const bool     silent = worker->pauses & WORKER_LISTENS;
   const uint64_t number = worker->splice.number;
-  planner_cut(
-    planner, number > now && number <= planner->next ? number : now, frame);
+  const uint64_t now =
+    silent ? planner->resume_at : planner_find(planner, frame);
+  const bool later = !silent && number > now && number <= planner->next;
+  planner_cut(planner, later ? number : now, frame);
   worker->pauses &= ~(unsigned)WORKER_LISTENS;
   worker_plan(worker);
   NoteEvent      tail[CONTEXT_NOTES_MAX];
@@ -449,7 +457,7 @@ fall_silent(Worker* worker, uint64_t frame)
 {
   worker->due.listen = false;
   worker->pauses |= WORKER_LISTENS;
-  planner_break(&worker->planner, frame, false);
+  break_plan(worker, frame, false);
 }
 
 // Before the music has a place there is nothing to replace.

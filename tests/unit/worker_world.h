@@ -63,8 +63,8 @@ typedef struct {
   uint64_t last_on;
   uint64_t gap_max; // between a note-on and the next, in frames
   uint32_t ons, offs;
-  uint8_t  pitches[8192]; // of the note-ons
-  int      sounding[128];
+  uint8_t  pitches[8192];      // of the note-ons
+  int      sounding[16 * 128]; // by channel and key
 } Heard;
 
 static inline bool
@@ -76,17 +76,18 @@ take(void*          handle,
 {
   assert_int_equal(port, MIDI_OUT_NOTES);
   assert_int_equal(size, 3);
-  Heard* const heard = handle;
+  Heard* const heard  = handle;
+  int* const sounding = &heard->sounding[(message[0] & 15) * 128 + message[1]];
   if ((message[0] & 0xf0) != 0x90) {
     ++heard->offs;
-    assert_int_equal(heard->sounding[message[1]]--, 1);
+    assert_int_equal((*sounding)--, 1);
     return true;
   }
   const uint64_t frame = heard->span + offset;
   const uint64_t gap   = heard->ons ? frame - heard->last_on : 0;
   heard->gap_max       = gap > heard->gap_max ? gap : heard->gap_max;
   heard->last_on       = frame;
-  assert_int_equal(heard->sounding[message[1]]++, 0);
+  assert_int_equal((*sounding)++, 0);
   assert_true(heard->ons < sizeof heard->pitches);
   heard->pitches[heard->ons++] = message[1];
   return true;
