@@ -307,7 +307,6 @@ open_transformer(Denoiser* denoiser, Error* error)
 
 const DenoiserClass denoiser_transformer = {
   .name       = "transformer",
-  .records    = true,
   .parameters = parameters,
   .open       = open_transformer,
   .close      = close_transformer,

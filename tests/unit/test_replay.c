@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#define SLOTS 16u
+
 typedef struct {
   Device* device;
   Tensor  in, out;
@@ -42,9 +44,9 @@ test_keys(void** state)
   assert_int_equal(device_open("auto", &o.device, NULL, NULL), STATUS_OK);
   assert_int_equal(tensor_allocate(o.device, 1, 1, &o.in, NULL), STATUS_OK);
   assert_int_equal(tensor_allocate(o.device, 1, 1, &o.out, NULL), STATUS_OK);
-  replay_open(&replay, o.device, ops, &o);
+  replay_open(&replay, o.device, SLOTS, ops, &o);
   for (uint32_t round = 0; round < 3; ++round) {
-    for (uint32_t key = 0; key < 2 * REPLAY_SLOTS; ++key) {
+    for (uint32_t key = 0; key < 2 * SLOTS; ++key) {
       const float in = 100.0f * (float)(round + 1);
       assert_true(run(&replay, &o, key, in) == in + (float)key);
       // One that is used often stays, and stays right.
@@ -68,7 +70,7 @@ test_after_a_fault(void** state)
   assert_int_equal(device_open("auto", &o.device, NULL, NULL), STATUS_OK);
   assert_int_equal(tensor_allocate(o.device, 1, 1, &o.in, NULL), STATUS_OK);
   assert_int_equal(tensor_allocate(o.device, 1, 1, &o.out, NULL), STATUS_OK);
-  replay_open(&replay, o.device, ops, &o);
+  replay_open(&replay, o.device, SLOTS, ops, &o);
   run(&replay, &o, 3, 1.0f);
   op_fill(o.device, o.out, -1.0f);
   op_copy(o.device, o.in, (Tensor){ 0 }); // the fault
