@@ -1,4 +1,5 @@
-// What the emulated GPU was asked for: launches, writes, waits. One thread.
+// The emulated GPU's own: what it was asked for (launches, writes, waits), and
+// failures. One thread.
 #pragma once
 
 #include "emulator_control.h"
@@ -7,20 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-// False where the GPU is none of the emulator's, or has not been opened yet.
-static inline bool
-emulated_counts(EmulatorCounts* out)
+// NULL where the GPU is none of the emulator's, or has not been opened yet.
+static inline void*
+emulated_symbol(const char* name)
 {
   const char* const path   = getenv("MEANDER_CUDA_MODULE");
   void* const       module = path ? dlopen(path, RTLD_NOW | RTLD_NOLOAD) : NULL;
-  void* const symbol = module ? dlsym(module, "emulated_module_counts") : NULL;
+  return module ? dlsym(module, name) : NULL;
+}
+
+// False: it is not emulated.
+static inline bool
+emulated_counts(EmulatorCounts* out)
+{
+  void* const symbol = emulated_symbol("emulated_module_counts");
   EmulatorCounts (*counts)(void);
   memcpy(&counts, &symbol, sizeof counts);
-  if (!symbol) {
-    return false;
+  if (symbol) {
+    *out = counts();
   }
-  *out = counts();
-  return true;
+  return symbol != NULL;
 }
 
 // What was asked since `before`.
@@ -33,4 +40,28 @@ emulated_since(EmulatorCounts before)
                            .plain  = now.plain - before.plain,
                            .writes = now.writes - before.writes,
                            .waits  = now.waits - before.waits };
+}
+
+// The next call of CUDA fails with this cudaError_t. False: it is not emulated.
+static inline bool
+emulated_fail(int error)
+{
+  void* const symbol = emulated_symbol("emulated_module_fail_after");
+  void (*fail_after)(int calls, int error);
+  memcpy(&fail_after, &symbol, sizeof fail_after);
+  if (symbol) {
+    fail_after(1, error);
+  }
+  return symbol != NULL;
+}
+
+static inline void
+emulated_heal(void)
+{
+  void* const symbol = emulated_symbol("emulated_module_heal");
+  void (*heal)(void);
+  memcpy(&heal, &symbol, sizeof heal);
+  if (symbol) {
+    heal();
+  }
 }

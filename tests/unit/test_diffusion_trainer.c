@@ -3,7 +3,7 @@
 #include "diffusion_trainer.h"
 
 #include "counted_reads.h"
-#include "emulated_counts.h"
+#include "emulated_gpu.h"
 #include "numbered_set.h"
 #include "run_state.h"
 

@@ -1,7 +1,9 @@
 // Recordings by key: each key's ops run whenever it is asked for, whatever was
 // asked between, also beyond the number of slots; what lies in tensors is read
-// anew each time.
+// anew each time. What is told of a GPU that is lost.
 #include "replay.h"
+
+#include "emulated_gpu.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -87,12 +89,45 @@ test_after_a_fault(void** state)
   device_close(o.device);
 }
 
+// Whoever finds out, a kernel or cuBLAS.
+static void
+test_a_lost_gpu(void** state)
+{
+  (void)state;
+  enum { ROWS = 64, ILLEGAL_ADDRESS = 700 };
+  for (int product = 0; product < 2; ++product) {
+    Device* gpu;
+    Tensor  x;
+    Error   error;
+    if (device_open("cuda", &gpu, NULL, NULL) != STATUS_OK) {
+      skip();
+    }
+    assert_int_equal(tensor_allocate(gpu, ROWS, ROWS, &x, NULL), STATUS_OK);
+    op_fill(gpu, x, 0.0f);
+    if (!emulated_fail(ILLEGAL_ADDRESS)) {
+      skip();
+    }
+    if (product) {
+      op_matmul(gpu, false, false, 1.0f, x, x, 0.0f, x);
+    } else {
+      op_fill(gpu, x, 1.0f);
+    }
+    assert_int_equal(device_status(gpu, &error), STATUS_DEVICE);
+    assert_true(!strstr(error.text, "cuBLAS") == !product);
+    assert_non_null(strstr(error.text, "has lost this GPU"));
+    emulated_heal();
+    tensor_free(gpu, &x);
+    device_close(gpu);
+  }
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_keys),
     cmocka_unit_test(test_after_a_fault),
+    cmocka_unit_test(test_a_lost_gpu),
   };
   return cmocka_run_group_tests_name("replay", tests, NULL, NULL);
 }

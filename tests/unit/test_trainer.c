@@ -4,7 +4,7 @@
 
 #include "counted_reads.h"
 #include "dataset_write.h"
-#include "emulated_counts.h"
+#include "emulated_gpu.h"
 
 #include <math.h>
 #include <setjmp.h>
