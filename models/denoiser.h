@@ -77,7 +77,8 @@ typedef struct {
   uint32_t known;
 } DenoiserInput;
 
-// head[R, output]. A training denoiser keeps what the backward pass needs.
+// head[R, output]. Keeps what the backward pass needs: a transformer that
+// samples has no memory for it.
 void denoiser_forward(Denoiser*            denoiser,
                       const DenoiserInput* input,
                       Tensor               head);
