@@ -347,38 +347,43 @@ static const Size few[] = {
   { 8, 4096, 7, 2, 0 },   { 0 },
 };
 
+#define CASE(title, shapes, runs, most, at)                                    \
+  {                                                                            \
+    .name = title, .shape = shapes, .run = runs, .tolerance = most,            \
+    .sizes = at                                                                \
+  }
+
 static const Case cases[] = {
-  { "gelu", shape_gelu, run_gelu, 1e-6, elements },
-  { "gelu_backward", shape_gelu_backward, run_gelu_backward, 2e-6, elements },
-  { "modulated_norm", shape_norm, run_norm, 1e-5, rows },
-  { "modulated_norm in place", shape_norm, run_norm_place, 1e-5, rows },
-  { "modulated_norm_backward",
-    shape_norm_backward,
-    run_norm_backward,
-    5e-5,
-    rows },
-  { "gated_add", shape_gated, run_gated, 1e-6, rows },
-  { "gated_add_backward",
-    shape_gated_backward,
-    run_gated_backward,
-    5e-5,
-    rows },
-  { "rotate", shape_rotate, run_rotate, 1e-6, rotations },
-  { "attention", shape_attention, run_attention, 5e-6, attentions },
-  { "attention_backward",
-    shape_attention_backward,
-    run_attention_backward,
-    5e-6,
-    attentions },
-  { "attend", shape_attend, run_attend, 1e-5, attends },
-  { "norm_affine", shape_norm_affine, run_norm_affine, 5e-5, few },
-  { "norm_affine gelu", shape_norm_affine, run_norm_affine_gelu, 5e-5, few },
-  { "affine_gated", shape_affine_gated, run_affine_gated, 5e-5, few },
+  CASE("gelu", shape_gelu, run_gelu, 1e-6, elements),
+  CASE("gelu_backward", shape_gelu_backward, run_gelu_backward, 2e-6, elements),
+  CASE("modulated_norm", shape_norm, run_norm, 1e-5, rows),
+  CASE("modulated_norm in place", shape_norm, run_norm_place, 1e-5, rows),
+  CASE("modulated_norm_backward",
+       shape_norm_backward,
+       run_norm_backward,
+       5e-5,
+       rows),
+  CASE("gated_add", shape_gated, run_gated, 1e-6, rows),
+  CASE("gated_add_backward",
+       shape_gated_backward,
+       run_gated_backward,
+       5e-5,
+       rows),
+  CASE("rotate", shape_rotate, run_rotate, 1e-6, rotations),
+  CASE("attention", shape_attention, run_attention, 5e-6, attentions),
+  CASE("attention_backward",
+       shape_attention_backward,
+       run_attention_backward,
+       5e-6,
+       attentions),
+  CASE("attend", shape_attend, run_attend, 1e-5, attends),
+  CASE("norm_affine", shape_norm_affine, run_norm_affine, 5e-5, few),
+  CASE("norm_affine gelu", shape_norm_affine, run_norm_affine_gelu, 5e-5, few),
+  CASE("affine_gated", shape_affine_gated, run_affine_gated, 5e-5, few),
 };
 
 int
 main(int argc, char** argv)
 {
-  return run_cases(
-    cases, sizeof cases / sizeof *cases, argc > 1 ? argv[1] : NULL);
+  return run_cases(cases, sizeof cases / sizeof *cases, argc, argv);
 }
