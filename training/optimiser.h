@@ -59,11 +59,12 @@ Status optimiser_bind(Optimiser*       optimiser,
 void optimiser_close(Optimiser* optimiser);
 
 // --- A step
-// ---------------------------------------------------------------------
-// Every lane makes its share of the batch in passes, each in three parts: what
-// changes from pass to pass is written; then ops alone clear the gradient, draw
-// and learn, and, where one lane is all there is, update: a recording (replay.h
-// of models) of the ops makes each pass, or a whole step, one launch.
+//
+// A lane makes its share of the batch in passes. Before each, what changes from
+// pass to pass is written to tensors; the pass itself is ops alone, so that it
+// is recorded and replayed (replay.h): they clear the gradient, draw and learn.
+// Where one lane is all there is they also update, and a step in one pass is
+// one launch of a GPU.
 
 // Of the step to come.
 float optimiser_rate(const Optimiser* optimiser);
@@ -79,8 +80,8 @@ void     optimiser_run(Optimiser* optimiser, PoolJob job, void* context);
 
 // What a pass is to its step: part of a recording's key.
 typedef struct {
-  uint32_t clears;  // 1: a lane's first, to which there is no gradient
-  uint32_t updates; // 1: the step's last, and the update is its own
+  uint32_t clears;  // 1: a lane's first, so that the gradient begins at 0
+  uint32_t updates; // 1: the only lane's last: the update is part of it
 } OptimiserPart;
 // Of a lane's pass over `count` units of the batch from `first` on.
 OptimiserPart optimiser_part(const Optimiser* optimiser,

@@ -13,7 +13,7 @@
 // products; on the CPU few enough that activations stay near the caches.
 #define CPU_CHUNK_WINDOWS 256u
 #define GPU_CHUNK_WINDOWS RECIPE_BATCH_MAX
-// A first, a middle and a last pass, and those of a share that is one larger.
+// A step's first, middle and last pass, or its only one, and some room.
 #define RECORDED_PASSES 8u
 // Enough for a covariance of a few hundred dimensions.
 #define PRIOR_WINDOWS 4096u
