@@ -226,9 +226,3 @@ denoiser_levels(Denoiser* denoiser, Tensor time)
 {
   denoiser->class->levels(denoiser, time);
 }
-
-bool
-denoiser_records(const Denoiser* denoiser)
-{
-  return denoiser->class->records;
-}

@@ -4,6 +4,7 @@
 // that their keys and values are computed once a window) and the reference
 // system's LSTM encoder and decoder with memory overwrite. Forward, backward,
 // on any device; the thread of the Device; all memory is taken at creation.
+// Passes and sampling only call ops, so that they can be recorded.
 //
 // Rows are sequence-major: note i of sequence s is row s * notes + i.
 #pragma once
@@ -65,16 +66,19 @@ typedef struct {
   uint32_t sequences;
   uint32_t notes;    // 1 .. SEQUENCE_NOTES
   Tensor   tokens;   // [R, input]
-  Tensor   position; // [R, 1]: place in the sequence, 0 .. SEQUENCE_NOTES - 1
-  Tensor   level;    // [R, 1]: each token's row of `time`
-  Tensor   time;     // [M, DENOISER_TIME_FEATURES], M <= sequences_max + 1; or
+  Tensor   position; // [R, 1]: place in the sequence, below SEQUENCE_NOTES; an
+                     // LSTM's notes, clean ones of denoiser_context() included,
+                     // leave none out
+  Tensor level;      // [R, 1]: each token's row of `time`
+  Tensor time;       // [M, DENOISER_TIME_FEATURES], M <= sequences_max + 1; or
                      // empty, sampling: all have row `known` of the levels
                      // that denoiser_levels() was told (`level` is 0 then)
   Tensor   allowed;  // [R, notes]: which tokens each may attend to; {0}: all
   uint32_t known;
 } DenoiserInput;
 
-// head[R, output]. A training denoiser keeps what the backward pass needs.
+// head[R, output]. Keeps what the backward pass needs: a transformer that
+// samples has no memory for it.
 void denoiser_forward(Denoiser*            denoiser,
                       const DenoiserInput* input,
                       Tensor               head);
@@ -95,6 +99,4 @@ void denoiser_context(Denoiser* denoiser, const DenoiserInput* input);
 // until the next call. M <= DENOISER_LEVELS_MAX.
 #define DENOISER_LEVELS_MAX 32u
 void denoiser_levels(Denoiser* denoiser, Tensor time);
-// Whether context, levels and step only call ops, so that they can be recorded.
-bool denoiser_records(const Denoiser* denoiser);
 void denoiser_step(Denoiser* denoiser, const DenoiserInput* input, Tensor head);

@@ -7,7 +7,6 @@
 
 typedef struct {
   const char* name;
-  bool        records;
   // Fills the table's names, rows and columns; offsets are the caller's.
   void (*parameters)(const DenoiserSizes* sizes,
                      Parameter*           table,

@@ -19,7 +19,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 // --- Weights -----------------------------------------------------------------
 
@@ -185,20 +184,24 @@ lay_out(Lstm* lstm, uint32_t s, uint32_t r)
   const uint32_t             needed   = lstm->denoiser->sequences_max + 1;
   const uint32_t             levels_max =
     training || needed > DENOISER_LEVELS_MAX ? needed : DENOISER_LEVELS_MAX;
-  Arena m         = { .memory = lstm->memory };
-  lstm->order_all = arena_cut(&m, lstm->rows_max, 1);
-  lstm->place_all = arena_cut(&m, lstm->rows_max, 1);
+  Arena m       = { .memory = lstm->memory };
+  lstm->numbers = arena_cut(&m, lstm->rows_max, 1);
+  lstm->ones    = arena_cut(&m, lstm->rows_max, 1);
   if (!training) {
-    lstm->given = arena_cut(&m, lstm->rows_max, sizes->input + k);
+    lstm->given          = arena_cut(&m, lstm->rows_max, sizes->input + k);
+    lstm->given_position = arena_cut(&m, lstm->rows_max, 1);
   }
   lstm->middle = arena_cut(&m, levels_max, k);
   lstm->level  = arena_cut(&m, levels_max, k);
 
-  lstm->order = tensor_rows(lstm->order_all, 0, r);
-  lstm->rows  = arena_cut(&m, r, sizes->input + k);
-  lstm->x     = arena_cut(&m, r, sizes->input + k);
-  lstm->sum   = arena_cut(&m, s, k);
-  lstm->start = arena_cut(&m, s, chains_of(sizes) * 2 * w);
+  lstm->position = arena_cut(&m, r, 1);
+  lstm->place    = arena_cut(&m, r, 1);
+  lstm->order    = arena_cut(&m, r, 1);
+  lstm->stride   = arena_cut(&m, s, 1);
+  lstm->rows     = arena_cut(&m, r, sizes->input + k);
+  lstm->x        = arena_cut(&m, r, sizes->input + k);
+  lstm->sum      = arena_cut(&m, s, k);
+  lstm->start    = arena_cut(&m, s, chains_of(sizes) * 2 * w);
   for (uint32_t l = 0; l < sizes->layers; ++l) {
     lstm->hidden[l]                         = arena_cut(&m, r, 2 * w);
     lstm->chain[2 * sizes->layers + l].left = arena_cut(&m, r, 2 * w);
@@ -224,8 +227,25 @@ lstm_close(Denoiser* denoiser)
 {
   Lstm* const lstm = denoiser->own;
   tensor_free(denoiser->device, &lstm->memory);
-  free(lstm->host);
   free(lstm);
+}
+
+// What stands in memory for good.
+static Status
+write_constants(Lstm* lstm, Error* error)
+{
+  float* const host = malloc(lstm->rows_max * sizeof *host);
+  if (!host) {
+    return error_set(
+      error, STATUS_NO_MEMORY, "no memory for %u notes", lstm->rows_max);
+  }
+  for (uint32_t i = 0; i < lstm->rows_max; ++i) {
+    host[i] = (float)i;
+  }
+  tensor_write(lstm->device, lstm->numbers, host);
+  op_fill(lstm->device, lstm->ones, 1.0f);
+  free(host);
+  return STATUS_OK;
 }
 
 static Status
@@ -252,78 +272,66 @@ lstm_open(Denoiser* denoiser, Error* error)
                      "%u notes at once are too many for this network",
                      lstm->rows_max);
   }
-  lstm->host = calloc(4 * (size_t)lstm->rows_max, sizeof *lstm->host);
-  if (!lstm->host) {
-    return error_set(
-      error, STATUS_NO_MEMORY, "no memory for %u notes", lstm->rows_max);
-  }
-  lstm->position       = lstm->host;
-  lstm->given_position = lstm->position + lstm->rows_max;
-  lstm->order_host     = lstm->given_position + lstm->rows_max;
-  lstm->place_host     = lstm->order_host + lstm->rows_max;
-  const Status status  = tensor_allocate(
+  const Status status = tensor_allocate(
     denoiser->device, 1, (uint32_t)floats, &lstm->memory, error);
-  if (status == STATUS_OK) {
-    lay_out(lstm, denoiser->sequences_max, lstm->rows_max);
+  if (status != STATUS_OK) {
+    return status;
   }
-  return status;
+  lay_out(lstm, denoiser->sequences_max, lstm->rows_max);
+  return write_constants(lstm, error);
 }
 
 // --- Order of rows -----------------------------------------------------------
 
-// Sequence-major rows: the clean notes of all sequences, then the others. Row
-// of note `i` of sequence `s`, where each has `given` clean ones.
-static uint32_t
-row_of(const Lstm* lstm, uint32_t given, uint32_t s, uint32_t i)
+// A column, a value a row, as a row for each sequence of so many notes.
+static Tensor
+by_sequence(const Lstm* lstm, Tensor column, uint32_t notes)
 {
-  const uint32_t made = lstm->notes - given;
-  return i < given ? s * given + i
-                   : lstm->sequences * given + s * made + (i - given);
+  return (Tensor){ column.data, lstm->sequences, notes, notes };
 }
 
-// Fills `order` and `place` so that the notes of each sequence come by their
-// `position`.
+// Finds the places of `notes` notes a sequence, rows `first` on: position * S +
+// number of the sequence.
 static void
-arrange(Lstm* lstm, uint32_t given)
+find_places(Lstm* lstm, uint32_t first, uint32_t notes, Tensor position)
 {
-  const uint32_t all    = lstm->sequences;
-  const uint32_t hidden = all * given;
-  for (uint32_t i = 0; i < all * lstm->notes; ++i) {
-    const uint32_t s      = i / lstm->notes;
-    const uint32_t note   = i % lstm->notes;
-    const uint32_t row    = row_of(lstm, given, s, note);
-    const float    own    = lstm->position[row];
-    uint32_t       before = 0;
-    for (uint32_t k = 0; k < lstm->notes; ++k) {
-      const float other = lstm->position[row_of(lstm, given, s, k)];
-      before += other < own || (other == own && k < note);
-    }
-    const uint32_t at    = before * all + s;
-    lstm->order_host[at] = (float)row;
-    if (row >= hidden) {
-      lstm->place_host[row - hidden] = (float)at;
-    }
-  }
-  tensor_write(lstm->device, lstm->order, lstm->order_host);
-  tensor_write(lstm->device, lstm->place, lstm->place_host);
+  const uint32_t count = lstm->sequences * notes;
+  const Tensor   own   = tensor_rows(lstm->position, first, count);
+  const Tensor   place = tensor_rows(lstm->place, first, count);
+  op_copy(lstm->device, position, own);
+  op_combine_rows(lstm->device,
+                  lstm->stride,
+                  by_sequence(lstm, own, notes),
+                  tensor_rows(lstm->numbers, 0, lstm->sequences),
+                  by_sequence(lstm, lstm->ones, notes),
+                  by_sequence(lstm, place, notes));
 }
 
-// Prepares for sequences of `given` clean notes and `made` others. What is too
-// large gets no rows, and the first op records the fault.
-static bool
-begin(Lstm* lstm, uint32_t sequences, uint32_t given, uint32_t made)
+// Prepares for sequences of `given` clean notes and `made` others, whose
+// positions are those. What is too large gets no rows, and the first op records
+// the fault.
+static void
+begin(Lstm*    lstm,
+      uint32_t sequences,
+      uint32_t given,
+      uint32_t made,
+      Tensor   position)
 {
-  const uint64_t rows = ((uint64_t)given + made) * sequences;
-  const bool     fits = rows && rows <= lstm->rows_max;
-  const uint32_t r    = fits ? (uint32_t)rows : 0;
-  const uint32_t t    = fits ? given + made : 0;
-  lstm->in_order =
-    lstm->in_order && lstm->sequences == sequences && lstm->notes == t;
-  lstm->sequences = sequences;
-  lstm->notes     = t;
+  Device* const  device = lstm->device;
+  const uint64_t rows   = ((uint64_t)given + made) * sequences;
+  const uint32_t r      = rows <= lstm->rows_max ? (uint32_t)rows : 0;
+  const uint32_t hidden = r ? sequences * given : 0;
+  lstm->sequences       = sequences;
+  lstm->notes           = r ? given + made : 0;
   lay_out(lstm, sequences, r);
-  lstm->place = tensor_rows(lstm->place_all, 0, r ? sequences * made : 0);
-  return fits;
+  op_fill(device, lstm->stride, (float)sequences);
+  if (hidden) {
+    find_places(lstm, 0, given, tensor_rows(lstm->given_position, 0, hidden));
+  }
+  find_places(lstm, hidden, made, position);
+  op_fill(device, lstm->order, 0.0f);
+  op_scatter_add(
+    device, lstm->place, tensor_rows(lstm->numbers, 0, r), lstm->order);
 }
 
 // --- Passes ----------------------------------------------------------------
@@ -332,14 +340,7 @@ static void
 lstm_forward(Denoiser* denoiser, const DenoiserInput* input, Tensor head)
 {
   Lstm* const lstm = denoiser->own;
-  const bool  fits = begin(lstm, input->sequences, 0, input->notes);
-  if (fits && !lstm->in_order) {
-    for (uint32_t i = 0; i < lstm->order.rows; ++i) {
-      lstm->position[i] = (float)(i % lstm->notes);
-    }
-    arrange(lstm, 0);
-    lstm->in_order = true;
-  }
+  begin(lstm, input->sequences, 0, input->notes, input->position);
   lstm_embed_notes(lstm, input, lstm->rows);
   lstm_network_forward(lstm);
   op_gather(lstm->device, lstm->head, lstm->place, head);
@@ -363,8 +364,8 @@ lstm_context(Denoiser* denoiser, const DenoiserInput* input)
   }
   const uint32_t r = rows <= lstm->rows_max ? (uint32_t)rows : 0;
   lstm_embed_notes(lstm, input, tensor_rows(lstm->given, 0, r));
-  tensor_read(
-    lstm->device, tensor_rows(input->position, 0, r), lstm->given_position);
+  op_copy(
+    lstm->device, input->position, tensor_rows(lstm->given_position, 0, r));
 }
 
 static void
@@ -376,17 +377,8 @@ lstm_step(Denoiser* denoiser, const DenoiserInput* input, Tensor head)
   const bool     same   = !lstm->given_notes || lstm->given_sequences == s;
   const uint32_t given  = same ? lstm->given_notes : 0;
   const uint32_t made   = same ? input->notes : 0;
-  const bool     fits   = begin(lstm, s, given, made);
   const uint32_t hidden = s * given;
-  if (fits) {
-    memcpy(
-      lstm->position, lstm->given_position, hidden * sizeof *lstm->position);
-    tensor_read(device,
-                tensor_rows(input->position, 0, s * made),
-                lstm->position + hidden);
-    arrange(lstm, given);
-    lstm->in_order = false;
-  }
+  begin(lstm, s, given, made, input->position);
   if (given) {
     op_copy(device,
             tensor_rows(lstm->given, 0, hidden),
@@ -394,7 +386,8 @@ lstm_step(Denoiser* denoiser, const DenoiserInput* input, Tensor head)
   }
   lstm_embed_notes(lstm, input, tensor_rows(lstm->rows, hidden, s * made));
   lstm_network_forward(lstm);
-  op_gather(device, lstm->head, lstm->place, head);
+  op_gather(
+    device, lstm->head, tensor_rows(lstm->place, hidden, s * made), head);
 }
 
 static void
@@ -407,7 +400,6 @@ lstm_backward(Denoiser* denoiser, const DenoiserInput* input, Tensor dhead)
 
 const DenoiserClass denoiser_lstm = {
   .name       = "lstm",
-  .records    = false, // it sorts notes by their positions on the host
   .parameters = lstm_parameters,
   .open       = lstm_open,
   .close      = lstm_close,

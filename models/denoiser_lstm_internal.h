@@ -60,30 +60,29 @@ typedef struct {
   uint32_t      rows_max;
   uint32_t      sequences; // S, of the current call
   uint32_t      notes;     // T; R = S * T
-  bool   in_order; // `order` and `place` are of this S and T, notes in order
-  float* host;     // the four below
-  float* position; // [rows_max], of the clean notes, then of the others
-  float* given_position; // [rows_max], of the clean notes
-  float* order_host;     // [rows_max]
-  float* place_host;     // [rows_max]
 
   Tensor memory; // [1, ...]: every tensor below
   // Of the same place whatever S and T.
-  Tensor   order_all; // [rows_max, 1]
-  Tensor   place_all; // [rows_max, 1]
-  Tensor   given;     // [rows_max, I + K]: rows of the clean notes, sampling
+  Tensor   numbers;        // [rows_max, 1]: 0, 1, 2 ..
+  Tensor   ones;           // [rows_max, 1]
+  Tensor   given;          // [rows_max, I + K]: rows of the clean notes,
+  Tensor   given_position; // [rows_max, 1]: their positions; sampling
   uint32_t given_sequences;
   uint32_t given_notes;
   // Of more levels than any call has.
   Tensor middle; // [.., K]: of the noise level's embedding
   Tensor level;  // [.., K]: the embeddings
 
-  Tensor order; // [R, 1]: the row of `rows` at each time-major row
-  Tensor place; // [noised rows, 1]: the time-major row of each row of the head
-  Tensor rows;  // [R, I + K], sequence-major: token, embedding of its level
-  Tensor x;     // the same, time-major
-  Tensor sum;   // [S, K]: of a sequence's embeddings
-  Tensor start; // [S, chains * 2W]
+  Tensor position; // [R, 1]: of `rows`
+  Tensor place;    // [R, 1]: the time-major row of each row of `rows`
+  Tensor order;    // [R, 1]: the row of `rows` at each time-major row
+  Tensor stride;   // [S, 1]: S, rows from one time to the next
+  Tensor rows;     // [R, I + K]: token, embedding of its level; those of the
+                   // clean notes of all sequences, then of the others, both
+                   // sequence-major
+  Tensor x;        // the same, time-major
+  Tensor sum;      // [S, K]: of a sequence's embeddings
+  Tensor start;    // [S, chains * 2W]
   Tensor hidden[DENOISER_LAYERS_MAX]; // [R, 2W] of the encoder
   Tensor bottleneck;                  // [R, B]
   Tensor head;                        // [R, output]

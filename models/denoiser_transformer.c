@@ -168,17 +168,37 @@ cut_branch(Arena* m, uint32_t rows, uint32_t width, Branch* branch)
 }
 
 static void
-cut_layer(Arena* m, const DenoiserSizes* sizes, Shape shape, Layer* layer)
+cut_layer(Arena* m, const Denoiser* denoiser, Shape shape, Layer* layer)
 {
-  const uint32_t d     = sizes->width;
-  layer->modulation    = arena_cut(m, shape.levels, 6 * d);
+  const uint32_t d     = denoiser->sizes.width;
   layer->qkv           = arena_cut(m, shape.rows, 3 * d);
   layer->probabilities = arena_cut(m, shape.scores, shape.keys);
   layer->mixed         = arena_cut(m, shape.rows, d);
-  layer->up            = arena_cut(m, shape.rows, MLP_TIMES * d);
   layer->active        = arena_cut(m, shape.rows, MLP_TIMES * d);
-  cut_branch(m, shape.rows, d, &layer->attention);
-  cut_branch(m, shape.rows, d, &layer->mlp);
+  if (denoiser->training) {
+    layer->modulation = arena_cut(m, shape.levels, 6 * d);
+    layer->up         = arena_cut(m, shape.rows, MLP_TIMES * d);
+    cut_branch(m, shape.rows, d, &layer->attention);
+    cut_branch(m, shape.rows, d, &layer->mlp);
+  }
+}
+
+static void
+cut_training(Arena* m, const DenoiserSizes* sizes, Shape shape, Transformer* t)
+{
+  const uint32_t d = sizes->width;
+  t->time_pre      = arena_cut(m, shape.levels, sizes->time_width);
+  t->time          = arena_cut(m, shape.levels, sizes->time_width);
+  t->final         = arena_cut(m, shape.levels, 2 * d);
+  cut_branch(m, shape.rows, d, &t->last);
+  t->dx          = arena_cut(m, shape.rows, d);
+  t->dbranch     = arena_cut(m, shape.rows, d);
+  t->dmixed      = arena_cut(m, shape.rows, d);
+  t->dqkv        = arena_cut(m, shape.rows, 3 * d);
+  t->dup         = arena_cut(m, shape.rows, MLP_TIMES * d);
+  t->dmodulation = arena_cut(m, shape.levels, 6 * d);
+  t->dtime       = arena_cut(m, shape.levels, sizes->time_width);
+  t->place       = t->last.out;
 }
 
 size_t
@@ -188,29 +208,20 @@ transformer_lay_out(const Denoiser* denoiser, Transformer* t, Shape shape)
   const uint32_t             d     = sizes->width;
   Arena                      m     = { .memory = t->memory };
   t->x                             = arena_cut(&m, shape.rows, d);
-  t->time_pre = arena_cut(&m, shape.levels, sizes->time_width);
-  t->time     = arena_cut(&m, shape.levels, sizes->time_width);
-  t->final    = arena_cut(&m, shape.levels, 2 * d);
-  cut_branch(&m, shape.rows, d, &t->last);
   for (uint32_t l = 0; l < sizes->layers; ++l) {
     if (l && !denoiser->training) {
       t->layer[l] = t->layer[0];
     } else {
-      cut_layer(&m, sizes, shape, &t->layer[l]);
+      cut_layer(&m, denoiser, shape, &t->layer[l]);
     }
   }
   if (denoiser->training) {
-    t->dx          = arena_cut(&m, shape.rows, d);
-    t->dbranch     = arena_cut(&m, shape.rows, d);
-    t->dmixed      = arena_cut(&m, shape.rows, d);
-    t->dqkv        = arena_cut(&m, shape.rows, 3 * d);
-    t->dup         = arena_cut(&m, shape.rows, MLP_TIMES * d);
-    t->dmodulation = arena_cut(&m, shape.levels, 6 * d);
-    t->dtime       = arena_cut(&m, shape.levels, sizes->time_width);
+    cut_training(&m, sizes, shape, t);
   } else {
     // Rows a multiple of 64 bytes apart.
     const Tensor cut = arena_cut(&m, shape.rows, (2 * d + 16) / 16 * 16);
     t->scratch       = cut.data ? tensor_columns(cut, 0, 2 * d + 1) : cut;
+    t->place         = cut.data ? tensor_columns(cut, 0, d) : cut;
   }
   return m.used;
 }
@@ -307,7 +318,6 @@ open_transformer(Denoiser* denoiser, Error* error)
 
 const DenoiserClass denoiser_transformer = {
   .name       = "transformer",
-  .records    = true,
   .parameters = parameters,
   .open       = open_transformer,
   .close      = close_transformer,

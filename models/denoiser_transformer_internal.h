@@ -37,7 +37,7 @@ _Static_assert(FIRST_LAYER + DENOISER_LAYERS_MAX * LAYER_PARAMETERS <=
                  DENOISER_PARAMETERS_MAX,
                "the table holds the deepest network");
 
-// What the backward pass needs of a block's branch, or one branch's scratch.
+// What the backward pass needs of a block's branch.
 typedef struct {
   Tensor normal;  // [R, D]
   Tensor inverse; // [R, 1]
@@ -46,14 +46,15 @@ typedef struct {
 } Branch;
 
 typedef struct {
-  Tensor modulation; // [M, 6D]
-  Branch attention;
   Tensor qkv;           // [R, 3D]
   Tensor probabilities; // [S * heads * notes, keys]
   Tensor mixed;         // [R, D] what attention gathers
+  Tensor active;        // [R, 4D]
+  // Training; sampling's fused ops need no more.
+  Tensor modulation; // [M, 6D]
+  Branch attention;
   Branch mlp;
-  Tensor up;     // [R, 4D]
-  Tensor active; // [R, 4D]
+  Tensor up; // [R, 4D]
 } Layer;
 
 typedef struct {
@@ -63,13 +64,14 @@ typedef struct {
 
   Tensor cosines, sines; // [SEQUENCE_NOTES, D / heads / 2]: rotary positions
 
-  Tensor x;        // [R, D] the residual stream
+  Tensor x;     // [R, D] the residual stream
+  Tensor place; // [R, D] what is added to it for a note's position
+
+  // Training.
   Tensor time_pre; // [M, W]
   Tensor time;     // [M, W]
   Tensor final;    // [M, 2D]
   Branch last;
-
-  // Training.
   Tensor dx, dbranch, dmixed; // [R, D]
   Tensor dqkv;                // [R, 3D]
   Tensor dup;                 // [R, 4D]

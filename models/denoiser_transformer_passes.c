@@ -39,8 +39,8 @@ embed_notes(Denoiser* d, Transformer* t, const DenoiserInput* input)
 {
   Device* const device = d->device;
   denoiser_affine(d, TOKEN_WEIGHT, TOKEN_BIAS, input->tokens, t->x);
-  op_gather(device, d->p[POSITION], input->position, t->last.out);
-  op_accumulate(device, t->last.out, t->x);
+  op_gather(device, d->p[POSITION], input->position, t->place);
+  op_accumulate(device, t->place, t->x);
 }
 
 static void

@@ -129,7 +129,6 @@ cut_training(Diffusion* d,
   d->error_weight = tensor_columns(d->at_row, LEVEL_ERROR_WEIGHT, 1);
   d->a            = tensor_columns(d->at_row, LEVEL_A, 1);
   d->b            = tensor_columns(d->at_row, LEVEL_B, 1);
-  d->level_shares = arena_cut(m, levels, SHARE_COLUMNS);
   d->shares       = arena_cut(m, rows, SHARE_COLUMNS);
   d->target       = arena_cut(m, rows, d->columns);
   d->dhead        = arena_cut(m, rows, d->settings.net.output);
@@ -223,6 +222,8 @@ allocate(Diffusion* d, const Diffusion* owner, Error* error)
            : error_set(error, STATUS_NO_MEMORY, "no memory for a diffusion");
 }
 
+#define SAMPLE_SLOTS 16u // recordings
+
 Status
 diffusion_create(Device*                  device,
                  const DiffusionSettings* settings,
@@ -254,8 +255,7 @@ diffusion_create(Device*                  device,
     diffusion_free(d);
     return status;
   }
-  replay_open(&d->sampling, device, diffusion_sample_ops, d);
-  replay_open(&d->training_ops, device, diffusion_train_ops, d);
+  replay_open(&d->sampling, device, SAMPLE_SLOTS, diffusion_sample_ops, d);
   *out = d;
   return STATUS_OK;
 }
@@ -265,12 +265,12 @@ diffusion_free(Diffusion* d)
 {
   if (d) {
     replay_close(&d->sampling);
-    replay_close(&d->training_ops);
     denoiser_free(d->net);
     tensor_free(d->device, &d->codes);
     tensor_free(d->device, &d->levels);
     tensor_free(d->device, &d->waves);
     tensor_free(d->device, &d->sums);
+    tensor_free(d->device, &d->route);
     tensor_free(d->device, &d->memory);
     free(d->host);
     free(d);

@@ -63,31 +63,40 @@ const DiffusionSettings* diffusion_settings(const Diffusion* diffusion);
 
 // --- Training ----------------------------------------------------------------
 
-// Where a pass's notes go, by ops or tensor_write(), before the step:
+// Where a pass's notes go, by ops or tensor_write(), before it:
 // sequence-major, R = sequences * notes rows, in device memory.
 typedef struct {
   Tensor pitch;    // [R, 1]
   Tensor channels; // [R, CHANNEL_COUNT]
   Tensor clean;    // [R, 1]: 1 where a note is given, 0 where it is noised
 } DiffusionNotes;
-// Of the next step of that shape, and until another call.
+// Of the next pass of that shape, and until another call.
 DiffusionNotes diffusion_notes(Diffusion* diffusion,
                                uint32_t   sequences,
                                uint32_t   notes);
 
+// What the ops of a forward and backward pass, and so a recording of them,
+// depend on. No padding: it can be part of a key (replay.h).
 typedef struct {
-  uint32_t        sequences;
-  uint32_t        notes;
-  const uint32_t* t;       // [sequences], 1 .. T
-  const uint32_t* next;    // [sequences]: where a student is to go; NULL: 0
-  bool     self_condition; // a first pass without gradient feeds a second
-  uint64_t seed;           // noise: row r has stream
-  uint64_t first_sequence; // first_sequence * SEQUENCE_NOTES + r
+  uint32_t sequences;
+  uint32_t notes;
+  uint32_t self_condition; // 1: a run without gradient feeds a second one
+  uint32_t substeps;       // of a teacher, see diffusion_distil()
   float    gradient_scale; // 1 / notes of the whole batch
   float    channel_weight; // of squared errors against cross-entropy
   float    snr_low;        // the weight of squared errors in x_0 is the signal
   float    snr_high;       // to noise ratio within these (min-SNR: 0, 5;
                            // 2303.09556); of epsilon and v, as it follows
+} DiffusionPass;
+
+// With what changes from pass to pass.
+typedef struct {
+  DiffusionPass   pass;
+  const uint32_t* t;       // [sequences], 1 .. T
+  const uint32_t* next;    // [sequences]: where a student is to go, or
+                           // NULL: 0
+  uint64_t seed;           // noise: row r has stream
+  uint64_t first_sequence; // first_sequence * SEQUENCE_NOTES + r
 } DiffusionBatch;
 
 typedef struct {
@@ -97,27 +106,35 @@ typedef struct {
   double   code_error;                   // of x_0's pitch code, unweighted
 } DiffusionLoss;
 
-// Adds to the gradients and to the loss that diffusion_take_loss() takes, from
-// the notes in diffusion_notes(). Waits for nothing.
-void diffusion_train_step(Diffusion* diffusion, const DiffusionBatch* batch);
+// Before a pass: writes what its ops find in tensors.
+void diffusion_write_batch(Diffusion* diffusion, const DiffusionBatch* batch);
+// Ops alone: adds to the gradients and to the loss that diffusion_take_loss()
+// takes, from the notes in diffusion_notes().
+void diffusion_learn(Diffusion* diffusion, const DiffusionPass* pass);
+// The loss alone, for held-out notes.
+void diffusion_judge(Diffusion* diffusion, const DiffusionPass* pass);
 
-// One step of distillation (after Salimans and Ho 2022 and shortcut models,
+// A pass of distillation (after Salimans and Ho 2022 and shortcut models,
 // 2410.12557; PREDICT_DATA only): the student is to make the jump from t to
 // next in one, as the teacher does in `substeps` steps of DDIM with eta 0. Both
 // read the student's notes and the same noise. The student's target is the mean
 // of the teacher's estimates, weighted as DDIM weights them: probabilities of
-// pitches, values of the channels. `teacher` is a training Diffusion too, on
-// the same device (its gradients stay 0). As diffusion_train_step() otherwise;
-// the student's loss compares with the teacher.
-void diffusion_distil_step(Diffusion*            student,
+// pitches, values of the channels. As diffusion_learn() otherwise; the
+// student's loss compares with the teacher.
+void diffusion_distil(Diffusion*           student,
+                      Diffusion*           teacher,
+                      const DiffusionPass* pass);
+// Before such a pass, in place of diffusion_write_batch().
+void diffusion_write_jumps(Diffusion*            student,
                            Diffusion*            teacher,
-                           const DiffusionBatch* batch,
-                           uint32_t              substeps);
+                           const DiffusionBatch* batch);
+// Takes the memory that a teacher of up to `substeps` needs: a training
+// Diffusion too (its gradients stay 0), on its student's device.
+Status diffusion_make_teacher(Diffusion* diffusion,
+                              uint32_t   substeps,
+                              Error*     error);
 
-// The loss alone, for held-out notes.
-void diffusion_judge(Diffusion* diffusion, const DiffusionBatch* batch);
-
-// Adds what the steps since the last call came to, up to float rounding of
+// Adds what the passes since the last call came to, up to float rounding of
 // their sum. Waits for the device.
 void diffusion_take_loss(Diffusion* diffusion, DiffusionLoss* loss);
 

@@ -21,8 +21,9 @@ enum {
   LEVEL_COLUMNS,
 };
 
-// Of a teacher's substep.
+// Of a sequence in a teacher's substep: its time, and its shares.
 enum { SHARE_X0, SHARE_XT, SHARE_MEAN, SHARE_COLUMNS };
+enum { ROUTE_TIME, ROUTE_SHARES, ROUTE_COLUMNS = ROUTE_SHARES + SHARE_COLUMNS };
 
 // The cells of a loss.
 enum {
@@ -52,6 +53,7 @@ struct Diffusion {
   Tensor levels; // [T + 1, LEVEL_COLUMNS]
   Tensor waves;  // [T + 1, half of DENOISER_TIME_FEATURES]
   Tensor sums;   // [1, DIFFUSION_SUM_CELLS]: losses since they were last taken
+  Tensor route;  // [1, ...] of a teacher: [substeps][M, ROUTE_COLUMNS]
 
   // Laid out for each call.
   Tensor pitch;         // [R, 1]
@@ -85,7 +87,6 @@ struct Diffusion {
   Tensor ones; // [R, 1]
 
   // Training; M - 1 sequences, and the level of clean notes.
-  Replay training_ops;
   Tensor clean;        // [R, 1]: 1 where a note is given
   Tensor noised;       // [R, 1]: 1 where it is not
   Tensor allowed;      // [R, notes]
@@ -96,7 +97,6 @@ struct Diffusion {
   Tensor alpha, sigma; // [R, 1]
   Tensor error_weight; // [R, 1]
   Tensor a, b;         // [R, 1] factors
-  Tensor level_shares; // [M, SHARE_COLUMNS]
   Tensor shares;       // [R, SHARE_COLUMNS]
   Tensor target;       // [R, C]
   Tensor dhead;        // [R, output]
@@ -163,32 +163,17 @@ void diffusion_expect(Diffusion* d, Tensor head, float temperature, Tensor x0);
 // --- Training: diffusion_train.c, diffusion_distil.c
 // --------------------------
 
-typedef struct {
-  Diffusion*            d;
-  const DiffusionBatch* batch;
-  DenoiserInput         input;
-} DiffusionPass;
-
 // The tables of a training Diffusion.
 Status diffusion_make_tables(Diffusion* d, Error* error);
-// The step that a recording holds.
-void diffusion_train_ops(void* diffusion, const void* key);
 
-// Lays out, and writes what the ops of a pass read: no ops.
-void diffusion_pass_write(DiffusionPass*        pass,
-                          Diffusion*            diffusion,
-                          const DiffusionBatch* batch);
-// d->t: of each sequence, and 0 for clean notes; and what follows from it.
-void diffusion_pass_write_times(DiffusionPass* pass,
-                                uint32_t (*time)(const DiffusionPass*,
-                                                 uint32_t sequence));
-// Notes and noise to x, and all of the network's input, without an estimate.
-void diffusion_pass_begin(DiffusionPass* pass);
-// d->time from d->t.
-void diffusion_pass_embed_times(DiffusionPass* pass);
+// Notes and noise to x, and all of the network's input, which is returned,
+// without an estimate.
+DenoiserInput diffusion_pass_begin(Diffusion* d, const DiffusionPass* pass);
+// d->time of the times t[M, 1].
+void diffusion_pass_embed_times(Diffusion* d, Tensor t);
 // d->estimate: what d->head says x_0 is; 0 for clean notes.
-void diffusion_pass_estimate(DiffusionPass* pass);
+void diffusion_pass_estimate(Diffusion* d);
 // Adds the sum of `loss` to a cell of d->sums.
-void diffusion_pass_add(DiffusionPass* pass, Tensor loss, uint32_t cell);
+void diffusion_pass_add(Diffusion* d, Tensor loss, uint32_t cell);
 // Notes, and the errors of d->estimate against `truth`, to d->sums.
-void diffusion_pass_report(DiffusionPass* pass, Tensor truth);
+void diffusion_pass_report(Diffusion* d, Tensor truth);

@@ -255,11 +255,7 @@ diffusion_sample(Diffusion*              d,
                           .temperature = q->temperature,
                           .is_biased   = q->pitch_bias != NULL };
   write_request(d, q);
-  if (denoiser_records(d->net)) {
-    replay_run(&d->sampling, &key, sizeof key);
-  } else {
-    diffusion_sample_ops(d, &key);
-  }
+  replay_run(&d->sampling, &key, sizeof key);
   tensor_read(d->device, d->pitch, pitch);
   tensor_read(
     d->device, tensor_columns(d->x, d->code_columns, CHANNEL_COUNT), channels);

@@ -1,11 +1,10 @@
-// Training's forward process, loss and gradient. A step is ops alone, recorded
-// for each shape of pass: what changes from step to step was written to tensors
+// Training's forward process, loss and gradient. A pass is ops alone, so that
+// it can be recorded: what changes from pass to pass was written to tensors
 // before, and what follows from a level of noise stands in tables over t = 0 ..
 // T.
 #include "diffusion_internal.h"
 
 #include <math.h>
-#include <string.h>
 
 #define WAVES (DENOISER_TIME_FEATURES / 2)
 
@@ -75,27 +74,20 @@ diffusion_notes(Diffusion* d, uint32_t sequences, uint32_t notes)
   };
 }
 
-static uint32_t
-time_of_sequence(const DiffusionPass* p, uint32_t sequence)
+// d->t: of each sequence, and 0 for clean notes; and a student's way from
+// there.
+static void
+write_times(Diffusion* d, const DiffusionBatch* batch)
 {
-  return p->batch->t[sequence];
-}
-
-void
-diffusion_pass_write_times(DiffusionPass* p,
-                           uint32_t (*time)(const DiffusionPass*,
-                                            uint32_t sequence))
-{
-  Diffusion* const      d    = p->d;
-  const uint32_t        s    = p->batch->sequences;
-  const uint32_t* const next = p->batch->next;
+  const uint32_t        s    = batch->pass.sequences;
+  const uint32_t* const t    = batch->t;
+  const uint32_t* const next = batch->next;
   float* const          ways = d->host + s + 1;
   for (uint32_t i = 0; i < s; ++i) {
-    const uint32_t t = time(p, i);
-    d->host[i]       = (float)t;
-    ways[i]          = (float)(next ? t - next[i] : t);
+    d->host[i] = (float)t[i];
+    ways[i]    = (float)(next ? t[i] - next[i] : t[i]);
   }
-  d->host[s] = ways[s] = 0.0f; // clean notes
+  d->host[s] = ways[s] = 0.0f;
   tensor_write(d->device, d->t, d->host);
   if (d->settings.student_steps) {
     tensor_write(d->device, d->way, ways);
@@ -103,24 +95,20 @@ diffusion_pass_write_times(DiffusionPass* p,
 }
 
 void
-diffusion_pass_write(DiffusionPass*        p,
-                     Diffusion*            d,
-                     const DiffusionBatch* batch)
+diffusion_write_batch(Diffusion* d, const DiffusionBatch* batch)
 {
-  *p = (DiffusionPass){ .d = d, .batch = batch };
-  set_shape(d, batch->sequences, batch->notes);
+  set_shape(d, batch->pass.sequences, batch->pass.notes);
   diffusion_write_key(d, batch->seed, batch->first_sequence * SEQUENCE_NOTES);
-  diffusion_pass_write_times(p, time_of_sequence);
+  write_times(d, batch);
 }
 
 // --- The pass ----------------------------------------------------------------
 
 void
-diffusion_pass_embed_times(DiffusionPass* p)
+diffusion_pass_embed_times(Diffusion* d, Tensor t)
 {
-  Diffusion* const d    = p->d;
-  const Tensor     half = tensor_columns(d->time, WAVES, WAVES);
-  op_gather(d->device, d->waves, d->t, tensor_columns(d->time, 0, WAVES));
+  const Tensor half = tensor_columns(d->time, WAVES, WAVES);
+  op_gather(d->device, d->waves, t, tensor_columns(d->time, 0, WAVES));
   if (d->settings.student_steps) {
     op_gather(d->device, d->waves, d->way, half);
   } else {
@@ -130,36 +118,38 @@ diffusion_pass_embed_times(DiffusionPass* p)
 
 // What each row has of its level of noise.
 static void
-find_levels(DiffusionPass* p)
+find_levels(Diffusion* d, const DiffusionPass* pass)
 {
-  Diffusion* const d      = p->d;
-  const Tensor     weight = tensor_columns(d->at_level, LEVEL_ERROR_WEIGHT, 1);
+  const Tensor weight = tensor_columns(d->at_level, LEVEL_ERROR_WEIGHT, 1);
   op_gather(d->device, d->levels, d->t, d->at_level);
-  op_clamp(d->device, p->batch->snr_low, p->batch->snr_high, weight);
+  op_clamp(d->device, pass->snr_low, pass->snr_high, weight);
   op_scale_rows(
     d->device, tensor_columns(d->at_level, LEVEL_ERROR_SCALE, 1), weight);
   op_gather(d->device, d->at_level, d->level, d->at_row);
 }
 
-void
-diffusion_pass_begin(DiffusionPass* p)
+DenoiserInput
+diffusion_pass_begin(Diffusion* d, const DiffusionPass* pass)
 {
-  Diffusion* const d     = p->d;
-  const uint32_t   notes = p->batch->notes;
   op_gather(
     d->device, d->codes, d->pitch, tensor_columns(d->x0, 0, d->code_columns));
-  op_mask(
-    d->device, notes, d->clean, d->noised, d->position, d->level, d->allowed);
-  find_levels(p);
-  diffusion_pass_embed_times(p);
+  op_mask(d->device,
+          pass->notes,
+          d->clean,
+          d->noised,
+          d->position,
+          d->level,
+          d->allowed);
+  find_levels(d, pass);
+  diffusion_pass_embed_times(d, d->t);
   op_normals(d->device, d->key, RNG_USE_NOISE, 0, d->noise);
   // x_t = alpha x_0 + sigma noise, clean notes as they are.
   op_combine_rows(d->device, d->alpha, d->x0, d->sigma, d->noise, d->x);
   op_copy(d->device, d->clean, diffusion_token_flag(d->tokens));
   diffusion_tokens(d, d->x, NULL, d->tokens);
-  p->input = (DenoiserInput){
-    .sequences = p->batch->sequences,
-    .notes     = notes,
+  return (DenoiserInput){
+    .sequences = pass->sequences,
+    .notes     = pass->notes,
     .tokens    = d->tokens,
     .position  = d->position,
     .level     = d->level,
@@ -169,9 +159,8 @@ diffusion_pass_begin(DiffusionPass* p)
 }
 
 void
-diffusion_pass_estimate(DiffusionPass* p)
+diffusion_pass_estimate(Diffusion* d)
 {
-  Diffusion* const d = p->d;
   if (d->settings.prediction == PREDICT_DATA) {
     diffusion_expect(d, d->head, 1.0f, d->estimate);
   } else {
@@ -182,20 +171,18 @@ diffusion_pass_estimate(DiffusionPass* p)
 }
 
 void
-diffusion_pass_add(DiffusionPass* p, Tensor loss, uint32_t cell)
+diffusion_pass_add(Diffusion* d, Tensor loss, uint32_t cell)
 {
-  Diffusion* const d = p->d;
   op_sum(d->device, loss, 1.0f, tensor_columns(d->sums, cell, 1));
 }
 
 static void
-add_error(DiffusionPass* p,
-          Tensor         truth,
-          uint32_t       column,
-          uint32_t       count,
-          uint32_t       cell)
+add_error(Diffusion* d,
+          Tensor     truth,
+          uint32_t   column,
+          uint32_t   count,
+          uint32_t   cell)
 {
-  Diffusion* const d = p->d;
   op_squared_error(d->device,
                    tensor_columns(d->estimate, column, count),
                    tensor_columns(truth, column, count),
@@ -203,17 +190,16 @@ add_error(DiffusionPass* p,
                    d->loss,
                    tensor_columns(d->scratch, column, count));
   op_scale_rows(d->device, d->noised, d->loss);
-  diffusion_pass_add(p, d->loss, cell);
+  diffusion_pass_add(d, d->loss, cell);
 }
 
 void
-diffusion_pass_report(DiffusionPass* p, Tensor truth)
+diffusion_pass_report(Diffusion* d, Tensor truth)
 {
-  Diffusion* const d = p->d;
-  diffusion_pass_add(p, d->noised, DIFFUSION_SUM_NOTES);
-  add_error(p, truth, 0, d->code_columns, DIFFUSION_SUM_CODE);
+  diffusion_pass_add(d, d->noised, DIFFUSION_SUM_NOTES);
+  add_error(d, truth, 0, d->code_columns, DIFFUSION_SUM_CODE);
   for (uint32_t i = 0; i < CHANNEL_COUNT; ++i) {
-    add_error(p, truth, d->code_columns + i, 1, DIFFUSION_SUM_CHANNELS + i);
+    add_error(d, truth, d->code_columns + i, 1, DIFFUSION_SUM_CHANNELS + i);
   }
 }
 
@@ -234,21 +220,20 @@ diffusion_take_loss(Diffusion* d, DiffusionLoss* loss)
 // dhead of PREDICT_DATA: cross-entropy of the pitch, squared errors of the
 // channels.
 static void
-data_gradient(DiffusionPass* p)
+data_gradient(Diffusion* d, const DiffusionPass* pass)
 {
-  Diffusion* const d        = p->d;
-  const float      scale    = p->batch->gradient_scale;
-  const Tensor     dpitch   = diffusion_pitch_head(d->dhead);
-  const Tensor     dchannel = diffusion_channel_head(d->dhead);
+  const float  scale    = pass->gradient_scale;
+  const Tensor dpitch   = diffusion_pitch_head(d->dhead);
+  const Tensor dchannel = diffusion_channel_head(d->dhead);
   op_cross_entropy(
     d->device, diffusion_pitch_head(d->head), d->pitch, scale, d->loss, dpitch);
   op_scale_rows(d->device, d->noised, dpitch);
   op_scale_rows(d->device, d->noised, d->loss);
-  diffusion_pass_add(p, d->loss, DIFFUSION_SUM_PITCH);
+  diffusion_pass_add(d, d->loss, DIFFUSION_SUM_PITCH);
   op_squared_error(d->device,
                    diffusion_channel_head(d->head),
                    tensor_columns(d->x0, d->code_columns, CHANNEL_COUNT),
-                   scale * p->batch->channel_weight,
+                   scale * pass->channel_weight,
                    d->loss,
                    dchannel);
   op_scale_rows(d->device, d->error_weight, dchannel);
@@ -256,10 +241,9 @@ data_gradient(DiffusionPass* p)
 
 // dhead where the network predicts noise, or v = alpha noise - sigma x_0.
 static void
-noise_gradient(DiffusionPass* p)
+noise_gradient(Diffusion* d, const DiffusionPass* pass)
 {
-  Diffusion* const d      = p->d;
-  Tensor           target = d->noise;
+  Tensor target = d->noise;
   if (d->settings.prediction == PREDICT_V) {
     target = d->target;
     op_copy(d->device, d->x0, target);
@@ -268,91 +252,40 @@ noise_gradient(DiffusionPass* p)
     op_combine_rows(d->device, d->alpha, d->noise, d->ones, target, target);
   }
   op_squared_error(
-    d->device, d->head, target, p->batch->gradient_scale, d->loss, d->dhead);
+    d->device, d->head, target, pass->gradient_scale, d->loss, d->dhead);
   op_scale_rows(d->device, d->error_weight, d->dhead);
 }
 
-static void
-forward(DiffusionPass* p)
+// To d->head, d->dhead and d->sums.
+static DenoiserInput
+forward(Diffusion* d, const DiffusionPass* pass)
 {
-  Diffusion* const d = p->d;
-  if (p->batch->self_condition && d->settings.self_condition) {
-    denoiser_forward(d->net, &p->input, d->head);
-    diffusion_pass_estimate(p);
+  const DenoiserInput input = diffusion_pass_begin(d, pass);
+  if (pass->self_condition && d->settings.self_condition) {
+    denoiser_forward(d->net, &input, d->head);
+    diffusion_pass_estimate(d);
     diffusion_tokens(d, d->x, &d->estimate, d->tokens);
   }
-  denoiser_forward(d->net, &p->input, d->head);
-}
-
-// What a recording of a step was made for.
-typedef struct {
-  uint32_t learns; // 0: the loss alone
-  uint32_t sequences;
-  uint32_t notes;
-  uint32_t self_condition;
-  float    gradient_scale;
-  float    channel_weight;
-  float    snr_low;
-  float    snr_high;
-} PassKey;
-_Static_assert(sizeof(PassKey) <= REPLAY_KEY_BYTES, "a key fits a recording's");
-
-void
-diffusion_train_ops(void* owner, const void* key_bytes)
-{
-  Diffusion* const d = owner;
-  PassKey          key;
-  memcpy(&key, key_bytes, sizeof key);
-  const DiffusionBatch batch = { .sequences      = key.sequences,
-                                 .notes          = key.notes,
-                                 .self_condition = key.self_condition,
-                                 .gradient_scale = key.gradient_scale,
-                                 .channel_weight = key.channel_weight,
-                                 .snr_low        = key.snr_low,
-                                 .snr_high       = key.snr_high };
-  DiffusionPass        pass  = { .d = d, .batch = &batch };
-  diffusion_pass_begin(&pass);
-  forward(&pass);
+  denoiser_forward(d->net, &input, d->head);
   if (d->settings.prediction == PREDICT_DATA) {
-    data_gradient(&pass);
+    data_gradient(d, pass);
   } else {
-    noise_gradient(&pass);
+    noise_gradient(d, pass);
   }
-  diffusion_pass_estimate(&pass);
-  diffusion_pass_report(&pass, d->x0);
-  if (key.learns) {
-    denoiser_backward(d->net, &pass.input, d->dhead);
-  }
-}
-
-static void
-run(Diffusion* d, const DiffusionBatch* batch, bool learns)
-{
-  const PassKey key = { .learns         = learns,
-                        .sequences      = batch->sequences,
-                        .notes          = batch->notes,
-                        .self_condition = batch->self_condition,
-                        .gradient_scale = batch->gradient_scale,
-                        .channel_weight = batch->channel_weight,
-                        .snr_low        = batch->snr_low,
-                        .snr_high       = batch->snr_high };
-  DiffusionPass pass;
-  diffusion_pass_write(&pass, d, batch);
-  if (denoiser_records(d->net)) {
-    replay_run(&d->training_ops, &key, sizeof key);
-  } else {
-    diffusion_train_ops(d, &key);
-  }
+  diffusion_pass_estimate(d);
+  diffusion_pass_report(d, d->x0);
+  return input;
 }
 
 void
-diffusion_train_step(Diffusion* d, const DiffusionBatch* batch)
+diffusion_learn(Diffusion* d, const DiffusionPass* pass)
 {
-  run(d, batch, true);
+  const DenoiserInput input = forward(d, pass);
+  denoiser_backward(d->net, &input, d->dhead);
 }
 
 void
-diffusion_judge(Diffusion* d, const DiffusionBatch* batch)
+diffusion_judge(Diffusion* d, const DiffusionPass* pass)
 {
-  run(d, batch, false);
+  (void)forward(d, pass);
 }

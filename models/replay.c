@@ -4,15 +4,21 @@
 #include <string.h>
 
 void
-replay_open(Replay* replay, Device* device, ReplayOps ops, void* owner)
+replay_open(Replay*   replay,
+            Device*   device,
+            uint32_t  slots,
+            ReplayOps ops,
+            void*     owner)
 {
-  *replay = (Replay){ .device = device, .ops = ops, .owner = owner };
+  *replay = (Replay){
+    .device = device, .ops = ops, .owner = owner, .slot_count = slots
+  };
 }
 
 void
 replay_close(Replay* replay)
 {
-  for (uint32_t i = 0; i < REPLAY_SLOTS; ++i) {
+  for (uint32_t i = 0; i < replay->slot_count; ++i) {
     if (replay->slots[i].recording) {
       recording_free(replay->device, replay->slots[i].recording);
       replay->slots[i].recording = NULL;
@@ -32,7 +38,7 @@ static ReplaySlot*
 find_slot(Replay* replay, const unsigned char key[REPLAY_KEY_BYTES])
 {
   ReplaySlot* oldest = &replay->slots[0];
-  for (uint32_t i = 0; i < REPLAY_SLOTS; ++i) {
+  for (uint32_t i = 0; i < replay->slot_count; ++i) {
     ReplaySlot* const slot = &replay->slots[i];
     if (slot->recording && !memcmp(slot->key, key, REPLAY_KEY_BYTES)) {
       return slot;

@@ -5,7 +5,7 @@
 
 #include "kernels.h"
 
-#define REPLAY_SLOTS 16u // the one that was not used for longest makes room
+#define REPLAY_SLOTS_MAX 64u
 #define REPLAY_KEY_BYTES 64u
 
 // The ops for one key; they read nothing else that changes between runs.
@@ -23,11 +23,18 @@ typedef struct {
   Device*    device;
   ReplayOps  ops;
   void*      owner;
-  ReplaySlot slots[REPLAY_SLOTS];
+  ReplaySlot slots[REPLAY_SLOTS_MAX];
+  uint32_t   slot_count;
   uint64_t   clock;
 } Replay;
 
-void replay_open(Replay* replay, Device* device, ReplayOps ops, void* owner);
+// Keeps `slots` recordings, at most REPLAY_SLOTS_MAX; then the one that was not
+// used for longest makes room.
+void replay_open(Replay*   replay,
+                 Device*   device,
+                 uint32_t  slots,
+                 ReplayOps ops,
+                 void*     owner);
 void replay_close(Replay* replay);
 // Runs the ops for a key of `size` bytes (at most REPLAY_KEY_BYTES; padding
 // counts, so make keys of fields without it). A recording that cannot be made

@@ -258,6 +258,7 @@ allocate(Vae* vae, const Vae* owner, Error* error)
   return status;
 }
 
+#define DECODE_SLOTS 16u
 static void decode_ops(void* owner, const void* key);
 
 Status
@@ -292,8 +293,7 @@ vae_create(Device*         device,
     view_parameters(vae->table, vae->gradients, vae->g);
   }
   lay_out(vae, batch_max);
-  replay_open(&vae->decoding, device, decode_ops, vae);
-  replay_open(&vae->learning, device, vae_learn_ops, vae);
+  replay_open(&vae->decoding, device, DECODE_SLOTS, decode_ops, vae);
   *out = vae;
   return STATUS_OK;
 }
@@ -305,7 +305,6 @@ vae_free(Vae* vae)
     return;
   }
   replay_close(&vae->decoding);
-  replay_close(&vae->learning);
   tensor_free(vae->device, &vae->prior_factor);
   tensor_free(vae->device, &vae->prior_mean);
   if (vae->owns_weights) {

@@ -88,17 +88,24 @@ typedef struct {
   Tensor force;    // [WINDOW_NOTES * count, 1]: 1 feeds the true previous note
                    // (teacher forcing), 0 the decoder's own
 } VaeNotes;
-// Of the next vae_train_step() of that count, and until another call.
+// Of the next vae_learn() of that count, and until another call.
 VaeNotes vae_notes(Vae* vae, uint32_t count);
 
+// What the ops of a forward and backward pass, and so a recording of them,
+// depend on. No padding: it can be part of a key (replay.h).
 typedef struct {
-  uint32_t count; // windows of this call
-  uint64_t seed;  // noise: row r has stream first_window + r
-  uint64_t first_window;
+  uint32_t count;          // windows
   float    gradient_scale; // 1 / windows of the whole batch
   float    channel_weight; // of the squared errors
-  float    beta;           // of the KL term
   float    free_nats;      // KL a window that costs nothing
+} VaePass;
+
+// With what changes from pass to pass.
+typedef struct {
+  VaePass  pass;
+  uint64_t seed; // noise: row r has stream first_window + r
+  uint64_t first_window;
+  float    beta; // of the KL term
 } VaeBatch;
 
 typedef struct {
@@ -107,11 +114,13 @@ typedef struct {
   double kl_nats;                      // summed over windows
 } VaeLoss;
 
-// Forward and backward over the windows in vae_notes(); adds to vae_gradients()
-// and to the loss that vae_take_loss() takes. The gradient is that of
-// gradient_scale * sum over windows of [cross-entropy + channel_weight *
-// squared error + beta * max(KL - free_nats, 0)]. Waits for nothing.
-void vae_train_step(Vae* vae, const VaeBatch* batch);
-// Adds what the steps since the last call came to, up to float rounding of
+// Before the pass: writes what its ops find in tensors.
+void vae_write_batch(Vae* vae, const VaeBatch* batch);
+// Ops alone: forward and backward over the windows in vae_notes(); adds to
+// vae_gradients() and to the loss that vae_take_loss() takes. The gradient is
+// that of gradient_scale * sum over windows of [cross-entropy + channel_weight
+// * squared error + beta * max(KL - free_nats, 0)].
+void vae_learn(Vae* vae, const VaePass* pass);
+// Adds what the passes since the last call came to, up to float rounding of
 // their sum. Waits for the device.
 void vae_take_loss(Vae* vae, VaeLoss* loss);

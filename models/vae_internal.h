@@ -58,7 +58,6 @@ struct Vae {
   bool     training;
   bool     owns_weights;
   Replay   decoding;
-  Replay   learning;
   Tensor   prior_factor; // [Z, Z], or empty: none
   Tensor   prior_mean;   // [1, Z]
 
@@ -173,6 +172,3 @@ void vae_decoder_feed_start(Vae* vae);
 void vae_decoder_choose(Vae* vae, uint32_t t, float temperature);
 // dhead -> gradients and dz.
 void vae_decoder_backward(Vae* vae);
-
-// The training step that a recording holds: vae_train.c.
-void vae_learn_ops(void* vae, const void* key);

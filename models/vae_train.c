@@ -1,8 +1,6 @@
-// The VAE's training step. What it does is recorded for each size of batch;
-// what changes from step to step lies in tensors.
+// The VAE's training pass: ops alone, so that it can be recorded; what changes
+// from pass to pass was written to tensors before.
 #include "vae_internal.h"
-
-#include <string.h>
 
 VaeNotes
 vae_notes(Vae* vae, uint32_t count)
@@ -44,23 +42,15 @@ add_loss(Vae* vae, Tensor loss, uint32_t cell)
   op_sum(vae->device, loss, 1.0f, tensor_columns(vae->sums, cell, 1));
 }
 
-// What a recording of a step was made for.
-typedef struct {
-  uint32_t count;
-  float    gradient_scale;
-  float    channel_weight;
-  float    free_nats;
-} LearnKey;
-
 // Losses and their gradients at the heads.
 static void
-score(Vae* vae, const LearnKey* key)
+score(Vae* vae, const VaePass* pass)
 {
   Device* const device = vae->device;
   op_cross_entropy(device,
                    tensor_columns(vae->head, 0, ENCODING_PITCHES),
                    vae->pitch,
-                   key->gradient_scale,
+                   pass->gradient_scale,
                    vae->loss,
                    tensor_columns(vae->dhead, 0, ENCODING_PITCHES));
   add_loss(vae, vae->loss, VAE_SUM_PITCH);
@@ -69,7 +59,7 @@ score(Vae* vae, const LearnKey* key)
     op_squared_error(device,
                      tensor_columns(vae->head, column, 1),
                      tensor_columns(vae->channels, i, 1),
-                     key->gradient_scale * key->channel_weight,
+                     pass->gradient_scale * pass->channel_weight,
                      vae->loss,
                      tensor_columns(vae->dhead, column, 1));
     add_loss(vae, vae->loss, VAE_SUM_CHANNELS + i);
@@ -77,41 +67,34 @@ score(Vae* vae, const LearnKey* key)
 }
 
 void
-vae_learn_ops(void* owner, const void* key_bytes)
+vae_write_batch(Vae* vae, const VaeBatch* batch)
 {
-  Vae* const    vae    = owner;
+  const float beta = batch->pass.gradient_scale * batch->beta;
+  vae_set_batch(vae, batch->pass.count);
+  vae_write_key(vae, batch->seed, batch->first_window);
+  tensor_write(vae->device, vae->beta, &beta);
+}
+
+void
+vae_learn(Vae* vae, const VaePass* pass)
+{
   Device* const device = vae->device;
-  LearnKey      key;
-  memcpy(&key, key_bytes, sizeof key);
   vae_encoder_forward(vae);
   op_normals(device, vae->key, RNG_USE_LATENT, 0, vae->noise);
   op_latent(device, vae->stats, vae->noise, vae->z);
   decode_forced(vae);
-  score(vae, &key);
+  score(vae, pass);
   vae_decoder_backward(vae);
   op_latent_backward(device,
                      vae->stats,
                      vae->noise,
                      vae->dz,
                      vae->beta,
-                     key.free_nats,
+                     pass->free_nats,
                      vae->kl,
                      vae->dstats);
   add_loss(vae, vae->kl, VAE_SUM_KL);
   vae_encoder_backward(vae);
-}
-
-void
-vae_train_step(Vae* vae, const VaeBatch* batch)
-{
-  const float    beta = batch->gradient_scale * batch->beta;
-  const LearnKey key  = {
-     batch->count, batch->gradient_scale, batch->channel_weight, batch->free_nats
-  };
-  vae_set_batch(vae, batch->count);
-  vae_write_key(vae, batch->seed, batch->first_window);
-  tensor_write(vae->device, vae->beta, &beta);
-  replay_run(&vae->learning, &key, sizeof key);
 }
 
 void

@@ -9,7 +9,7 @@ set_row(Comparison*       c,
         const char*       name,
         const WindowSet*  set,
         const Difference* difference,
-        double            cpu_s,
+        double            wall_s,
         Error*            error)
 {
   double         values[TABLE_COLUMNS_MAX];
@@ -22,8 +22,8 @@ set_row(Comparison*       c,
     values[COMPARISON_AUC]     = difference->auc;
     values[COMPARISON_FRECHET] = difference->frechet;
   }
-  if (cpu_s > 0.0) {
-    values[last] = (double)set->count * set->notes / WINDOW_NOTES / cpu_s;
+  if (wall_s > 0.0) {
+    values[last] = (double)set->count * set->notes / WINDOW_NOTES / wall_s;
   }
   return table_set(c->table, name, c->layer, values, error);
 }
@@ -32,7 +32,7 @@ Status
 comparison_add(Comparison* c,
                const char* name,
                WindowSet*  set,
-               double      cpu_s,
+               double      wall_s,
                Error*      error)
 {
   if (!c->e->raw) {
@@ -42,7 +42,7 @@ comparison_add(Comparison* c,
   Status     status =
     reference_compare(&c->reference, set, c->seed, &difference, error);
   if (status == STATUS_OK) {
-    status = set_row(c, name, set, &difference, cpu_s, error);
+    status = set_row(c, name, set, &difference, wall_s, error);
   }
   window_set_free(set);
   return status;

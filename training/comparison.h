@@ -43,10 +43,10 @@ struct Comparison {
 // Fills the table.
 Status comparison_run(Comparison* c, Error* error);
 
-// Adds a source's row; `set` is rounded and freed. `cpu_s`: 0 if not made by a
+// Adds a source's row; `set` is rounded and freed. `wall_s`: 0 if not made by a
 // model.
 Status comparison_add(Comparison* c,
                       const char* name,
                       WindowSet*  set,
-                      double      cpu_s,
+                      double      wall_s,
                       Error*      error);

@@ -18,6 +18,11 @@
 // A GPU takes as many slots at once as fit well in its memory.
 #define GPU_CHUNK_SLOTS 1024u
 
+// Four lengths, with an estimate and without, in a step's first, middle and
+// last pass; or, of a student, in so many substeps. Held-out figures have some
+// more.
+#define RECORDED_PASSES 64u
+
 // What a lane has room for.
 static uint32_t
 lane_chunk(const DiffusionTrainer* t)
@@ -43,10 +48,16 @@ open_source(DiffusionTrainer* t, Error* error)
   return status;
 }
 
+static void pass_ops(void* lane, const void* key);
+
 static Status
 open_lane(DiffusionTrainer* t, uint32_t i, Error* error)
 {
   DiffusionLane* const lane = &t->lanes[i];
+  lane->trainer             = t;
+  lane->number              = i;
+  replay_open(
+    &lane->passes, t->optimiser.devices[i], RECORDED_PASSES, pass_ops, lane);
   Status status = sequence_pass_create(&lane->pass, lane_chunk(t), error);
   if (status == STATUS_OK) {
     status = tensor_allocate(
@@ -131,8 +142,9 @@ static Status
 open_teachers(DiffusionTrainer* t, const Checkpoint* checkpoint, Error* error)
 {
   DiffusionSettings settings = t->recipe.settings;
-  settings.student_steps     = 0;
-  Status status              = STATUS_OK;
+  const uint32_t substeps = settings.student_steps * t->recipe.teacher_substeps;
+  settings.student_steps  = 0;
+  Status status           = STATUS_OK;
   for (uint32_t i = 0; i < t->optimiser.lanes && status == STATUS_OK; ++i) {
     status = diffusion_create(t->optimiser.devices[i],
                               &settings,
@@ -141,6 +153,9 @@ open_teachers(DiffusionTrainer* t, const Checkpoint* checkpoint, Error* error)
                               t->lanes[0].teacher,
                               &t->lanes[i].teacher,
                               error);
+    if (status == STATUS_OK) {
+      status = diffusion_make_teacher(t->lanes[i].teacher, substeps, error);
+    }
   }
   return status == STATUS_OK
            ? diffusion_checkpoint_load(
@@ -251,6 +266,7 @@ diffusion_trainer_close(DiffusionTrainer* t)
   tensor_free(device, &t->judge_source.units);
   // Lane 0 last: the others use its weights.
   for (uint32_t i = t->optimiser.lanes; i-- > 0;) {
+    replay_close(&t->lanes[i].passes);
     diffusion_free(t->lanes[i].diffusion);
     diffusion_free(t->lanes[i].teacher);
     sequence_pass_free(&t->lanes[i].pass);
@@ -261,56 +277,88 @@ diffusion_trainer_close(DiffusionTrainer* t)
 
 // --- One step ----------------------------------------------------------------
 
-static DiffusionBatch
-batch_of(const DiffusionRecipe* recipe, const SequencePass* pass)
+// What a recording of a pass was made for.
+typedef struct {
+  DiffusionPass pass;
+  OptimiserPart part;
+  uint32_t      judges; // held-out notes
+} PassKey;
+_Static_assert(sizeof(PassKey) <= REPLAY_KEY_BYTES, "a key fits its slot");
+
+static void
+pass_ops(void* owner, const void* key_bytes)
 {
+  DiffusionLane* const    lane = owner;
+  DiffusionTrainer* const t    = lane->trainer;
+  PassKey                 key;
+  memcpy(&key, key_bytes, sizeof key);
+  const DiffusionNotes to =
+    diffusion_notes(lane->diffusion, key.pass.sequences, key.pass.notes);
+  optimiser_begin(&t->optimiser, lane->number, key.part);
+  op_draw_sequences(t->optimiser.devices[lane->number],
+                    key.judges ? &t->judge_rule : &t->rule,
+                    key.judges ? &t->judge_source : &t->source,
+                    lane->now,
+                    key.pass.notes,
+                    to.pitch,
+                    to.channels,
+                    to.clean);
+  if (lane->teacher) {
+    diffusion_distil(lane->diffusion, lane->teacher, &key.pass);
+  } else if (key.judges) {
+    diffusion_judge(lane->diffusion, &key.pass);
+  } else {
+    diffusion_learn(lane->diffusion, &key.pass);
+  }
+  optimiser_end(&t->optimiser, key.part);
+}
+
+static DiffusionBatch
+batch_of(const DiffusionRecipe* recipe, const SequencePass* plan)
+{
+  const bool student = recipe->settings.student_steps > 0;
   return (DiffusionBatch){
-    .sequences      = pass->sequences,
-    .notes          = pass->notes,
-    .t              = pass->t,
-    .next           = recipe->settings.student_steps ? pass->next : NULL,
-    .self_condition = pass->self_condition,
+    .pass           = { .sequences      = plan->sequences,
+                        .notes          = plan->notes,
+                        .self_condition = !student && plan->self_condition,
+                        .substeps       = student ? plan->substeps : 0,
+                        // Of all notes, given or not: a note weighs the same in
+                        // every step.
+                        .gradient_scale =
+                          1.0f / ((float)recipe->run.batch * SEQUENCE_NOTES),
+                        .channel_weight = recipe->channel_weight,
+                        .snr_low        = recipe->snr_low,
+                        .snr_high       = recipe->snr_high },
+    .t              = plan->t,
+    .next           = student ? plan->next : NULL,
     .seed           = recipe->run.seed,
-    .first_sequence = pass->first_sequence,
-    // Of all notes, given or not: a note weighs the same in every step.
-    .gradient_scale = 1.0f / ((float)recipe->run.batch * SEQUENCE_NOTES),
-    .channel_weight = recipe->channel_weight,
-    .snr_low        = recipe->snr_low,
-    .snr_high       = recipe->snr_high,
+    .first_sequence = plan->first_sequence,
   };
 }
 
-// Notes of a planned pass to the network.
+// Runs the lane's planned pass.
 static void
-draw(DiffusionTrainer* t, uint32_t i, const PassPlace* place, bool judges)
+run_pass(DiffusionLane*         lane,
+         const DiffusionRecipe* recipe,
+         const PassPlace*       place,
+         OptimiserPart          part)
 {
-  DiffusionLane* const      lane = &t->lanes[i];
-  const SequencePass* const pass = &lane->pass;
-  const DiffusionNotes      notes =
-    diffusion_notes(lane->diffusion, pass->sequences, pass->notes);
-  sequence_pass_draw(t->optimiser.devices[i],
-                     judges ? &t->judge_recipe : &t->recipe,
-                     judges ? &t->judge_rule : &t->rule,
-                     judges ? &t->judge_source : &t->source,
-                     place,
-                     pass,
-                     lane->now,
-                     &notes);
-}
-
-static void
-learn(DiffusionLane* lane, const DiffusionBatch* batch)
-{
+  DiffusionTrainer* const t     = lane->trainer;
+  const DiffusionBatch    batch = batch_of(recipe, &lane->pass);
+  const PassKey key = { batch.pass, part, recipe == &t->judge_recipe };
+  float         now[DRAW_NOW_FLOATS];
+  sequence_pass_now(recipe, place, now);
+  tensor_write(t->optimiser.devices[lane->number], lane->now, now);
   if (lane->teacher) {
-    diffusion_distil_step(
-      lane->diffusion, lane->teacher, batch, lane->pass.substeps);
+    diffusion_write_jumps(lane->diffusion, lane->teacher, &batch);
   } else {
-    diffusion_train_step(lane->diffusion, batch);
+    diffusion_write_batch(lane->diffusion, &batch);
   }
+  replay_run(&lane->passes, &key, sizeof key);
 }
 
 static void
-lane_gradient(void* context, uint32_t i)
+lane_passes(void* context, uint32_t i)
 {
   DiffusionTrainer* const      t    = context;
   const DiffusionRecipe* const r    = &t->recipe;
@@ -325,23 +373,19 @@ lane_gradient(void* context, uint32_t i)
          .order      = shuffle_first(&t->shuffle, o->step),
          .first      = optimiser_share_begin(o, r->run.batch, i),
   };
-  op_fill(o->devices[i], o->gradients[i], 0.0f);
   for (; place.first < end; place.first += place.count, ++place.pass) {
     const uint32_t left = end - place.first;
     place.count         = left < t->chunk ? left : t->chunk;
     sequence_pass_plan(r, &place, &lane->pass);
-    draw(t, i, &place, false);
-    const DiffusionBatch batch = batch_of(r, &lane->pass);
-    learn(lane, &batch);
-    lane->notes += (uint64_t)batch.sequences * batch.notes;
+    run_pass(lane, r, &place, optimiser_part(o, i, place.first, place.count));
+    lane->notes += (uint64_t)lane->pass.sequences * lane->pass.notes;
   }
 }
 
 Status
 diffusion_trainer_step(DiffusionTrainer* t, Error* error)
 {
-  optimiser_run(&t->optimiser, lane_gradient, t);
-  return optimiser_step(&t->optimiser, error);
+  return optimiser_step(&t->optimiser, lane_passes, t, error);
 }
 
 static void
@@ -388,17 +432,11 @@ lane_judge(void* context, uint32_t i)
       .count      = JUDGE_CHUNK,
     };
     sequence_pass_plan(r, &place, &lane->pass);
-    draw(t, i, &place, true);
     // As in sampling, where all but the first step have an estimate.
-    lane->pass.self_condition  = r->settings.self_condition;
-    const DiffusionBatch batch = batch_of(r, &lane->pass);
-    t->judge_losses[p]         = (DiffusionLoss){ 0 };
-    if (lane->teacher) {
-      // The gradient that comes with it is cleared before the next step.
-      learn(lane, &batch);
-    } else {
-      diffusion_judge(lane->diffusion, &batch);
-    }
+    lane->pass.self_condition = r->settings.self_condition;
+    t->judge_losses[p]        = (DiffusionLoss){ 0 };
+    // A gradient that comes with it is cleared by the next step.
+    run_pass(lane, r, &place, (OptimiserPart){ 0 });
     diffusion_take_loss(lane->diffusion, &t->judge_losses[p]);
   }
 }

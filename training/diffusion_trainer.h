@@ -5,20 +5,26 @@
 #pragma once
 
 #include "optimiser.h"
+#include "replay.h"
 #include "sequence_batch.h"
 
+typedef struct DiffusionTrainer DiffusionTrainer;
+
 typedef struct {
-  Diffusion*   diffusion; // lane 0 owns the weights
-  Diffusion*   teacher;   // likewise; NULL: nothing is distilled
-  SequencePass pass;
-  Tensor       now; // [1, DRAW_NOW_FLOATS]
+  DiffusionTrainer* trainer;
+  uint32_t          number;
+  Diffusion*        diffusion; // lane 0 owns the weights
+  Diffusion*        teacher;   // likewise; NULL: nothing is distilled
+  SequencePass      pass;
+  Tensor            now;    // [1, DRAW_NOW_FLOATS]
+  Replay            passes; // recorded
   // Since they were last taken: what was read before held-out figures, and the
   // notes that passed through, given ones included.
   DiffusionLoss loss;
   uint64_t      notes;
 } DiffusionLane;
 
-typedef struct {
+struct DiffusionTrainer {
   DiffusionRecipe recipe;
   const Dataset*  dataset;
   Shuffle         shuffle;
@@ -37,7 +43,7 @@ typedef struct {
                                 // for one; its notes are those of `source`
   DiffusionLoss* judge_losses;  // of each pass
   Tensor         kept;          // the weights, while the average is judged
-} DiffusionTrainer;
+};
 
 // `teacher_path`: the checkpoint to distil, which is also where the weights
 // begin; NULL where the recipe has no student_steps. After a failure,

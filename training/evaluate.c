@@ -294,9 +294,10 @@ static Status
 show_windows(const Evaluation* e, Table* table, Error* error)
 {
   print_counts(e, WINDOW_NOTES, e->windows);
-  puts("oa: overlapping area of the marginal with the test windows', 1 is "
-       "equal. memorised: windows whose\nintervals stand exactly in training "
-       "music (real: in another piece). windows/s: of one core.");
+  printf("oa: overlapping area of the marginal with the test windows', 1 is "
+         "equal. memorised: windows whose\nintervals stand exactly in training "
+         "music (real: in another piece). windows/s: by wall time, on %s.\n",
+         model_device(e->models[0].model));
   fflush(stdout);
   const Status status = evaluate_windows(e, table, error);
   if (status == STATUS_OK) {

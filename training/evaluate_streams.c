@@ -73,14 +73,14 @@ add_glued(Comparison* c,
           const char* name,
           WindowSet*  windows,
           bool        halved,
-          double      cpu_s,
+          double      wall_s,
           Error*      error)
 {
   WindowSet    set;
   const Status status =
     window_set_glued(windows, STREAM_WINDOWS, halved, &set, error);
   window_set_free(windows);
-  return status == STATUS_OK ? comparison_add(c, name, &set, cpu_s, error)
+  return status == STATUS_OK ? comparison_add(c, name, &set, wall_s, error)
                              : status;
 }
 
@@ -94,18 +94,18 @@ add_model(Comparison* c, const EvaluatedModel* m, Error* error)
                               .seed        = c->seed };
   char              name[TABLE_NAME_BYTES];
   WindowSet         set;
-  double            cpu_s;
+  double            wall_s;
   evaluation_row_name(m, maker.spec, " glued", name);
   Status status = make_window_set(
-    &maker, GLUED_FIRST, STREAM_WINDOWS * c->test.count, &set, &cpu_s, error);
+    &maker, GLUED_FIRST, STREAM_WINDOWS * c->test.count, &set, &wall_s, error);
   if (status == STATUS_OK) {
-    status = add_glued(c, name, &set, false, cpu_s, error);
+    status = add_glued(c, name, &set, false, wall_s, error);
   }
   if (status == STATUS_OK && model_context_max(m->model)) {
     evaluation_row_name(m, maker.spec, " continued", name);
-    status = make_stream_set(&maker, c->test.count, &set, &cpu_s, error);
+    status = make_stream_set(&maker, c->test.count, &set, &wall_s, error);
     if (status == STATUS_OK) {
-      status = comparison_add(c, name, &set, cpu_s, error);
+      status = comparison_add(c, name, &set, wall_s, error);
     }
   }
   return status;

@@ -131,11 +131,11 @@ add_model(Comparison* c, const EvaluatedModel* m, Error* error)
                                 .seed        = c->seed };
     char              name[TABLE_NAME_BYTES];
     WindowSet         set;
-    double            cpu_s;
+    double            wall_s;
     evaluation_row_name(m, maker.spec, "", name);
-    status = make_window_set(&maker, 0, c->test.count, &set, &cpu_s, error);
+    status = make_window_set(&maker, 0, c->test.count, &set, &wall_s, error);
     if (status == STATUS_OK) {
-      status = comparison_add(c, name, &set, cpu_s, error);
+      status = comparison_add(c, name, &set, wall_s, error);
     }
   }
   return status;

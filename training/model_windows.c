@@ -1,17 +1,10 @@
 // What a model makes, as sets of windows or streams.
 #include "model_windows.h"
 
+#include "clock.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double
-cpu_seconds(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 // `given`[count][before]
 static Status
@@ -64,11 +57,11 @@ make_window_set(const WindowMaker* maker,
                 uint64_t           first,
                 uint32_t           count,
                 WindowSet*         out,
-                double*            cpu_s,
+                double*            wall_s,
                 Error*             error)
 {
   Status         status  = window_set_create(out, count, WINDOW_NOTES, error);
-  const double   start_s = cpu_seconds();
+  const double   start_s = clock_now_s();
   const uint32_t batch   = model_batch_max(maker->model);
   for (uint32_t i = 0; i < count && status == STATUS_OK; i += batch) {
     const uint32_t left = count - i;
@@ -78,7 +71,7 @@ make_window_set(const WindowMaker* maker,
                           out->events + (size_t)i * WINDOW_NOTES,
                           error);
   }
-  *cpu_s = cpu_seconds() - start_s;
+  *wall_s = clock_now_s() - start_s;
   if (status != STATUS_OK) {
     window_set_free(out);
   }
@@ -124,7 +117,7 @@ Status
 make_stream_set(const WindowMaker* maker,
                 uint32_t           count,
                 WindowSet*         out,
-                double*            cpu_s,
+                double*            wall_s,
                 Error*             error)
 {
   const uint32_t   batch   = model_batch_max(maker->model);
@@ -135,7 +128,7 @@ make_stream_set(const WindowMaker* maker,
       error, STATUS_NO_MEMORY, "no memory for %u streams", count);
   }
   Status       status  = window_set_create(out, count, SEQUENCE_NOTES, error);
-  const double start_s = cpu_seconds();
+  const double start_s = clock_now_s();
   for (uint32_t i = 0; i < count && status == STATUS_OK; i += batch) {
     const uint32_t left = count - i;
     status              = make_streams(maker,
@@ -146,7 +139,7 @@ make_stream_set(const WindowMaker* maker,
                           scratch + notes,
                           error);
   }
-  *cpu_s = cpu_seconds() - start_s;
+  *wall_s = clock_now_s() - start_s;
   free(scratch);
   if (status != STATUS_OK) {
     window_set_free(out);

@@ -19,13 +19,12 @@ Status make_windows(const WindowMaker* maker,
                     NoteEvent*         out,
                     Error*             error);
 
-// Independent windows, from number `first` on. *cpu_s: what they took, of one
-// core.
+// Independent windows, from number `first` on. *wall_s: what they took.
 Status make_window_set(const WindowMaker* maker,
                        uint64_t           first,
                        uint32_t           count,
                        WindowSet*         out,
-                       double*            cpu_s,
+                       double*            wall_s,
                        Error*             error);
 
 // Streams of SEQUENCE_NOTES notes, each window continuing all notes before it,
@@ -33,5 +32,5 @@ Status make_window_set(const WindowMaker* maker,
 Status make_stream_set(const WindowMaker* maker,
                        uint32_t           count,
                        WindowSet*         out,
-                       double*            cpu_s,
+                       double*            wall_s,
                        Error*             error);

@@ -26,6 +26,8 @@ optimiser_open(Optimiser*       o,
   if (device_is_gpu(o->devices[0])) {
     o->lanes     = 1;
     thread_count = 1;
+  } else if (o->lanes > recipe->batch) {
+    o->lanes = recipe->batch;
   }
   for (uint32_t i = 1; i < o->lanes && status == STATUS_OK; ++i) {
     status = device_open_cpu(NULL, &o->devices[i], error);
@@ -223,22 +225,78 @@ lanes_status(const Optimiser* o, Error* error)
   return status;
 }
 
-Status
-optimiser_step(Optimiser* o, Error* error)
+// --- A step ------------------------------------------------------------------
+
+// Whether nothing but the only lane's ops stands between gradient and update.
+static bool
+is_alone(const Optimiser* o)
 {
-  Device* const device = o->devices[0];
-  write_now(o);
-  optimiser_run(o, lane_reduce, o);
-  if (o->reduce) {
-    o->reduce(o->reduce_context, device, o->gradients[0]);
+  return o->lanes == 1 && !o->reduce;
+}
+
+OptimiserPart
+optimiser_part(const Optimiser* o,
+               uint32_t         lane,
+               uint32_t         first,
+               uint32_t         count)
+{
+  const uint32_t batch = o->recipe->batch;
+  const uint32_t begin = optimiser_share_begin(o, batch, lane);
+  const uint32_t end   = optimiser_share_begin(o, batch, lane + 1);
+  return (OptimiserPart){ .clears  = first == begin,
+                          .updates = is_alone(o) && first + count == end };
+}
+
+void
+optimiser_begin(Optimiser* o, uint32_t lane, OptimiserPart part)
+{
+  if (part.clears) {
+    op_fill(o->devices[lane], o->gradients[lane], 0.0f);
   }
-  optimiser_run(o, lane_square, o);
-  op_sum(device,
+}
+
+// From the squares of all slices to that of the whole gradient.
+static void
+add_squares(Optimiser* o)
+{
+  op_sum(o->devices[0],
          tensor_columns(o->square_sums, SUM_LANES, o->lanes),
          0.0f,
          sum_cell(o, SUM_STEP));
-  op_sum(device, sum_cell(o, SUM_STEP), 1.0f, sum_cell(o, SUM_SINCE));
+  op_sum(o->devices[0], sum_cell(o, SUM_STEP), 1.0f, sum_cell(o, SUM_SINCE));
+}
+
+void
+optimiser_end(Optimiser* o, OptimiserPart part)
+{
+  if (part.updates) {
+    lane_square(o, 0);
+    add_squares(o);
+    lane_update(o, 0);
+  }
+}
+
+// The update of several lanes or runs.
+static void
+update_together(Optimiser* o)
+{
+  optimiser_run(o, lane_reduce, o);
+  if (o->reduce) {
+    o->reduce(o->reduce_context, o->devices[0], o->gradients[0]);
+  }
+  optimiser_run(o, lane_square, o);
+  add_squares(o);
   optimiser_run(o, lane_update, o);
+}
+
+Status
+optimiser_step(Optimiser* o, PoolJob passes, void* context, Error* error)
+{
+  write_now(o);
+  optimiser_run(o, passes, context);
+  if (!is_alone(o)) {
+    update_together(o);
+  }
   ++o->step;
   ++o->unchecked_steps;
   return lanes_status(o, error);

@@ -16,7 +16,8 @@ typedef void (*GradientReduce)(void* context, Device* device, Tensor gradient);
 
 typedef struct {
   const RunRecipe* recipe;
-  uint32_t         lanes; // the recipe's on the CPU, else 1
+  uint32_t         lanes; // on the CPU the recipe's, but no more than the
+                          // batch; else 1
   char             device_text[DEVICE_WHY_BYTES]; // for people
   Pool*            pool;
   Device*          devices[RECIPE_LANES_MAX];
@@ -57,6 +58,14 @@ Status optimiser_bind(Optimiser*       optimiser,
 // After the networks are freed.
 void optimiser_close(Optimiser* optimiser);
 
+// --- A step
+//
+// A lane makes its share of the batch in passes. Before each, what changes from
+// pass to pass is written to tensors; the pass itself is ops alone, so that it
+// is recorded and replayed (replay.h): they clear the gradient, draw and learn.
+// Where one lane is all there is they also update, and a step in one pass is
+// one launch of a GPU.
+
 // Of the step to come.
 float optimiser_rate(const Optimiser* optimiser);
 // The part [share_begin(i), share_begin(i + 1)) of `total` that is lane i's.
@@ -69,8 +78,26 @@ uint32_t optimiser_chunk(const Optimiser* optimiser,
                          uint32_t         gpu_chunk);
 void     optimiser_run(Optimiser* optimiser, PoolJob job, void* context);
 
-// One step from the lanes' gradients. One that is not finite changes nothing.
-Status optimiser_step(Optimiser* optimiser, Error* error);
+// What a pass is to its step: part of a recording's key.
+typedef struct {
+  uint32_t clears;  // 1: a lane's first, so that the gradient begins at 0
+  uint32_t updates; // 1: the only lane's last: the update is part of it
+} OptimiserPart;
+// Of a lane's pass over `count` units of the batch from `first` on.
+OptimiserPart optimiser_part(const Optimiser* optimiser,
+                             uint32_t         lane,
+                             uint32_t         first,
+                             uint32_t         count);
+// The first and the last ops of a pass.
+void optimiser_begin(Optimiser* optimiser, uint32_t lane, OptimiserPart part);
+void optimiser_end(Optimiser* optimiser, OptimiserPart part);
+
+// One step: `passes` makes a lane's. A gradient that is not finite changes
+// nothing.
+Status optimiser_step(Optimiser* optimiser,
+                      PoolJob    passes,
+                      void*      context,
+                      Error*     error);
 // Waits for the steps so far: sets gradient_norm. STATUS_BAD_ARGUMENT: since
 // the last check a gradient was not finite.
 Status optimiser_check(Optimiser* optimiser, Error* error);

@@ -154,19 +154,10 @@ sequence_rule(const DiffusionRecipe* recipe, const Dataset* dataset)
 }
 
 void
-sequence_pass_draw(Device*                device,
-                   const DiffusionRecipe* recipe,
-                   const DrawRule*        rule,
-                   const DrawSource*      source,
-                   const PassPlace*       place,
-                   const SequencePass*    pass,
-                   Tensor                 now,
-                   const DiffusionNotes*  to)
+sequence_pass_now(const DiffusionRecipe* recipe,
+                  const PassPlace*       place,
+                  float                  now[DRAW_NOW_FLOATS])
 {
-  float bits[DRAW_NOW_FLOATS];
   draw_now(
-    recipe->run.seed, place->order + place->first, place->epoch, 0.0f, bits);
-  tensor_write(device, now, bits);
-  op_draw_sequences(
-    device, rule, source, now, pass->notes, to->pitch, to->channels, to->clean);
+    recipe->run.seed, place->order + place->first, place->epoch, 0.0f, now);
 }

@@ -47,12 +47,7 @@ void sequence_pass_plan(const DiffusionRecipe* recipe,
                         SequencePass*          out);
 
 DrawRule sequence_rule(const DiffusionRecipe* recipe, const Dataset* dataset);
-// Draws the notes of a planned pass. now[1, DRAW_NOW_FLOATS] is written.
-void sequence_pass_draw(Device*                device,
-                        const DiffusionRecipe* recipe,
-                        const DrawRule*        rule,
-                        const DrawSource*      source,
-                        const PassPlace*       place,
-                        const SequencePass*    pass,
-                        Tensor                 now,
-                        const DiffusionNotes*  to);
+// What op_draw_sequences() is told of a pass's draws.
+void sequence_pass_now(const DiffusionRecipe* recipe,
+                       const PassPlace*       place,
+                       float                  now[DRAW_NOW_FLOATS]);

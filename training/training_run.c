@@ -114,9 +114,6 @@ make_recipe(const Options* o, const TrainingRun* run, Error* error)
   recipe->steps = o->has_steps ? o->steps : recipe->steps;
   recipe->batch = o->has_batch ? o->batch : recipe->batch;
   recipe->seed  = o->has_seed ? o->seed : recipe->seed;
-  if (status == STATUS_OK && recipe->lanes > recipe->batch) {
-    recipe->lanes = recipe->batch;
-  }
   return status;
 }
 

@@ -7,11 +7,14 @@
 #include "vae_checkpoint.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 // Windows of one forward and backward pass: enough rows for full-speed
 // products; on the CPU few enough that activations stay near the caches.
 #define CPU_CHUNK_WINDOWS 256u
 #define GPU_CHUNK_WINDOWS RECIPE_BATCH_MAX
+// A step's first, middle and last pass, or its only one, and some room.
+#define RECORDED_PASSES 8u
 // Enough for a covariance of a few hundred dimensions.
 #define PRIOR_WINDOWS 4096u
 
@@ -27,12 +30,17 @@ open_source(VaeTrainer* t, Error* error)
            : status;
 }
 
+static void pass_ops(void* lane, const void* key);
+
 static Status
 open_lane(VaeTrainer* t, uint32_t i, Error* error)
 {
   VaeLane* const lane   = &t->lanes[i];
   Device* const  device = t->optimiser.devices[i];
-  Status         status =
+  lane->trainer         = t;
+  lane->number          = i;
+  replay_open(&lane->passes, device, RECORDED_PASSES, pass_ops, lane);
+  Status status =
     tensor_allocate(device, 1, DRAW_NOW_FLOATS, &lane->now, error);
   if (status == STATUS_OK) {
     status = vae_create(device,
@@ -122,6 +130,7 @@ vae_trainer_close(VaeTrainer* t)
   vae_free(t->judge);
   // Lane 0 last: the others use its weights.
   for (uint32_t i = t->optimiser.lanes; i-- > 0;) {
+    replay_close(&t->lanes[i].passes);
     vae_free(t->lanes[i].vae);
     tensor_free(t->optimiser.devices[i], &t->lanes[i].now);
   }
@@ -148,31 +157,50 @@ vae_trainer_schedule(const VaeTrainer* t)
   };
 }
 
-// Draws `count` windows from number `first` of the run on.
+// --- One step ----------------------------------------------------------------
+
+// What a recording of a pass was made for.
+typedef struct {
+  VaePass       pass;
+  OptimiserPart part;
+} PassKey;
+_Static_assert(sizeof(PassKey) <= REPLAY_KEY_BYTES, "a key fits its slot");
+
 static void
-draw(VaeTrainer* t, uint32_t i, uint64_t first, uint32_t count)
+pass_ops(void* owner, const void* key_bytes)
 {
-  VaeLane* const lane   = &t->lanes[i];
-  Device* const  device = t->optimiser.devices[i];
-  const VaeNotes notes  = vae_notes(lane->vae, count);
-  float          now[DRAW_NOW_FLOATS];
-  draw_now(t->recipe.run.seed,
-           first,
-           shuffle_epoch(&t->shuffle, t->optimiser.step),
-           vae_trainer_schedule(t).forcing,
-           now);
-  tensor_write(device, lane->now, now);
-  op_draw_windows(device,
+  VaeLane* const    lane = owner;
+  VaeTrainer* const t    = lane->trainer;
+  PassKey           key;
+  memcpy(&key, key_bytes, sizeof key);
+  const VaeNotes notes = vae_notes(lane->vae, key.pass.count);
+  optimiser_begin(&t->optimiser, lane->number, key.part);
+  op_draw_windows(t->optimiser.devices[lane->number],
                   &t->rule,
                   &t->source,
                   lane->now,
                   notes.pitch,
                   notes.channels,
                   notes.force);
+  vae_learn(lane->vae, &key.pass);
+  optimiser_end(&t->optimiser, key.part);
+}
+
+// The draw of windows from number `first` of the run on.
+static void
+write_draw(VaeTrainer* t, VaeLane* lane, uint64_t first)
+{
+  float now[DRAW_NOW_FLOATS];
+  draw_now(t->recipe.run.seed,
+           first,
+           shuffle_epoch(&t->shuffle, t->optimiser.step),
+           vae_trainer_schedule(t).forcing,
+           now);
+  tensor_write(t->optimiser.devices[lane->number], lane->now, now);
 }
 
 static void
-lane_gradient(void* context, uint32_t i)
+lane_passes(void* context, uint32_t i)
 {
   VaeTrainer* const      t     = context;
   const VaeRecipe* const r     = &t->recipe;
@@ -183,20 +211,21 @@ lane_gradient(void* context, uint32_t i)
   const uint64_t         start = (uint64_t)o->step * all;
   const uint64_t         order = shuffle_first(&t->shuffle, o->step);
 
-  op_fill(o->devices[i], vae_gradients(lane->vae), 0.0f);
   for (uint32_t at = optimiser_share_begin(o, all, i); at < end;) {
     const uint32_t count = end - at < t->chunk ? end - at : t->chunk;
     const VaeBatch batch = {
-      .count          = count,
-      .seed           = r->run.seed,
-      .first_window   = start + at,
-      .gradient_scale = 1.0f / (float)all,
-      .channel_weight = r->channel_weight,
-      .beta           = vae_trainer_schedule(t).beta,
-      .free_nats      = r->free_bits * 0.69314718f,
+      .pass         = { .count          = count,
+                        .gradient_scale = 1.0f / (float)all,
+                        .channel_weight = r->channel_weight,
+                        .free_nats      = r->free_bits * 0.69314718f },
+      .seed         = r->run.seed,
+      .first_window = start + at,
+      .beta         = vae_trainer_schedule(t).beta,
     };
-    draw(t, i, order + at, count);
-    vae_train_step(lane->vae, &batch);
+    const PassKey key = { batch.pass, optimiser_part(o, i, at, count) };
+    write_draw(t, lane, order + at);
+    vae_write_batch(lane->vae, &batch);
+    replay_run(&lane->passes, &key, sizeof key);
     at += count;
   }
 }
@@ -204,8 +233,7 @@ lane_gradient(void* context, uint32_t i)
 Status
 vae_trainer_step(VaeTrainer* t, Error* error)
 {
-  optimiser_run(&t->optimiser, lane_gradient, t);
-  return optimiser_step(&t->optimiser, error);
+  return optimiser_step(&t->optimiser, lane_passes, t, error);
 }
 
 void

@@ -6,15 +6,21 @@
 #include "draw_source.h"
 #include "latent_prior.h"
 #include "optimiser.h"
+#include "replay.h"
 #include "shuffle.h"
 #include "vae_recipe.h"
 
-typedef struct {
-  Vae*   vae; // lane 0 owns the weights
-  Tensor now; // [1, DRAW_NOW_FLOATS]
-} VaeLane;
+typedef struct VaeTrainer VaeTrainer;
 
 typedef struct {
+  VaeTrainer* trainer;
+  uint32_t    number;
+  Vae*        vae;    // lane 0 owns the weights
+  Tensor      now;    // [1, DRAW_NOW_FLOATS]
+  Replay      passes; // recorded
+} VaeLane;
+
+struct VaeTrainer {
   VaeRecipe      recipe;
   const Dataset* dataset;
   Shuffle        shuffle;
@@ -26,7 +32,7 @@ typedef struct {
   Parameter      table[VAE_PARAMETER_COUNT];
   Vae*           judge; // holds the averaged weights while a prior is fitted
   LatentPrior    prior; // the last one fitted
-} VaeTrainer;
+};
 
 typedef struct {
   float learning_rate;

@@ -27,6 +27,17 @@ is_lost(cudaError_t result)
          (code >= 700 && code < 800 && result != cudaErrorLaunchOutOfResources);
 }
 
+static const char*
+advice_on(cudaError_t result)
+{
+  if (is_lost(result)) {
+    return " (the program has lost this GPU until it is started again)";
+  }
+  return result == cudaErrorNoKernelImageForDevice
+           ? " (this build has no code for this GPU's generation)"
+           : "";
+}
+
 bool
 cuda_check(Device* device, cudaError_t result, const char* op)
 {
@@ -35,12 +46,6 @@ cuda_check(Device* device, cudaError_t result, const char* op)
   }
   (void)cudaGetLastError(); // told once: not again after the next launch
   if (device->error.status == STATUS_OK) {
-    const char* advice = "";
-    if (is_lost(result)) {
-      advice = " (the program has lost this GPU until it is started again)";
-    } else if (result == cudaErrorNoKernelImageForDevice) {
-      advice = " (this build has no code for this GPU's generation)";
-    }
     error_set(&device->error,
               result == cudaErrorMemoryAllocation ? STATUS_NO_MEMORY
                                                   : STATUS_DEVICE,
@@ -48,7 +53,7 @@ cuda_check(Device* device, cudaError_t result, const char* op)
               device->name,
               op,
               cudaGetErrorString(result),
-              advice);
+              advice_on(result));
   }
   return false;
 }
@@ -57,14 +62,16 @@ bool
 cuda_check_blas(Device* device, cublasStatus_t result, const char* op)
 {
   if (result != CUBLAS_STATUS_SUCCESS && device->error.status == STATUS_OK) {
-    (void)cudaGetLastError();
+    // cuBLAS only says that it failed; what the driver remembers says why.
+    const cudaError_t cause = cudaGetLastError();
     error_set(&device->error,
               result == CUBLAS_STATUS_ALLOC_FAILED ? STATUS_NO_MEMORY
                                                    : STATUS_DEVICE,
-              "%s: %s: cuBLAS: %s",
+              "%s: %s: cuBLAS: %s%s",
               device->name,
               op,
-              cublasGetStatusString(result));
+              cublasGetStatusString(result),
+              advice_on(cause));
   }
   return result == CUBLAS_STATUS_SUCCESS;
 }

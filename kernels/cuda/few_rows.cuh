@@ -1,11 +1,11 @@
-// Products of few rows, x weight^T, as sampling at batch 1 makes them: within a
-// kernel, a warp makes a few columns of eight rows. Only kernels/cuda/*.cu
-// include this.
+// Products of few rows, x weight^T, as sampling at batch 1 makes them, in full
+// precision: within a kernel, a warp makes a few columns of eight rows, or of
+// one. Only kernels/cuda/*.cu include this.
 //
 // What counts there is how long one warp takes, not how many there are: so a
 // column's weights are spread over the lanes of a group, each lane keeps the
-// sums of all eight rows, and the weights are asked for before anything else
-// is computed (few_rows_load). How it is used:
+// sums of all the rows, and the weights are asked for before anything else is
+// computed. How it is used:
 //
 //   const FewRows<G, V> work(weight);          // group G, V floats a load
 //   typename FewRows<G, V>::Weights first = work.load(0);
@@ -27,7 +27,7 @@
 #define FEW_LONG 32u
 #define FEW_SHORT_MAX 256u // columns of x
 
-template<uint32_t GROUP, int V>
+template<uint32_t GROUP, int V, uint32_t ROWS = FEW_ROWS>
 struct FewRows {
   struct Weights {
     Pack<V> at[FEW_LOADS];
@@ -38,7 +38,7 @@ struct FewRows {
   uint32_t     lane;   // within the group
   uint32_t     column; // beyond the last where there is no work
   uint32_t     columns;
-  uint32_t     row; // of the eight: the one whose total this lane gets
+  uint32_t     row; // of ROWS: the one whose total this lane gets
 
   // Columns are dealt to the warps of blockIdx.x.
   __device__ explicit FewRows(Tensor w)
@@ -48,7 +48,7 @@ struct FewRows {
     column              = warp * (WARP / GROUP) + threadIdx.x % WARP / GROUP;
     columns             = w.rows;
     packs               = w.columns / V;
-    row                 = lane % FEW_ROWS;
+    row                 = lane % ROWS;
     weight              = row_of(w, column < columns ? column : columns - 1);
   }
 
@@ -74,7 +74,7 @@ struct FewRows {
       const uint32_t p = first + i * GROUP + lane;
       if (p < packs) {
 #pragma unroll
-        for (uint32_t r = 0; r < FEW_ROWS; ++r) {
+        for (uint32_t r = 0; r < ROWS; ++r) {
           const Pack<V> from = pack_load<V>(x[r] + (size_t)p * V);
 #pragma unroll
           for (int j = 0; j < V; ++j) {
@@ -85,13 +85,13 @@ struct FewRows {
     }
   }
 
-  // The totals over the group: lane l gets that of row l % 8. At each step half
-  // of a lane's sums go to the lane that keeps them.
+  // The totals over the group: lane l gets that of row l % ROWS. At each step
+  // half of a lane's sums go to the lane that keeps them.
   __device__ float
   total(float* sum) const
   {
 #pragma unroll
-    for (uint32_t half = FEW_ROWS / 2; half > 0; half /= 2) {
+    for (uint32_t half = ROWS / 2; half > 0; half /= 2) {
       const bool upper = lane & half;
 #pragma unroll
       for (uint32_t i = 0; i < half; ++i) {
@@ -101,23 +101,23 @@ struct FewRows {
       }
     }
 #pragma unroll
-    for (uint32_t lanes = FEW_ROWS; lanes < GROUP; lanes *= 2) {
+    for (uint32_t lanes = ROWS; lanes < GROUP; lanes *= 2) {
       sum[0] += __shfl_xor_sync(WARP_ALL, sum[0], (int)lanes);
     }
     return sum[0];
   }
 
-  // first: load(0). x: the first of `rows` rows, 1..8. All lanes take part.
+  // first: load(0). x: the first of `rows` rows, 1..ROWS. All lanes take part.
   __device__ float
   product(const Weights& first,
           const float*   x,
           uint32_t       x_stride,
           uint32_t       rows) const
   {
-    const float* from[FEW_ROWS];
-    float        sum[FEW_ROWS];
+    const float* from[ROWS];
+    float        sum[ROWS];
 #pragma unroll
-    for (uint32_t r = 0; r < FEW_ROWS; ++r) {
+    for (uint32_t r = 0; r < ROWS; ++r) {
       // Rows past the end repeat the last, and are not kept.
       from[r] = x + (size_t)(r < rows ? r : rows - 1) * x_stride;
       sum[r]  = 0.0f;
@@ -134,12 +134,17 @@ struct FewRows {
   __device__ bool
   writes(uint32_t rows) const
   {
-    return column < columns && row < rows && lane < FEW_ROWS;
+    return column < columns && row < rows && lane < ROWS;
   }
 };
 
-// The launch: `columns` of the product, eight rows a blockIdx.y. One warp a
-// block while that keeps multiprocessors idle.
+static inline uint32_t
+few_rows_group(uint32_t depth)
+{
+  return depth <= FEW_SHORT_MAX ? FEW_SHORT : FEW_LONG;
+}
+
+// The launch: `columns` of the product, eight rows a blockIdx.y.
 static inline dim3
 few_rows_grid(uint32_t group, uint32_t columns, uint32_t rows, uint32_t warps)
 {
@@ -148,8 +153,11 @@ few_rows_grid(uint32_t group, uint32_t columns, uint32_t rows, uint32_t warps)
               (rows + FEW_ROWS - 1) / FEW_ROWS);
 }
 
+// Warps of a block that shares nothing: one where larger blocks would leave
+// multiprocessors idle.
 static inline uint32_t
-few_rows_group(uint32_t depth)
+few_rows_warps(const CudaDevice* cuda, uint32_t group, uint32_t columns)
 {
-  return depth <= FEW_SHORT_MAX ? FEW_SHORT : FEW_LONG;
+  const uint32_t warps = few_rows_grid(group, columns, 1, 1).x;
+  return warps > cuda->multiprocessors ? FEW_WARPS : 1;
 }

@@ -226,9 +226,7 @@ cuda_affine_gated(Device* device,
                                       : affine_gated_kernel<FEW_SHORT, 1>)
                               : (four ? affine_gated_kernel<FEW_LONG, 4>
                                       : affine_gated_kernel<FEW_LONG, 1>);
-  // Blocks of one warp where larger ones would leave multiprocessors idle.
-  const uint32_t all   = few_rows_grid(group, x.columns, x.rows, 1).x;
-  const uint32_t warps = all > cuda->multiprocessors ? FEW_WARPS : 1;
+  const uint32_t warps  = few_rows_warps(cuda, group, x.columns);
   LAUNCH(kernel,
          few_rows_grid(group, x.columns, x.rows, warps),
          warps * WARP,

@@ -143,15 +143,16 @@ bench_training(Device* device, const char* path)
   tensor_write(device, to.pitch, pitch);
   tensor_write(device, to.channels, channels);
   tensor_write(device, to.force, force);
-  const VaeBatch batch = { .count          = BATCH,
-                           .gradient_scale = 1.0f / BATCH,
-                           .channel_weight = 1.0f,
-                           .beta           = 0.1f };
+  const VaeBatch batch = { .pass = { .count          = BATCH,
+                                     .gradient_scale = 1.0f / BATCH,
+                                     .channel_weight = 1.0f },
+                           .beta = 0.1f };
   double         best  = INFINITY;
   for (int i = 0; i < STEPS_TIMED; ++i) {
     VaeLoss      loss  = { 0 };
     const double start = clock_now_s();
-    vae_train_step(vae, &batch);
+    vae_write_batch(vae, &batch);
+    vae_learn(vae, &batch.pass);
     vae_take_loss(vae, &loss); // waits
     best = fmin(best, clock_now_s() - start);
   }

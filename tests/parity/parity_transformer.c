@@ -1,5 +1,5 @@
-// The transformer's ops, attention and the fused ops of sampling against the
-// CPU, each at several sizes (parity_cases.h).
+// The transformer's ops, attention, products of few rows and the fused ops of
+// sampling against the CPU, each at several sizes (parity_cases.h).
 #include "parity_cases.h"
 
 // --- Shapes and ops ---------------------------------------------------------
@@ -262,6 +262,41 @@ run_norm_affine_gelu(Device* device, const Tensor* t, const Size* z)
 }
 
 static int
+shape_affine(const Size* z, Operand* operands)
+{
+  int count = 0;
+  PUT(z->a, z->b, NOISE);
+  PUT(z->c, z->b, NOISE);
+  PUT(1, z->c, NOISE);
+  PUT(z->a, z->c, POISON);
+  return count;
+}
+
+static void
+run_affine(Device* device, const Tensor* t, const Size* z)
+{
+  (void)z;
+  op_affine(device, t[0], t[1], (Tensor){ 0 }, t[2], t[3]);
+}
+
+static int
+shape_matmul(const Size* z, Operand* operands)
+{
+  int count = 0;
+  PUT(z->a, z->b, NOISE);
+  PUT(z->c, z->b, NOISE);
+  PUT(z->a, z->c, z->e ? NOISE : POISON);
+  return count;
+}
+
+static void
+run_matmul(Device* device, const Tensor* t, const Size* z)
+{
+  const float beta = z->e ? 0.5f : 0.0f;
+  op_matmul(device, false, true, -1.5f, t[0], t[1], beta, t[2]);
+}
+
+static int
 shape_affine_gated(const Size* z, Operand* operands)
 {
   int count = 0;
@@ -336,49 +371,59 @@ static const Size attends[] = {
   { 1, 2, 33, 31, 18 }, { 1, 1, 7, 3, 40 },   { 280, 1, 11, 13, 4 },
   { 300, 1, 9, 25, 3 }, { 2, 3, 20, 12, 12 }, { 0 },
 };
+// Rows, columns read, columns made; d: rows of the modulation, e: adds up.
 static const Size few[] = {
-  { 1, 1, 1, 1, 0 },      { 3, 4, 5, 2, 0 },
-  { 8, 160, 480, 2, 0 },  { 8, 160, 641, 1, 0 },
-  { 9, 161, 30, 3, 0 },   { 32, 160, 37, 2, 0 },
-  { 31, 256, 9, 2, 0 },   { 12, 257, 33, 2, 0 },
-  { 17, 640, 160, 2, 0 }, { 5, 1024, 34, 2, 0 },
-  { 2, 1021, 3, 2, 0 },   { 4, 1500, 6, 2, 0 },
-  { 33, 40, 50, 3, 0 },   { 100, 160, 64, 3, 0 },
-  { 8, 4096, 7, 2, 0 },   { 0 },
+  { 1, 1, 1, 1, 0 },      { 3, 4, 5, 2, 1 },
+  { 8, 160, 480, 2, 0 },  { 8, 160, 641, 1, 1 },
+  { 9, 161, 30, 3, 0 },   { 32, 160, 37, 2, 1 },
+  { 31, 256, 9, 2, 0 },   { 12, 257, 33, 2, 1 },
+  { 17, 640, 160, 2, 0 }, { 5, 1024, 34, 2, 1 },
+  { 2, 1021, 3, 2, 0 },   { 4, 1500, 6, 2, 1 },
+  { 33, 40, 50, 3, 0 },   { 100, 160, 64, 3, 1 },
+  { 8, 4096, 7, 2, 0 },   { 1, 320, 1280, 2, 1 },
+  { 1, 35, 640, 2, 0 },   { 1, 64, 131, 2, 1 },
+  { 1, 643, 9, 2, 0 },    { 0 },
 };
 
+#define CASE(title, shapes, runs, most, at)                                    \
+  {                                                                            \
+    .name = title, .shape = shapes, .run = runs, .tolerance = most,            \
+    .sizes = at                                                                \
+  }
+
 static const Case cases[] = {
-  { "gelu", shape_gelu, run_gelu, 1e-6, elements },
-  { "gelu_backward", shape_gelu_backward, run_gelu_backward, 2e-6, elements },
-  { "modulated_norm", shape_norm, run_norm, 1e-5, rows },
-  { "modulated_norm in place", shape_norm, run_norm_place, 1e-5, rows },
-  { "modulated_norm_backward",
-    shape_norm_backward,
-    run_norm_backward,
-    5e-5,
-    rows },
-  { "gated_add", shape_gated, run_gated, 1e-6, rows },
-  { "gated_add_backward",
-    shape_gated_backward,
-    run_gated_backward,
-    5e-5,
-    rows },
-  { "rotate", shape_rotate, run_rotate, 1e-6, rotations },
-  { "attention", shape_attention, run_attention, 5e-6, attentions },
-  { "attention_backward",
-    shape_attention_backward,
-    run_attention_backward,
-    5e-6,
-    attentions },
-  { "attend", shape_attend, run_attend, 1e-5, attends },
-  { "norm_affine", shape_norm_affine, run_norm_affine, 5e-5, few },
-  { "norm_affine gelu", shape_norm_affine, run_norm_affine_gelu, 5e-5, few },
-  { "affine_gated", shape_affine_gated, run_affine_gated, 5e-5, few },
+  CASE("gelu", shape_gelu, run_gelu, 1e-6, elements),
+  CASE("gelu_backward", shape_gelu_backward, run_gelu_backward, 2e-6, elements),
+  CASE("modulated_norm", shape_norm, run_norm, 1e-5, rows),
+  CASE("modulated_norm in place", shape_norm, run_norm_place, 1e-5, rows),
+  CASE("modulated_norm_backward",
+       shape_norm_backward,
+       run_norm_backward,
+       5e-5,
+       rows),
+  CASE("gated_add", shape_gated, run_gated, 1e-6, rows),
+  CASE("gated_add_backward",
+       shape_gated_backward,
+       run_gated_backward,
+       5e-5,
+       rows),
+  CASE("rotate", shape_rotate, run_rotate, 1e-6, rotations),
+  CASE("attention", shape_attention, run_attention, 5e-6, attentions),
+  CASE("attention_backward",
+       shape_attention_backward,
+       run_attention_backward,
+       5e-6,
+       attentions),
+  CASE("attend", shape_attend, run_attend, 1e-5, attends),
+  CASE("norm_affine", shape_norm_affine, run_norm_affine, 5e-5, few),
+  CASE("norm_affine gelu", shape_norm_affine, run_norm_affine_gelu, 5e-5, few),
+  CASE("affine", shape_affine, run_affine, 5e-5, few),
+  CASE("matmul", shape_matmul, run_matmul, 5e-5, few),
+  CASE("affine_gated", shape_affine_gated, run_affine_gated, 5e-5, few),
 };
 
 int
 main(int argc, char** argv)
 {
-  return run_cases(
-    cases, sizeof cases / sizeof *cases, argc > 1 ? argv[1] : NULL);
+  return run_cases(cases, sizeof cases / sizeof *cases, argc, argv);
 }

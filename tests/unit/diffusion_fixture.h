@@ -58,11 +58,14 @@ shake_weights(Fixture* f)
 }
 
 static inline void
-open_fixture(Fixture* f, const DiffusionSettings* settings, bool training)
+open_fixture_on(Fixture*                 f,
+                const char*              device,
+                const DiffusionSettings* settings,
+                bool                     training)
 {
   Error error;
   memset(f, 0, sizeof *f);
-  assert_int_equal(device_open_cpu(NULL, &f->device, &error), STATUS_OK);
+  assert_int_equal(device_open(device, &f->device, NULL, &error), STATUS_OK);
   assert_int_equal(
     diffusion_create(
       f->device, settings, SEQUENCES, training, NULL, &f->diffusion, &error),
@@ -79,6 +82,12 @@ open_fixture(Fixture* f, const DiffusionSettings* settings, bool training)
   f->t[2] = 500;
 }
 
+static inline void
+open_fixture(Fixture* f, const DiffusionSettings* settings, bool training)
+{
+  open_fixture_on(f, "cpu", settings, training);
+}
+
 // Its notes, on their way to `next` (NULL: to 0); they are in the network.
 static inline DiffusionBatch
 jump_batch(Fixture* f, const uint32_t* next)
@@ -88,15 +97,15 @@ jump_batch(Fixture* f, const uint32_t* next)
   tensor_write(f->device, to.channels, f->channels);
   tensor_write(f->device, to.clean, f->clean);
   return (DiffusionBatch){
-    .sequences      = SEQUENCES,
-    .notes          = NOTES,
-    .t              = f->t,
-    .next           = next,
-    .seed           = 3,
-    .gradient_scale = 1.0f,
-    .channel_weight = 1.5f,
-    .snr_low        = 1.0f,
-    .snr_high       = 1.0f,
+    .pass = { .sequences      = SEQUENCES,
+              .notes          = NOTES,
+              .gradient_scale = 1.0f,
+              .channel_weight = 1.5f,
+              .snr_low        = 1.0f,
+              .snr_high       = 1.0f },
+    .t    = f->t,
+    .next = next,
+    .seed = 3,
   };
 }
 

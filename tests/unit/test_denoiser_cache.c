@@ -109,15 +109,26 @@ check_cache(DenoiserKind kind, uint32_t before, uint32_t notes, uint32_t after)
   Cache c = { .before = before, .notes = notes, .all = before + notes + after };
   open_fixture(&c.f, &settings, false);
   fill_cache(&c);
-  Denoiser* const net   = diffusion_net(c.f.diffusion);
-  DenoiserInput   input = { .sequences = SEQUENCES,
-                            .notes     = c.all,
-                            .tokens    = c.whole[TOKENS],
-                            .position  = c.whole[POSITIONS],
-                            .level     = c.whole[LEVEL],
-                            .time      = c.whole[TIME],
-                            .allowed   = c.whole[ALLOWED] };
-  denoiser_forward(net, &input, c.whole[HEAD]);
+  Denoiser* const net = diffusion_net(c.f.diffusion);
+  Denoiser*       trained;
+  assert_int_equal(denoiser_create(c.f.device,
+                                   &diffusion_settings(c.f.diffusion)->net,
+                                   SEQUENCES * SEQUENCE_NOTES,
+                                   SEQUENCES,
+                                   true,
+                                   net,
+                                   &trained,
+                                   NULL),
+                   STATUS_OK);
+  DenoiserInput input = { .sequences = SEQUENCES,
+                          .notes     = c.all,
+                          .tokens    = c.whole[TOKENS],
+                          .position  = c.whole[POSITIONS],
+                          .level     = c.whole[LEVEL],
+                          .time      = c.whole[TIME],
+                          .allowed   = c.whole[ALLOWED] };
+  denoiser_forward(trained, &input, c.whole[HEAD]);
+  denoiser_free(trained);
   input = cut_cache(&c, true);
   denoiser_context(net, &input);
   input = cut_cache(&c, false);

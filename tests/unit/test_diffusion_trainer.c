@@ -3,6 +3,7 @@
 #include "diffusion_trainer.h"
 
 #include "counted_reads.h"
+#include "emulated_gpu.h"
 #include "numbered_set.h"
 #include "run_state.h"
 
@@ -339,13 +340,26 @@ typedef struct {
   DiffusionLoss losses[GPU_STEPS + 1]; // the last: held-out, not a student's
 } Trained;
 
-static void
-train_on(const char* device, const DiffusionRecipe* recipe, Trained* out)
+// In so many passes a step.
+static DiffusionTrainer*
+open_on(const char* device, const DiffusionRecipe* recipe, uint32_t passes)
 {
   device_wanted             = device;
   DiffusionTrainer* const t = open_trainer(recipe, 1);
   device_wanted             = "cpu";
+  t->lane_passes            = passes;
+  t->chunk                  = recipe->run.batch / passes;
   assert_int_equal(t->optimiser.lanes, 1);
+  return t;
+}
+
+static void
+train_on(const char*            device,
+         const DiffusionRecipe* recipe,
+         uint32_t               passes,
+         Trained*               out)
+{
+  DiffusionTrainer* const t = open_on(device, recipe, passes);
   for (int i = 0; i < GPU_STEPS; ++i) {
     uint64_t notes = 0;
     take_steps(t, 1);
@@ -360,31 +374,85 @@ train_on(const char* device, const DiffusionRecipe* recipe, Trained* out)
   close_trainer(t);
 }
 
-// As the CPU with one lane and one pass a step, up to rounding; also in
-// distilling.
+// What is trained on a GPU; the second's teacher is the first.
+enum { GPU_TEACHER, GPU_STUDENT, GPU_LSTM, GPU_KINDS };
+
+static DiffusionRecipe
+gpu_recipe(int kind)
+{
+  static char     path[RUN_PATH_BYTES];
+  DiffusionRecipe r  = plain_recipe();
+  r.run.lanes        = 1;
+  r.run.transpose    = 5;
+  r.run.batch        = kind == GPU_LSTM ? 2 : CHUNK; // the emulator is slow
+  r.run.warmup_steps = 5;                            // the rate changes
+  r.settings.student_steps = kind == GPU_STUDENT ? 4 : 0;
+  r.settings.net.kind = kind == GPU_LSTM ? DENOISER_LSTM : DENOISER_TRANSFORMER;
+  run_path(directory, "checkpoint.safetensors", path);
+  teacher_path = kind == GPU_STUDENT ? path : NULL;
+  return r;
+}
+
+static bool
+has_gpu(void)
+{
+  Device* device = NULL;
+  if (device_open("cuda", &device, NULL, NULL) != STATUS_OK) {
+    return false;
+  }
+  device_close(device);
+  return true;
+}
+
+// As the CPU with one lane, up to rounding, in one pass a step or several; also
+// in distilling.
 static void
 test_a_gpu_learns_alike(void** state)
 {
   (void)state;
-  static Trained  cpu, gpu;
-  static char     path[RUN_PATH_BYTES];
-  DiffusionRecipe r      = plain_recipe();
-  Device*         device = NULL;
-  r.run.lanes            = 1;
-  r.run.transpose        = 5;
-  r.run.batch            = CHUNK; // the emulator is slow
-  run_path(directory, "checkpoint.safetensors", path);
-  if (device_open("cuda", &device, NULL, NULL) != STATUS_OK) {
+  static Trained cpu, gpu;
+  if (!has_gpu()) {
     skip();
   }
-  device_close(device);
-  for (uint32_t student = 0; student < 2; ++student) {
-    r.settings.student_steps = 4 * student;
-    teacher_path             = student ? path : NULL;
-    train_on("cpu", &r, &cpu);
-    train_on("cuda", &r, &gpu); // what is saved is the students' teacher
-    for (int i = 0; i < GPU_STEPS + !student; ++i) {
+  for (int kind = 0; kind < GPU_KINDS; ++kind) {
+    const DiffusionRecipe r      = gpu_recipe(kind);
+    const uint32_t        passes = kind == GPU_TEACHER ? 2 : 1;
+    train_on("cpu", &r, passes, &cpu);
+    train_on("cuda", &r, passes, &gpu);
+    for (int i = 0; i < GPU_STEPS + !teacher_path; ++i) {
       assert_true(loss_distance(&gpu.losses[i], &cpu.losses[i]) < 1e-3);
+    }
+  }
+  teacher_path = NULL;
+  remove_run();
+}
+
+// On a GPU a step is writes, then one replay; in passes, one for each.
+static void
+test_a_step_is_one_launch(void** state)
+{
+  (void)state;
+  EmulatorCounts before = { 0 };
+  if (!has_gpu() || !emulated_counts(&before)) {
+    skip();
+  }
+  for (int kind = 0; kind < GPU_KINDS; ++kind) {
+    const DiffusionRecipe r = gpu_recipe(kind);
+    for (uint32_t passes = 1; passes <= 2; ++passes) {
+      DiffusionTrainer* const t = open_on("cuda", &r, passes);
+      for (int i = 0; i < 2; ++i) {
+        emulated_counts(&before);
+        take_steps(t, 1);
+        const EmulatorCounts asked = emulated_since(before);
+        assert_int_equal(asked.graphs, passes);
+        assert_int_equal(asked.plain, 0);
+        assert_int_equal(asked.waits, 0);
+        assert_true(asked.writes > 0);
+      }
+      if (kind == GPU_TEACHER) {
+        assert_int_equal(diffusion_trainer_save(t, directory, NULL), STATUS_OK);
+      }
+      close_trainer(t);
     }
   }
   teacher_path = NULL;
@@ -458,6 +526,7 @@ main(void)
     cmocka_unit_test(test_held_out_figures_compare),
     cmocka_unit_test(test_optimisers_differ),
     cmocka_unit_test(test_a_gpu_learns_alike),
+    cmocka_unit_test(test_a_step_is_one_launch),
     cmocka_unit_test(test_recipe),
   };
   return cmocka_run_group_tests_name(

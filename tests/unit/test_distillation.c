@@ -15,6 +15,8 @@ open_pair(Fixture* student, Fixture* teacher, uint32_t student_steps)
   open_fixture(teacher, &settings, true);
   settings.student_steps = student_steps;
   open_fixture(student, &settings, true);
+  assert_int_equal(diffusion_make_teacher(teacher->diffusion, 4, NULL),
+                   STATUS_OK);
 }
 
 static void
@@ -22,6 +24,17 @@ close_pair(Fixture* student, Fixture* teacher)
 {
   close_fixture(student);
   close_fixture(teacher);
+}
+
+static void
+distil(Fixture*       student,
+       Fixture*       teacher,
+       DiffusionBatch batch,
+       uint32_t       substeps)
+{
+  batch.pass.substeps = substeps;
+  diffusion_write_jumps(student->diffusion, teacher->diffusion, &batch);
+  diffusion_distil(student->diffusion, teacher->diffusion, &batch.pass);
 }
 
 // A student that is its teacher has nothing to learn from a jump of one step,
@@ -36,8 +49,7 @@ test_a_student_agrees_with_itself(void** state)
     open_pair(&student, &teacher, 0);
     const DiffusionBatch batch = jump_batch(&student, jumps);
     DiffusionLoss        loss  = { 0 };
-    diffusion_distil_step(
-      student.diffusion, teacher.diffusion, &batch, substeps);
+    distil(&student, &teacher, batch, substeps);
     diffusion_take_loss(student.diffusion, &loss);
     Tensor sum;
     float  square;
@@ -63,7 +75,7 @@ test_the_mean_of_the_estimates_ends_where_the_steps_do(void** state)
   open_pair(&student, &teacher, 0);
   const DiffusionBatch batch = jump_batch(&student, jumps);
   DiffusionLoss        loss  = { 0 };
-  diffusion_distil_step(student.diffusion, teacher.diffusion, &batch, 4);
+  distil(&student, &teacher, batch, 4);
   diffusion_take_loss(student.diffusion, &loss);
   const Diffusion* const d = teacher.diffusion;
   const uint32_t         c = d->columns;
@@ -120,8 +132,7 @@ test_what_a_teacher_is_told(void** state)
   double               moved = 0.0;
   for (uint32_t substeps = 1; substeps <= 3; ++substeps) {
     DiffusionLoss loss = { 0 };
-    diffusion_distil_step(
-      student.diffusion, teacher.diffusion, &batch, substeps);
+    distil(&student, &teacher, batch, substeps);
     diffusion_take_loss(student.diffusion, &loss);
     tensor_read(teacher.device, d->tokens, tokens);
     if (substeps == 1) {
@@ -165,8 +176,8 @@ test_what_a_student_learns(void** state)
   const Diffusion* const d     = student.diffusion;
   DiffusionBatch         batch = jump_batch(&student, jumps);
   DiffusionLoss          loss  = { 0 };
-  batch.gradient_scale         = 0.25f;
-  diffusion_distil_step(student.diffusion, teacher.diffusion, &batch, 2);
+  batch.pass.gradient_scale    = 0.25f;
+  distil(&student, &teacher, batch, 2);
   diffusion_take_loss(student.diffusion, &loss);
   tensor_read(teacher.device, teacher.diffusion->mean, mean);
   tensor_read(teacher.device, teacher.diffusion->target, target);
@@ -253,14 +264,16 @@ check_training(Prediction prediction)
   DiffusionBatch batch         = jump_batch(&f, NULL);
   DiffusionLoss  loss          = { 0 };
   batch.first_sequence         = 5;
-  batch.snr_low                = 0.5f;
-  batch.snr_high               = 5.0f;
-  diffusion_judge(f.diffusion, &batch);
+  batch.pass.snr_low           = 0.5f;
+  batch.pass.snr_high          = 5.0f;
+  diffusion_write_batch(f.diffusion, &batch);
+  diffusion_judge(f.diffusion, &batch.pass);
   diffusion_take_loss(f.diffusion, &loss);
   tensor_read(f.device, d->estimate, first);
-  loss                 = (DiffusionLoss){ 0 };
-  batch.self_condition = true;
-  diffusion_judge(f.diffusion, &batch);
+  loss                      = (DiffusionLoss){ 0 };
+  batch.pass.self_condition = true;
+  diffusion_write_batch(f.diffusion, &batch);
+  diffusion_judge(f.diffusion, &batch.pass);
   diffusion_take_loss(f.diffusion, &loss);
   tensor_read(f.device, d->x0, x0);
   tensor_read(f.device, d->x, x);

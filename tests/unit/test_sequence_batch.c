@@ -82,8 +82,17 @@ fill(Source* s, const DiffusionRecipe* recipe, uint32_t step, uint32_t pass)
                                 tensor_rows(s->channels_to, 0, rows),
                                 tensor_rows(s->clean_to, 0, rows) };
   const DrawRule       rule = sequence_rule(recipe, dataset);
-  sequence_pass_draw(
-    s->device, recipe, &rule, &s->source, &place, &s->pass, s->now, &to);
+  float                now[DRAW_NOW_FLOATS];
+  sequence_pass_now(recipe, &place, now);
+  tensor_write(s->device, s->now, now);
+  op_draw_sequences(s->device,
+                    &rule,
+                    &s->source,
+                    s->now,
+                    s->pass.notes,
+                    to.pitch,
+                    to.channels,
+                    to.clean);
   tensor_read(s->device, to.pitch, s->pitch);
   tensor_read(s->device, to.channels, s->channels);
   tensor_read(s->device, to.clean, s->clean);

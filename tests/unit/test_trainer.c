@@ -4,6 +4,7 @@
 
 #include "counted_reads.h"
 #include "dataset_write.h"
+#include "emulated_gpu.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -409,15 +410,38 @@ test_gradients_of_others_are_reduced(void** state)
   }
 }
 
+// A step in several passes is a step in one, up to rounding.
+static void
+test_passes_add_up(void** state)
+{
+  (void)state;
+  static float weights[2][WEIGHTS_MAX];
+  uint32_t     count       = 0;
+  VaeRecipe    recipe      = plain_recipe();
+  recipe.run.batch         = 12;
+  recipe.run.learning_rate = 0.01f;
+  for (int i = 0; i < 2; ++i) {
+    VaeTrainer* const t = open_trainer(&recipe, windows);
+    t->chunk            = i ? 5 : 12;
+    take_step(t);
+    take_step(t);
+    count = t->optimiser.weights.columns;
+    tensor_read(t->optimiser.devices[0], t->optimiser.weights, weights[i]);
+    vae_trainer_close(t);
+  }
+  assert_true(distance(weights[0], weights[1], count) < 1e-4);
+}
+
 // --- Another device ----------------------------------------------------------
 
 // A GPU goes the CPU's way with one lane: the same draws, losses and weights up
-// to rounding, also when steps are replayed and the last chunk is smaller.
+// to rounding, also when steps are replayed, and in passes of which the last is
+// smaller.
 static void
 test_a_gpu_learns_alike(void** state)
 {
   (void)state;
-  enum { STEPS_TAKEN = 5 };
+  enum { STEPS_TAKEN = 8 };
   static float weights[2][WEIGHTS_MAX];
   VaeLoss      losses[2][STEPS_TAKEN];
   Device*      gpu;
@@ -425,6 +449,7 @@ test_a_gpu_learns_alike(void** state)
   VaeRecipe    recipe      = plain_recipe();
   recipe.run.batch         = 12;
   recipe.run.learning_rate = 0.01f;
+  recipe.run.warmup_steps  = 6; // the rate changes
   recipe.run.transpose     = 3;
   recipe.run.tempo_spread  = 0.1f;
   recipe.beta              = 0.3f;
@@ -441,6 +466,7 @@ test_a_gpu_learns_alike(void** state)
     device_wanted       = "cpu";
     assert_int_equal(t->optimiser.lanes, 1);
     for (int step = 0; step < STEPS_TAKEN; ++step) {
+      t->chunk        = step % 4 < 2 ? 12 : 5;
       losses[i][step] = take_step(t);
     }
     assert_int_equal(optimiser_check(&t->optimiser, NULL), STATUS_OK);
@@ -457,6 +483,50 @@ test_a_gpu_learns_alike(void** state)
   unlink(path);
   snprintf(path, sizeof path, "%s/state.safetensors", directory);
   unlink(path);
+}
+
+// On a GPU a step is writes, then one replay; in passes, one for each; where
+// others take part the update comes after. Shapes that come back are not
+// recorded anew.
+static void
+test_a_step_is_one_launch(void** state)
+{
+  (void)state;
+  VaeRecipe      recipe    = plain_recipe();
+  EmulatorCounts counts    = { 0 };
+  uint32_t       calls     = 0;
+  recipe.run.batch         = 12;
+  recipe.run.learning_rate = 0.01f;
+  Device* gpu;
+  if (device_open("cuda", &gpu, NULL, NULL) != STATUS_OK) {
+    skip();
+  }
+  device_close(gpu);
+  if (!emulated_counts(&counts)) {
+    skip();
+  }
+  device_wanted       = "cuda";
+  VaeTrainer* const t = open_trainer(&recipe, windows);
+  device_wanted       = "cpu";
+  for (uint32_t step = 0; step < 8; ++step) {
+    const uint32_t passes = step < 4 ? 1 : 3;
+    t->chunk              = 12 / passes;
+    emulated_counts(&counts);
+    assert_int_equal(vae_trainer_step(t, NULL), STATUS_OK);
+    const EmulatorCounts asked = emulated_since(counts);
+    assert_int_equal(asked.graphs, passes);
+    assert_int_equal(asked.plain, 0);
+    assert_int_equal(asked.waits, 0);
+    assert_in_range(asked.writes, 1, 1 + 3 * passes);
+  }
+  t->optimiser.reduce         = double_gradient;
+  t->optimiser.reduce_context = &calls;
+  emulated_counts(&counts);
+  assert_int_equal(vae_trainer_step(t, NULL), STATUS_OK);
+  assert_int_equal(calls, 1);
+  assert_int_equal(emulated_since(counts).graphs, 3);
+  assert_true(emulated_since(counts).plain > 0);
+  vae_trainer_close(t);
 }
 
 // `count` pieces of one window; piece p has the pitch 1 + p.
@@ -522,7 +592,9 @@ main(void)
     cmocka_unit_test(test_a_step_reads_nothing),
     cmocka_unit_test(test_a_gradient_that_is_not_finite),
     cmocka_unit_test(test_gradients_of_others_are_reduced),
+    cmocka_unit_test(test_passes_add_up),
     cmocka_unit_test(test_a_gpu_learns_alike),
+    cmocka_unit_test(test_a_step_is_one_launch),
   };
   return cmocka_run_group_tests_name("trainer", all, set_up, tear_down);
 }

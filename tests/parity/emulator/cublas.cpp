@@ -208,7 +208,8 @@ start(cublasHandle_t handle,
   p.alpha = scalar(handle, alpha);
   p.beta  = scalar(handle, beta);
   p.tf32  = !p.vector && (tf32 || handle->math == CUBLAS_TF32_TENSOR_OP_MATH);
-  return status_of(gate.end(submit(handle->stream, [p] { run_product(p); })));
+  return status_of(
+    gate.end(submit(handle->stream, Asked::plain, [p] { run_product(p); })));
 }
 
 // The shape of a product; the factors are put in by start().

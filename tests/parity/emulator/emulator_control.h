@@ -33,8 +33,16 @@ void emulator_fail_after(int calls, int error);
 // The device works again; nothing is pending, no error is remembered.
 void emulator_heal(void);
 
-uint64_t emulator_calls(void);    // countable calls so far
-uint64_t emulator_launches(void); // kernels run so far, replays included
+uint64_t emulator_calls(void); // countable calls so far
+
+// What the device was asked for so far, captures left out.
+typedef struct {
+  uint64_t graphs; // launched
+  uint64_t plain;  // kernels, products, fills, copies from the device
+  uint64_t writes; // copies from the host
+  uint64_t waits;  // for a stream, an event or the device, releases included
+} EmulatorCounts;
+EmulatorCounts emulator_counts(void);
 
 // cudaMalloc beyond this total fails. 0: the default, 4 GiB.
 void     emulator_memory_limit(size_t bytes);

@@ -53,7 +53,7 @@ __attribute__((format(printf, 2, 3))) void fault(cudaError_t error,
                                                  const char* format,
                                                  ...);
 cudaError_t lost(); // the error that sticks, or cudaSuccess
-void        count_launch();
+void        count_wait();
 void        count_handle(int change);
 
 // --- Memory (memory.cpp) --------------------------------------------------
@@ -75,9 +75,15 @@ public:
 
 // --- Streams (streams.cpp) ------------------------------------------------
 
+enum class Asked { graph, plain, write, event }; // as EmulatorCounts has it
+
+void count_asked(Asked asked); // (runtime.cpp)
 // Runs the work now, or puts it in the stream's queue or capture. `pageable`:
-// the work touches pageable host memory.
-cudaError_t submit(cudaStream_t stream, Work work, bool pageable = false);
+// the work touches pageable host memory, and the host waits.
+cudaError_t submit(cudaStream_t stream,
+                   Asked        asked,
+                   Work         work,
+                   bool         pageable = false);
 void        flush_all(); // does what waits in the streams
 // A call that a capture by this thread, or a global one, forbids.
 cudaError_t forbidden_in_capture();

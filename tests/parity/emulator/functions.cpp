@@ -95,8 +95,9 @@ emulated_launch(cudaStream_t stream, EmulatedLaunch launch)
     return;
   }
   const cudaError_t error = check_shape(launch);
-  gate.end(error != cudaSuccess ? error
-                                : submit(stream, [launch = std::move(launch)] {
-                                    run_launch(launch);
-                                  }));
+  gate.end(error != cudaSuccess
+             ? error
+             : submit(stream, Asked::plain, [launch = std::move(launch)] {
+                 run_launch(launch);
+               }));
 }

@@ -96,7 +96,7 @@ cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream)
     fault(cudaErrorIllegalAddress, "the device is lost, as asked for");
     return gate.end(cudaErrorIllegalAddress);
   }
-  return gate.end(submit(stream, [all = executable->work] {
+  return gate.end(submit(stream, Asked::graph, [all = executable->work] {
     for (const Work& work : *all) {
       if (lost() == cudaSuccess) {
         work();

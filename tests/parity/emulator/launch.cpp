@@ -485,7 +485,6 @@ run_launch(const EmulatedLaunch& launch)
 {
   const DeviceMemory touch;
   prepare(launch);
-  count_launch();
 #ifdef __SANITIZE_ADDRESS__
   run_grid(); // ASan itself tells of bad addresses
 #else

@@ -240,6 +240,7 @@ cudaFree(void* pointer)
   if (forbidden != cudaSuccess) {
     return release.end(forbidden);
   }
+  count_wait();
   flush_all();
   check_canaries("something");
   Memory&    m  = memory();
@@ -417,6 +418,7 @@ start(const Plane&   p,
   }
   return submit(
     stream,
+    to && !from && !p.fill ? Asked::write : Asked::plain,
     [p, to, to_bytes, from, from_bytes] {
       // It may have been freed since it was recorded.
       if ((to && !on_device(p.destination, to_bytes)) ||
@@ -557,6 +559,7 @@ emulated_copy_symbol(void*        destination,
   flush_all();
   return gate.end(submit(
     stream,
+    Asked::plain,
     [destination, source, bytes] { memcpy(destination, source, bytes); },
     true));
 }

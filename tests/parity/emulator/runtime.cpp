@@ -16,7 +16,7 @@ struct Runtime {
   int                  fail_in = 0; // calls until the injected failure; 0: none
   cudaError_t          fail_with = cudaSuccess;
   uint64_t             calls     = 0;
-  uint64_t             launches  = 0;
+  EmulatorCounts       counts    = {};
   int                  handles   = 0;
   bool                 print     = true;
   std::string          report;
@@ -135,9 +135,18 @@ lost()
 }
 
 void
-count_launch()
+count_asked(Asked asked)
 {
-  runtime().launches++;
+  EmulatorCounts& counts = runtime().counts;
+  counts.graphs += asked == Asked::graph;
+  counts.plain += asked == Asked::plain;
+  counts.writes += asked == Asked::write;
+}
+
+void
+count_wait()
+{
+  runtime().counts.waits++;
 }
 
 void
@@ -174,11 +183,11 @@ emulator_calls(void)
   return runtime().calls;
 }
 
-uint64_t
-emulator_launches(void)
+EmulatorCounts
+emulator_counts(void)
 {
   const Release hold;
-  return runtime().launches;
+  return runtime().counts;
 }
 
 unsigned

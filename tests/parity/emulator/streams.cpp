@@ -140,7 +140,7 @@ meet_legacy(EmulatedStream* stream)
 } // namespace
 
 cudaError_t
-submit(cudaStream_t handle, Work work, bool pageable)
+submit(cudaStream_t handle, Asked asked, Work work, bool pageable)
 {
   EmulatedStream* const stream = find(handle);
   if (!stream) {
@@ -160,7 +160,11 @@ submit(cudaStream_t handle, Work work, bool pageable)
   if (error != cudaSuccess) {
     return error;
   }
+  count_asked(asked);
   stream->queue.push_back(std::move(work));
+  if (pageable) {
+    count_wait();
+  }
   if (pageable || !streams().lazy) {
     flush(stream);
   }
@@ -271,6 +275,7 @@ cudaStreamSynchronize(cudaStream_t handle)
   if (stream->capture) {
     return gate.end(invalidate(stream, cudaErrorStreamCaptureUnsupported));
   }
+  count_wait();
   const cudaError_t error = meet_legacy(stream);
   flush(stream);
   return gate.end(error);
@@ -308,6 +313,7 @@ cudaDeviceSynchronize(void)
       return gate.end(invalidate(stream, cudaErrorStreamCaptureUnsupported));
     }
   }
+  count_wait();
   flush_all();
   return gate.end(cudaSuccess);
 }
@@ -362,7 +368,7 @@ cudaEventRecord(cudaEvent_t event, cudaStream_t handle)
   event->stream    = handle;
   event->capture   = stream->capture;
   event->state     = state;
-  return gate.end(submit(handle, [state] {
+  return gate.end(submit(handle, Asked::event, [state] {
     state->done = true;
     state->time = Clock::now();
   }));
@@ -389,6 +395,7 @@ cudaEventSynchronize(cudaEvent_t event)
   if (!gate) {
     return gate.error();
   }
+  count_wait();
   const cudaError_t error = look_at(event);
   if (error == cudaSuccess && event->state && !event->state->done) {
     flush(find(event->stream));
