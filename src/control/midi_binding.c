@@ -111,13 +111,15 @@ parse_source(char* text, MidiSource* source, Error* error)
 static Status
 parse_range(const char* text, double* low, double* high, Error* error)
 {
-  char* end;
-  char* last = NULL;
-  *low       = strtod(text, &end);
-  if (end != text && !strncmp(end, "..", 2)) {
-    const char* const second = end + 2;
-    *high                    = strtod(second, &last);
-    last                     = last == second ? NULL : last;
+  const char* const dots = strstr(text, "..");
+  char*             end  = NULL;
+  char*             last = NULL;
+  char              first[16];
+  snprintf(first, sizeof first, "%.*s", dots ? (int)(dots - text) : 0, text);
+  *low = strtod(first, &end);
+  if (dots && end != first && !*end) {
+    *high = strtod(dots + 2, &last);
+    last  = last == dots + 2 ? NULL : last;
   }
   if (!last || last[strspn(last, " \t")] ||
       !(*low >= 0 && *low <= 1 && *high >= 0 && *high <= 1) || *low == *high) {

@@ -78,8 +78,8 @@ choose(MidiInChannel* channel, int half, uint8_t value)
 {
   channel->is_registered = false;
   if (channel->number[half] != value) {
-    channel->number[half]    = value;
-    channel->data.has_coarse = false;
+    channel->number[half] = value;
+    channel->data         = (MidiPair){ .has_coarse = false };
   }
 }
 

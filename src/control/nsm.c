@@ -3,7 +3,6 @@
 
 #include "clock.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,9 @@
 #define CAPABILITIES ":dirty:"
 #define API_MAJOR 1
 #define API_MINOR 1
+
+// How soon a wait sees that it is given up.
+#define WAIT_MS 20
 
 // The protocol's error codes.
 #define ERR_GENERAL (-1)
@@ -128,6 +130,13 @@ reply(Nsm* nsm, const char* path, Status status, const Error* error)
     &nsm->socket, &nsm->server, status ? "/error" : "/reply", message);
 }
 
+// A string; liblo does not align arguments to what a lo_arg wants.
+static const char*
+text_of(lo_arg** arguments, int i)
+{
+  return (const char*)arguments[i];
+}
+
 static void
 open_session(Nsm* nsm, lo_arg** arguments)
 {
@@ -139,9 +148,9 @@ open_session(Nsm* nsm, lo_arg** arguments)
                        "meander does not switch sessions: start it anew");
   } else {
     status     = nsm->config.open(nsm->config.context,
-                              &arguments[0]->s,
-                              &arguments[1]->s,
-                              &arguments[2]->s,
+                              text_of(arguments, 0),
+                              text_of(arguments, 1),
+                              text_of(arguments, 2),
                               &error);
     nsm->state = status ? nsm->state : NSM_OPEN;
   }
@@ -170,12 +179,12 @@ hear_answer(Nsm* nsm, bool is_error, const char* types, lo_arg** arguments)
 {
   const char* const expected = is_error ? "sis" : "sss";
   if (strncmp(types, expected, 3) ||
-      strcmp(&arguments[0]->s, "/nsm/server/announce") ||
+      strcmp(text_of(arguments, 0), "/nsm/server/announce") ||
       nsm->state != NSM_ANNOUNCED) {
     return;
   }
   nsm->state = is_error ? NSM_REFUSED : NSM_MANAGED;
-  snprintf(nsm->text, sizeof nsm->text, "%s", &arguments[2]->s);
+  snprintf(nsm->text, sizeof nsm->text, "%s", text_of(arguments, 2));
 }
 
 static void
@@ -237,23 +246,22 @@ nsm_poll(Nsm* nsm)
 }
 
 Status
-nsm_wait_open(Nsm* nsm, double seconds, Error* error)
+nsm_wait_open(Nsm* nsm, double seconds, const atomic_int* stop, Error* error)
 {
   const double until_s = clock_now_s() + seconds;
   while (nsm->state != NSM_OPEN && nsm->state != NSM_REFUSED) {
-    const double left_s = until_s - clock_now_s();
-    if (left_s <= 0) {
+    const bool stopped = stop && atomic_load(stop);
+    if (stopped || clock_now_s() >= until_s) {
       return error_set(error,
                        STATUS_UNAVAILABLE,
-                       "the session manager at %.100s does not answer",
+                       stopped
+                         ? "given up before the session manager at "
+                           "%.100s had answered"
+                         : "the session manager at %.100s does not answer",
                        nsm->config.url);
     }
     struct pollfd wait = { .fd = nsm->socket.fd, .events = POLLIN };
-    if (poll(&wait, 1, (int)(left_s * 1000) + 1) < 0 && errno == EINTR) {
-      return error_set(error,
-                       STATUS_UNAVAILABLE,
-                       "a signal came before the session manager's answer");
-    }
+    poll(&wait, 1, WAIT_MS);
     nsm_poll(nsm);
   }
   return nsm->state == NSM_OPEN

@@ -10,6 +10,7 @@
 #include "control/osc_socket.h"
 #include "status.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 // One turn does no more packets.
@@ -62,9 +63,12 @@ void   nsm_free(Nsm* nsm);
 void nsm_poll(Nsm* nsm);
 
 // Polls until open() was done, for the name has to be known before the JACK
-// client is made: at most `seconds`, or until a signal. STATUS_UNAVAILABLE:
-// nobody answered, or it was refused.
-Status nsm_wait_open(Nsm* nsm, double seconds, Error* error);
+// client is made: at most `seconds`, and no longer than `stop` is 0 (it may be
+// NULL). STATUS_UNAVAILABLE: nobody answered, it was refused, or given up.
+Status nsm_wait_open(Nsm*              nsm,
+                     double            seconds,
+                     const atomic_int* stop,
+                     Error*            error);
 
 // Tells the server whether there is something to save, where that has changed.
 // Saving makes it clean by itself.

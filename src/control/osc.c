@@ -94,18 +94,21 @@ is_number(const Request* request, int i)
   return i < request->count && strchr("ifhdTF", request->types[i]);
 }
 
+// liblo lays arguments out as they are packed: no lo_arg that is aligned.
 static double
 number_of(const Request* request, int i)
 {
+  const void* const argument = request->arguments[i];
+  lo_arg            value;
   switch (request->types[i]) {
     case 'i':
-      return request->arguments[i]->i;
-    case 'h':
-      return (double)request->arguments[i]->h;
+      return memcpy(&value, argument, 4), value.i;
     case 'f':
-      return (double)request->arguments[i]->f;
+      return memcpy(&value, argument, 4), (double)value.f;
+    case 'h':
+      return memcpy(&value, argument, 8), (double)value.h;
     case 'd':
-      return request->arguments[i]->d;
+      return memcpy(&value, argument, 8), value.d;
     default:
       return request->types[i] == 'T';
   }
@@ -117,7 +120,7 @@ text_of(const Request* request, int i)
 {
   return i < request->count &&
              (request->types[i] == 's' || request->types[i] == 'S')
-           ? &request->arguments[i]->s
+           ? (const char*)request->arguments[i]
            : NULL;
 }
 
@@ -203,6 +206,11 @@ send_status(Osc* osc, const OscPeer* to)
                                          ? osc->config.fill_status(osc->config.context, lines)
                                          : 0;
   lo_message   message               = lo_message_new();
+  // Never without arguments, which would be a question.
+  if (message) {
+    lo_message_add_string(message, "version");
+    lo_message_add_string(message, MEANDER_VERSION);
+  }
   for (size_t i = 0; message && i < count && i < OSC_STATUS_MAX; ++i) {
     lo_message_add_string(message, lines[i].name);
     if (*lines[i].text) {
@@ -457,7 +465,7 @@ do_message(Osc*              osc,
   request.name    = message->path + strlen(ROOT);
   request.message = osc_message_read(message);
   if (!request.message) {
-    refuse(&request, "no memory");
+    refuse(&request, "the arguments could not be read");
     return;
   }
   request.types     = lo_message_get_types(request.message);
@@ -510,8 +518,9 @@ osc_poll(Osc* osc, const Params* params, double now_s)
     Error  error;
     size_t count;
     ++osc->counters.packets;
-    const bool is_own =
-      osc_peer_port(&from) == osc_port(osc) && osc_peer_is_loopback(&from);
+    const bool is_own = osc_peer_port(&from) == osc_port(osc) &&
+                        (osc_peer_is_loopback(&from) ||
+                         osc_peer_same_host(&from, &osc->socket.own));
     if (osc_packet_split(osc->packet, size, messages, &count, &error)) {
       ++osc->counters.malformed;
       if (!is_own) {

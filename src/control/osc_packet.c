@@ -53,6 +53,27 @@ take_bytes(Span* span, size_t size_bytes)
   return true;
 }
 
+// Takes a blob's bytes with their padding, of zeros.
+static bool
+take_blob(Span* span)
+{
+  if (!take_bytes(span, 4)) {
+    return false;
+  }
+  const size_t         length = read_u32(span->at - 4);
+  const size_t         padded = (length + 3) & ~(size_t)3;
+  const uint8_t* const start  = span->at;
+  if (length > OSC_PACKET_BYTES_MAX || !take_bytes(span, padded)) {
+    return false;
+  }
+  for (size_t i = length; i < padded; ++i) {
+    if (start[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
 static bool
 take_argument(Span* span, char type)
 {
@@ -76,12 +97,7 @@ take_argument(Span* span, char type)
     case 'I':
       return true;
     case 'b':
-      if (!take_bytes(span, 4)) {
-        return false;
-      }
-      length = read_u32(span->at - 4);
-      return length <= OSC_PACKET_BYTES_MAX &&
-             take_bytes(span, (length + 3) & ~(size_t)3);
+      return take_blob(span);
     default:
       return false;
   }
