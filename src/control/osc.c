@@ -94,23 +94,26 @@ is_number(const Request* request, int i)
   return i < request->count && strchr("ifhdTF", request->types[i]);
 }
 
-// liblo lays arguments out as they are packed: no lo_arg that is aligned.
+// liblo lays arguments out as they were packed: not as a lo_arg is aligned.
 static double
 number_of(const Request* request, int i)
 {
-  const void* const argument = request->arguments[i];
-  lo_arg            value;
-  switch (request->types[i]) {
+  const char type  = request->types[i];
+  lo_arg     value = { .h = 0 };
+  if (type != 'T' && type != 'F') {
+    memcpy(&value, request->arguments[i], type == 'h' || type == 'd' ? 8 : 4);
+  }
+  switch (type) {
     case 'i':
-      return memcpy(&value, argument, 4), value.i;
+      return value.i;
     case 'f':
-      return memcpy(&value, argument, 4), (double)value.f;
+      return (double)value.f;
     case 'h':
-      return memcpy(&value, argument, 8), (double)value.h;
+      return (double)value.h;
     case 'd':
-      return memcpy(&value, argument, 8), value.d;
+      return value.d;
     default:
-      return request->types[i] == 'T';
+      return type == 'T';
   }
 }
 
