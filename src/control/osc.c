@@ -413,12 +413,10 @@ subscribe(const Request* request, bool on)
     return;
   }
   OscSubscriber* const subscriber = &osc->subscribers[i];
-  if (i == osc->subscriber_count) {
-    ++osc->subscriber_count;
-    subscriber->peer = peer;
-    for (int id = 0; id < PARAM_COUNT; ++id) {
-      subscriber->known[id] = NAN;
-    }
+  subscriber->peer                = peer;
+  osc->subscriber_count += i == osc->subscriber_count;
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    subscriber->known[id] = NAN; // all is told, for some may have been lost
   }
   subscriber->until_s = osc->now_s + OSC_SUBSCRIPTION_S;
 }

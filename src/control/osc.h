@@ -14,6 +14,7 @@
 //   /meander/subscribe [PORT]   for 60 s: the parameters that change, as param
 //                               and share, and the status, four times a second,
 //                               to the sender (at PORT); all of them at first
+//                               and each time it is sent again
 //   /meander/unsubscribe [PORT]
 //   /meander/ping               is answered with /meander/pong
 //
