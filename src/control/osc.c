@@ -72,9 +72,15 @@ tell_error(Osc* osc, const OscPeer* to, const char* text)
     return;
   }
   ++osc->errors_count;
+  // What it quotes may be any bytes; OSC's text is ASCII.
+  char clean[sizeof((Error*)0)->text];
+  snprintf(clean, sizeof clean, "%s", text);
+  for (char* c = clean; *c; ++c) {
+    *c = *c < ' ' || *c > '~' ? '?' : *c;
+  }
   lo_message message = lo_message_new();
   if (message) {
-    lo_message_add_string(message, text);
+    lo_message_add_string(message, clean);
   }
   osc_socket_send(&osc->socket, to, ROOT "error", message);
 }
@@ -128,12 +134,27 @@ text_of(const Request* request, int i)
 }
 
 static bool
+has_control_characters(const char* text)
+{
+  for (; *text; ++text) {
+    if ((unsigned char)*text < ' ' || *text == 0x7f) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool
 copy_text(const Request* request, int i, Action* action)
 {
   const char* const text = text_of(request, i);
-  if (!text || strlen(text) >= sizeof action->text) {
-    refuse(request,
-           text ? "the text is too long" : "wrong arguments, use text here");
+  const char* const why =
+    !text                                 ? "wrong arguments, use text here"
+    : strlen(text) >= sizeof action->text ? "the text is too long"
+    : has_control_characters(text)        ? "the text has control characters"
+                                          : NULL;
+  if (why) {
+    refuse(request, why);
     return false;
   }
   snprintf(action->text, sizeof action->text, "%s", text);

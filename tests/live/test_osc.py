@@ -142,6 +142,9 @@ REFUSED = [  # path, arguments, what the answer says
     ("load", (1,), "use text"),
     ("load", ("",), "wants a name"),
     ("load", ("x" * 512,), "too long"),
+    ("save", ("a\nb",), "control characters"),
+    ("load", ("\x1b[2J",), "control characters"),
+    ("param/tempo", ("\xe9\u65e5",), "'?????'"),
     ("subscribe", (0,), "a port from 1 to 65535"),
     ("subscribe", ("there",), "a port from 1 to 65535"),
 ]
