@@ -1,8 +1,9 @@
 #!/bin/sh
-# Fuzzes the reading of MIDI files and of checkpoints, SECONDS (default 30) on
-# one core each. Seeds: the bytes of the golden cases, a small checkpoint, and
-# real MIDI files where the data is at hand. Leaves nothing in the tree; an input
-# that breaks a reader is kept and its place printed. Exit code 77: no clang.
+# Fuzzes the reading of MIDI files, of checkpoints and of OSC packets, SECONDS
+# (default 30) on one core each. Seeds: the bytes of the golden cases, a small
+# checkpoint, a bundle, and real MIDI files where the data is at hand. Leaves
+# nothing in the tree; an input that breaks a reader is kept and its place
+# printed. Exit code 77: no clang.
 set -eu
 
 seconds=${1:-30}
@@ -16,7 +17,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/smf" "$work/checkpoint"
+mkdir "$work/smf" "$work/checkpoint" "$work/osc"
 
 # fuzz NAME ARGUMENT...: builds fuzz_NAME.c with these sources and libraries, and
 # runs it on the seeds of $work/NAME.
@@ -24,7 +25,7 @@ fuzz() {
   name=$1
   shift
   log=$work/$name.log
-  (cd "$root" && "$clang" -std=gnu17 -D_GNU_SOURCE -g -O1 -Icore -Imodels \
+  (cd "$root" && "$clang" -std=gnu17 -D_GNU_SOURCE -g -O1 -Icore -Imodels -Isrc \
     -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
     "tests/fuzz/fuzz_$name.c" "$@" -lm -o "$work/fuzz_$name")
   echo "fuzz $name: $(ls "$work/$name" | wc -l) seeds, $seconds s"
@@ -66,3 +67,9 @@ perl -e 'my $h = q({"__metadata__":{"kind":"vae","size":"8"},)
 fuzz checkpoint models/checkpoint.c models/checkpoint_header.c \
   models/checkpoint_json.c models/checkpoint_write.c core/file.c \
   core/status.c -lcjson
+
+perl -e 'sub m { pack "Z*x!4", $_[0] } my $a = m("/a") . m(",isb") .
+  pack("N", 1) . m("xyz") . pack("Nx4", 2); my $b = m("/b") . m(",TNhd") .
+  "\0" x 16; sub p { "#bundle\0" . "\0" x 8 . join "", map { pack("N/a*", $_) } @_ }
+  print p($a, p($b, $a), $b);' >"$work/osc/one"
+fuzz osc src/control/osc_packet.c src/control/osc_socket.c core/status.c -llo

@@ -1,0 +1,19 @@
+// Learning a binding: inside of midi_map. Control thread.
+#pragma once
+
+#include "control/midi_map.h"
+
+// Whether a binding to `bound` is meant when `moved` moves.
+bool midi_source_covers(const MidiSource* bound, const MidiSource* moved);
+
+// Binds the target to `source`, which loses what it was bound to; learning
+// ends. False: the table is full, and `error` says so.
+bool midi_learn_source(MidiMap* map, const MidiSource* source, Error* error);
+
+// Takes note of a control change and of the moves that it means. True: it is
+// bound now. A reserved controller is refused in `error`.
+bool midi_learn_controller(MidiMap*        map,
+                           const uint8_t   message[3],
+                           const MidiMove* moves,
+                           size_t          move_count,
+                           Error*          error);
