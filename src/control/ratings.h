@@ -8,7 +8,8 @@
 // folder cannot be written, the line goes to $XDG_STATE_HOME/meander (or
 // ~/.local/state/meander) with the file's full path, and where that fails too
 // it is remembered until the program ends. Programs may write to one file at
-// the same time: a line is appended at once or not at all. Control thread.
+// the same time: a line is appended at once (an empty one may come before it).
+// Control thread.
 #pragma once
 
 #include "status.h"

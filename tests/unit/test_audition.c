@@ -1,0 +1,730 @@
+// control/audition with real checkpoints, its real threads and files, and an
+// instrument that swaps when it is told to: what each key does, what comes of
+// new files, and that each model is freed once and none too early.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "audition_fixture.h"
+#include "control/audition.h"
+#include "held_model.h"
+#include "rng.h"
+
+#include <fcntl.h>
+
+static Audition* audition;
+static Params    params;
+
+// The instrument: a model sounds, another may wait for the phrase to end.
+static struct {
+  Model* sounds;
+  Model* waits;
+  bool   at_once; // phrases end at each turn
+  int    swaps;
+  int    overtaken;
+} instrument;
+
+static char said[8][600]; // the last lines
+static int  said_count;
+
+static void
+sound(Model* model)
+{
+  float              z[MODEL_LATENT_MAX] = { 0 };
+  NoteEvent          out[WINDOW_NOTES];
+  Error              error;
+  const ModelRequest request = { .z = z, .count = 1 };
+  assert_int_equal(__real_model_generate(model, &request, out, &error), 0);
+}
+
+static void
+end_phrase(void)
+{
+  if (instrument.waits) {
+    Model* const before = instrument.sounds;
+    instrument.sounds   = instrument.waits;
+    instrument.waits    = NULL;
+    ++instrument.swaps;
+    audition_plays(audition, instrument.sounds);
+    audition_retired(audition, before);
+  }
+  sound(instrument.sounds);
+}
+
+static void
+turn(void)
+{
+  AuditionEvent event;
+  while (audition_poll(audition, &params, &event)) {
+    if (event.model) {
+      if (instrument.waits) {
+        ++instrument.overtaken;
+        audition_retired(audition, instrument.waits);
+      }
+      instrument.waits = event.model;
+    }
+    if (*event.text) {
+      memcpy(said[said_count++ % 8], event.text, sizeof *said);
+    }
+  }
+  if (instrument.at_once) {
+    end_phrase();
+  }
+}
+
+static bool
+was_said(const char* part)
+{
+  for (int i = 0; i < 8; ++i) {
+    if (strstr(said[i], part)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static void
+forget_said(void)
+{
+  memset(said, 0, sizeof said);
+  said_count = 0;
+}
+
+static void
+start(const AuditionSetup* setup, const char* first)
+{
+  Error error = { 0 };
+  forget_said();
+  memset(&instrument, 0, sizeof instrument);
+  instrument.at_once = true;
+  params             = params_standard();
+  held_reset();
+  if (audition_open(setup, &audition, &error)) {
+    fail_msg("%s", error.text);
+  }
+  assert_int_equal(
+    __wrap_model_load(first, "cpu", 1, &instrument.sounds, &error), 0);
+  audition_adopt(audition, instrument.sounds, first);
+}
+
+static void
+start_named(size_t count, const char* const* names, const char* watch)
+{
+  const char*   paths[8];
+  char          texts[8][128];
+  AuditionSetup setup = { .paths      = paths,
+                          .path_count = count,
+                          .watch      = watch,
+                          .follow     = true,
+                          .device     = "cpu",
+                          .seed       = 7 };
+  for (size_t i = 0; i < count; ++i) {
+    snprintf(texts[i], sizeof texts[i], "%s/%s", folder, names[i]);
+    paths[i] = texts[i];
+  }
+  start(&setup, paths[0]);
+}
+
+static void
+finish(void)
+{
+  if (instrument.waits) {
+    audition_retired(audition, instrument.waits);
+  }
+  if (instrument.sounds) {
+    audition_retired(audition, instrument.sounds);
+  }
+  assert_true(audition_close(audition));
+  held_assert_none_left();
+}
+
+static Status
+act_text(ActionKind kind, const char* text, Error* error)
+{
+  Action action = { .kind = kind };
+  snprintf(action.text, sizeof action.text, "%s", text);
+  assert_true(audition_takes(kind));
+  return audition_do(audition, &action, error);
+}
+
+static void
+act(ActionKind kind)
+{
+  Error error = { 0 };
+  if (act_text(kind, "", &error)) {
+    fail_msg("%s", error.text);
+  }
+}
+
+static AuditionStatus
+status_now(void)
+{
+  AuditionStatus status;
+  audition_status(audition, &status);
+  return status;
+}
+
+static bool
+plays(const char* name)
+{
+  const AuditionStatus status = status_now();
+  return !strcmp(status.playing.name, name) && !*status.pending;
+}
+
+static void
+assert_sides(char side, const char* playing, const char* other)
+{
+  const AuditionStatus status = status_now();
+  assert_int_equal(status.side, side);
+  assert_string_equal(status.playing.name, playing);
+  assert_string_equal(status.other.name, other);
+}
+
+static void
+write_three(void)
+{
+  write_vae(in_folder("a.safetensors"), 1, "100");
+  write_vae(in_folder("b.safetensors"), 2, "200");
+  write_vae(in_folder("c.safetensors"), 3, NULL);
+}
+
+static const char* const three[] = { "a.safetensors",
+                                     "b.safetensors",
+                                     "c.safetensors" };
+
+static void
+test_next_and_previous(void** state)
+{
+  (void)state;
+  static const struct {
+    ActionKind  kind;
+    const char* plays;
+    size_t      index;
+  } way[] = { { ACTION_NEXT, "b", 2 },     { ACTION_NEXT, "c", 3 },
+              { ACTION_NEXT, "a", 1 },     { ACTION_PREVIOUS, "c", 3 },
+              { ACTION_PREVIOUS, "b", 2 }, { ACTION_PREVIOUS, "a", 1 } };
+  write_three();
+  start_named(3, three, NULL);
+  assert_sides('A', "a", "");
+  assert_int_equal(status_now().index, 1);
+  assert_int_equal(status_now().playing.step, 100);
+  for (size_t i = 0; i < sizeof way / sizeof *way; ++i) {
+    act(way[i].kind);
+    WAIT_UNTIL(plays(way[i].plays), turn());
+    assert_sides('A', way[i].plays, "");
+    assert_int_equal(status_now().index, way[i].index);
+    assert_int_equal(status_now().count, 3);
+    // Nothing is kept that is on no side.
+    WAIT_UNTIL(held_left() == 1, turn());
+  }
+  assert_true(status_now().playing.has_step);
+  finish();
+}
+
+static void
+test_two_sides(void** state)
+{
+  (void)state;
+  write_three();
+  start_named(3, three, NULL);
+  act(ACTION_NEXT);
+  WAIT_UNTIL(plays("b"), turn());
+  // An empty side gets the neighbour, here the one before.
+  act(ACTION_AB);
+  WAIT_UNTIL(plays("a"), turn());
+  assert_sides('B', "a", "b");
+  // From then on both are at hand.
+  const int loads = held_loaded();
+  for (int i = 0; i < 10; ++i) {
+    act(ACTION_AB);
+    turn();
+    assert_true(plays(i % 2 ? "a" : "b"));
+  }
+  assert_int_equal(held_loaded(), loads);
+  WAIT_UNTIL(held_left() == 2, turn());
+  // Next changes the side that plays; the other stays.
+  act(ACTION_PREVIOUS);
+  WAIT_UNTIL(plays("c"), turn());
+  assert_sides('B', "c", "b");
+  // What is on the other side already is not loaded twice.
+  act(ACTION_PREVIOUS);
+  WAIT_UNTIL(plays("b"), turn());
+  assert_sides('A', "b", "c");
+  assert_int_equal(held_loaded(), loads + 1);
+  finish();
+}
+
+static void
+test_one_alone(void** state)
+{
+  (void)state;
+  Error error = { 0 };
+  write_three();
+  start_named(1, three, NULL);
+  static const ActionKind kinds[] = { ACTION_AB, ACTION_NEXT, ACTION_PREVIOUS };
+  for (int i = 0; i < 3; ++i) {
+    assert_int_equal(act_text(kinds[i], "", &error), STATUS_NOT_FOUND);
+    assert_says(error.text, "no other checkpoint");
+  }
+  act(ACTION_REJECT); // is done, though there is nowhere to go
+  turn();
+  assert_true(plays("a"));
+  assert_int_equal(status_now().playing.rating, RATING_REJECT);
+  finish();
+}
+
+static void
+test_quick_fingers(void** state)
+{
+  (void)state;
+  write_three();
+  start_named(3, three, NULL);
+  held_hold(HELD_LOAD);
+  act(ACTION_NEXT);
+  turn();
+  held_await();
+  for (int i = 0; i < 7; ++i) { // c, a, b, c, a, b, c
+    act(ACTION_NEXT);
+    turn();
+  }
+  assert_true(plays("a") || *status_now().pending);
+  assert_true(status_now().loading);
+  assert_string_equal(status_now().pending, "c");
+  held_release();
+  WAIT_UNTIL(plays("c"), turn());
+  assert_int_equal(instrument.swaps, 1);
+  assert_true(held_loaded() <= 3); // a at first; b was under way
+  finish();
+}
+
+static void
+test_before_the_phrase_ends(void** state)
+{
+  (void)state;
+  write_three();
+  start_named(3, three, NULL);
+  act(ACTION_NEXT);
+  WAIT_UNTIL(plays("b"), turn());
+  act(ACTION_AB);
+  WAIT_UNTIL(plays("a"), turn());
+  instrument.at_once = false;
+  for (int i = 0; i < 9; ++i) {
+    act(ACTION_AB);
+    turn();
+    end_phrase(); // what it has may have been overtaken
+    act(ACTION_AB);
+    turn();
+    act(ACTION_AB);
+    turn();
+    WAIT_UNTIL(held_left() == 2, turn());
+  }
+  assert_true(instrument.overtaken > 0);
+  end_phrase();
+  turn();
+  assert_true(plays(instrument.sounds ? status_now().playing.name : ""));
+  finish();
+}
+
+// The instrument cannot swap (its queue is full, the parameters do not fit).
+static void
+test_given_back_unplayed(void** state)
+{
+  (void)state;
+  AuditionEvent event = { 0 };
+  write_three();
+  start_named(3, three, NULL);
+  act(ACTION_NEXT);
+  WAIT_UNTIL(event.model, audition_poll(audition, &params, &event));
+  audition_retired(audition, event.model);
+  assert_true(plays("a"));
+  // Asked again, it is handed out again.
+  act(ACTION_NEXT);
+  WAIT_UNTIL(plays("c") || plays("b"), turn());
+  finish();
+}
+
+static void
+test_bad_file_in_the_list(void** state)
+{
+  (void)state;
+  write_three();
+  FILE* const file = fopen(in_folder("b.safetensors"), "wb");
+  fputs("rubbish", file);
+  fclose(file);
+  start_named(3, three, NULL);
+  act(ACTION_NEXT);
+  WAIT_UNTIL(was_said("not played: "), turn());
+  assert_true(was_said("b.safetensors: 7 bytes are too short"));
+  assert_true(plays("a"));
+  assert_false(status_now().loading);
+  act(ACTION_NEXT); // goes on from it
+  WAIT_UNTIL(plays("c"), turn());
+  act(ACTION_PREVIOUS); // passes it over
+  WAIT_UNTIL(plays("a"), turn());
+  // Until it changes.
+  write_vae(in_folder("b.safetensors"), 2, NULL);
+  act(ACTION_NEXT);
+  WAIT_UNTIL(plays("b"), turn());
+  finish();
+}
+
+static void
+write_run(uint32_t version)
+{
+  char step[16];
+  snprintf(step, sizeof step, "%u", 100 * version);
+  write_vae(in_folder("run/checkpoint.safetensors"), version, step);
+}
+
+static bool
+plays_step(uint32_t step)
+{
+  const AuditionStatus status = status_now();
+  return status.playing.step == step && !*status.pending;
+}
+
+static void
+start_run(void)
+{
+  const AuditionSetup setup = {
+    .watch = folder, .follow = true, .device = "cpu", .seed = 7
+  };
+  make_folder("run");
+  write_run(1);
+  start(&setup, in_folder("run/checkpoint.safetensors"));
+}
+
+static void
+test_follows_training(void** state)
+{
+  (void)state;
+  start_run();
+  assert_true(status_now().following);
+  for (uint32_t version = 2; version < 8; ++version) {
+    write_run(version);
+    WAIT_UNTIL(plays_step(100 * version), turn());
+    // The version before is at hand, though its file is gone.
+    assert_int_equal(status_now().other.step, 100 * (version - 1));
+    assert_int_equal(status_now().count, 1);
+    WAIT_UNTIL(held_left() == 2, turn());
+  }
+  act(ACTION_AB);
+  WAIT_UNTIL(plays_step(600), turn());
+  assert_int_equal(status_now().index, 0);
+  assert_false(status_now().following);
+  write_run(8);
+  WAIT_UNTIL(status_now().count == 1, turn());
+  for (int i = 0; i < 100; ++i) {
+    turn();
+    clock_sleep_ns(1000000);
+  }
+  assert_true(plays_step(600)); // who listens to an old one is left alone
+  act(ACTION_NEXT);
+  WAIT_UNTIL(plays_step(800), turn());
+  assert_true(status_now().following);
+  write_run(9);
+  WAIT_UNTIL(plays_step(900), turn());
+  finish();
+}
+
+static void
+test_starts_with_nothing(void** state)
+{
+  (void)state;
+  char                path[1024];
+  const char* const   watch = in_folder("runs");
+  const AuditionSetup setup = {
+    .watch = watch, .follow = true, .device = "cpu", .seed = 7
+  };
+  write_vae(in_folder("shipped.safetensors"), 50, NULL);
+  start(&setup, in_folder("shipped.safetensors"));
+  assert_false(audition_first(audition, path));
+  turn();
+  assert_true(was_said("no such folder yet"));
+  make_folder("runs");
+  make_folder("runs/1");
+  write_vae(in_folder("runs/1/checkpoint.safetensors"), 1, "10");
+  WAIT_UNTIL(plays("1"), turn());
+  assert_true(audition_first(audition, path));
+  assert_says(path, "runs/1/checkpoint.safetensors");
+  make_folder("runs/2");
+  write_vae(in_folder("runs/2/checkpoint.safetensors"), 2, "20");
+  WAIT_UNTIL(plays("2"), turn());
+  assert_string_equal(status_now().other.name, "1");
+  finish();
+}
+
+// One that was named is what to compare with.
+static void
+test_named_stays(void** state)
+{
+  (void)state;
+  static const char* const names[] = { "ref.safetensors" };
+  write_vae(in_folder("ref.safetensors"), 50, NULL);
+  make_folder("runs");
+  make_folder("runs/run");
+  start_named(1, names, in_folder("runs"));
+  for (uint32_t version = 1; version < 5; ++version) {
+    char step[16];
+    snprintf(step, sizeof step, "%u", version);
+    write_vae(in_folder("runs/run/checkpoint.safetensors"), version, step);
+    WAIT_UNTIL(plays_step(version), turn());
+    assert_sides('B', "run", "ref");
+  }
+  finish();
+}
+
+static void
+test_half_written(void** state)
+{
+  (void)state;
+  static uint8_t bytes[1 << 16];
+  write_vae(in_folder("whole"), 9, "900");
+  const size_t size = read_whole(in_folder("whole"), bytes, sizeof bytes);
+  start_run();
+  // A scan meets it half-written: here, that of a new folder.
+  char path[1100];
+  snprintf(path, sizeof path, "%s/late/x.safetensors", folder);
+  make_folder("late");
+  FILE* const file = fopen(path, "wb");
+  append_bytes(file, bytes, size / 2);
+  WAIT_UNTIL(was_said("not played: "), turn());
+  assert_true(was_said("late/x.safetensors: "));
+  assert_true(plays_step(100));
+  append_bytes(file, bytes + size / 2, size - size / 2);
+  fclose(file);
+  WAIT_UNTIL(plays_step(900), turn());
+  finish();
+}
+
+static void
+test_touched_only(void** state)
+{
+  (void)state;
+  start_run();
+  write_run(2);
+  WAIT_UNTIL(plays_step(200), turn());
+  const int swaps = instrument.swaps;
+  const int loads = held_loaded();
+  write_run(2); // the same bytes
+  WAIT_UNTIL(held_loaded() == loads + 1 && !status_now().loading, turn());
+  turn();
+  assert_int_equal(instrument.swaps, swaps);
+  assert_true(plays_step(200));
+  assert_int_equal(status_now().index, 1);
+  assert_int_equal(status_now().other.step, 100);
+  WAIT_UNTIL(held_left() == 2, turn());
+  finish();
+}
+
+static void
+test_many_new_files(void** state)
+{
+  (void)state;
+  start_run();
+  for (uint32_t i = 0; i < 200; ++i) {
+    char name[32];
+    char step[16];
+    snprintf(name, sizeof name, "%03u.safetensors", i);
+    snprintf(step, sizeof step, "%u", 1000 + i);
+    write_vae(in_folder(name), 1000 + i, step);
+  }
+  WAIT_UNTIL(plays_step(1199), turn());
+  assert_int_equal(status_now().count, 201);
+  assert_true(status_now().following);
+  WAIT_UNTIL(held_left() == 2, turn());
+  finish();
+}
+
+static void
+test_ratings(void** state)
+{
+  (void)state;
+  char line[256] = "";
+  write_three();
+  start_named(3, three, NULL);
+  act(ACTION_ACCEPT);
+  turn();
+  assert_true(was_said(": keep"));
+  assert_true(plays("a"));
+  assert_int_equal(status_now().playing.rating, RATING_KEEP);
+  act(ACTION_NEXT);
+  WAIT_UNTIL(plays("b"), turn());
+  assert_int_equal(status_now().playing.rating, RATING_NONE);
+  act(ACTION_REJECT);
+  WAIT_UNTIL(plays("c"), turn());
+  // What sounds is rated, not what is on its way.
+  instrument.at_once = false;
+  act(ACTION_NEXT);
+  WAIT_UNTIL(instrument.waits, turn());
+  act(ACTION_REJECT);
+  turn();
+  assert_string_equal(status_now().playing.name, "c");
+  assert_int_equal(status_now().playing.rating, RATING_REJECT);
+  assert_string_equal(status_now().pending, "a"); // not one further
+  finish();
+  FILE* const file = fopen(in_folder(RATINGS_FILE), "r");
+  assert_non_null(fgets(line, sizeof line, file));
+  assert_says(line, "\tkeep\ta.safetensors\t100\t7\n");
+  fclose(file);
+  // Another day.
+  start_named(3, three, NULL);
+  assert_int_equal(status_now().playing.rating, RATING_KEEP);
+  act(ACTION_NEXT);
+  WAIT_UNTIL(plays("b"), turn());
+  assert_int_equal(status_now().playing.rating, RATING_REJECT);
+  finish();
+}
+
+static void
+test_load_and_choose(void** state)
+{
+  (void)state;
+  Error error = { 0 };
+  write_three();
+  start_named(2, three, NULL);
+  assert_int_equal(act_text(ACTION_LOAD, "no-such", &error), STATUS_NOT_FOUND);
+  assert_says(error.text, "no checkpoint 'no-such'");
+  assert_int_equal(act_text(ACTION_LOAD, in_folder("no.safetensors"), &error),
+                   STATUS_NOT_FOUND);
+  assert_int_equal(act_text(ACTION_LOAD, folder, &error), STATUS_BAD_ARGUMENT);
+  assert_int_equal(status_now().count, 2);
+  assert_int_equal(act_text(ACTION_LOAD, in_folder("c.safetensors"), &error),
+                   STATUS_OK);
+  WAIT_UNTIL(plays("c"), turn());
+  assert_int_equal(status_now().index, 3);
+  assert_int_equal(act_text(ACTION_LOAD, "vae", &error), STATUS_OK);
+  WAIT_UNTIL(plays("vae"), turn());
+  assert_int_equal(audition_choose(audition, 1, &error), STATUS_OK);
+  WAIT_UNTIL(plays("b"), turn());
+  assert_int_equal(audition_choose(audition, 4, &error), STATUS_NOT_FOUND);
+  assert_says(error.text, "no checkpoint 5");
+  const Action panic = { .kind = ACTION_PANIC };
+  assert_false(audition_takes(ACTION_PANIC));
+  assert_int_equal(audition_do(audition, &panic, &error), STATUS_BAD_ARGUMENT);
+  finish();
+}
+
+static void
+test_parameters_that_do_not_fit(void** state)
+{
+  (void)state;
+  Error error = { 0 };
+  write_three();
+  start_named(3, three, NULL);
+  assert_int_equal(params_set_text(&params, PARAM_MODE, "continue", &error), 0);
+  act(ACTION_NEXT);
+  WAIT_UNTIL(plays("b"), turn()); // the instrument decides
+  assert_true(was_said("b: mode"));
+  finish();
+}
+
+static void
+test_stuck_at_the_end(void** state)
+{
+  (void)state;
+  write_three();
+  start_named(3, three, NULL);
+  held_hold(HELD_LOAD);
+  act(ACTION_NEXT);
+  turn();
+  held_await();
+  const double start_s = clock_now_s();
+  audition_retired(audition, instrument.sounds);
+  assert_false(audition_close(audition));
+  assert_true(clock_now_s() - start_s < seconds_allowed());
+  held_release();
+  WAIT_UNTIL(!held_left(), (void)0);
+}
+
+// Nothing that lists cannot be listed.
+static void
+test_bad_setups(void** state)
+{
+  (void)state;
+  Error               error  = { 0 };
+  const char* const   path[] = { in_folder("no.safetensors") };
+  const AuditionSetup named  = { .paths      = path,
+                                 .path_count = 1,
+                                 .device     = "cpu" };
+  assert_int_equal(audition_open(&named, &audition, &error), STATUS_NOT_FOUND);
+  assert_says(error.text, "no.safetensors: cannot read");
+  write_three();
+  const AuditionSetup watch = { .watch  = in_folder("a.safetensors"),
+                                .device = "cpu" };
+  assert_int_equal(audition_open(&watch, &audition, &error),
+                   STATUS_BAD_ARGUMENT);
+}
+
+// Whatever is pressed, whenever a phrase ends and whatever becomes of files: no
+// model is used after it was freed, freed twice or forgotten.
+static void
+test_at_random(void** state)
+{
+  (void)state;
+  static const ActionKind keys[] = {
+    ACTION_AB,   ACTION_AB,       ACTION_NEXT,
+    ACTION_NEXT, ACTION_PREVIOUS, ACTION_REJECT
+  };
+  Rng   rng = rng_make(11, RNG_USE_LATENT, 0);
+  Error error;
+  int   most = 0;
+  write_three();
+  make_folder("runs");
+  make_folder("runs/run");
+  start_named(3, three, in_folder("runs"));
+  for (int i = 0; i < 4000; ++i) {
+    const uint32_t draw = rng_u32(&rng);
+    instrument.at_once  = draw >> 8 & 1;
+    if (draw % 32 < 6) {
+      (void)act_text(keys[draw % 32], "", &error);
+    } else if (draw % 32 == 6) {
+      write_vae(in_folder("runs/run/checkpoint.safetensors"), draw >> 16, "1");
+    } else if (draw % 64 == 7) {
+      unlink(in_folder("runs/run/checkpoint.safetensors"));
+    } else if (draw % 32 == 8 && instrument.waits) {
+      audition_retired(audition, instrument.waits); // it would not
+      instrument.waits = NULL;
+    }
+    turn();
+    sound(instrument.sounds);
+    most = held_left() > most ? held_left() : most;
+    if (draw % 16 == 9) {
+      clock_sleep_ns(2000000);
+    }
+  }
+  assert_true(instrument.swaps > 50);
+  assert_in_range(most, 2, 10);
+  finish();
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    TEST(test_next_and_previous),
+    TEST(test_two_sides),
+    TEST(test_one_alone),
+    TEST(test_quick_fingers),
+    TEST(test_before_the_phrase_ends),
+    TEST(test_given_back_unplayed),
+    TEST(test_bad_file_in_the_list),
+    TEST(test_follows_training),
+    TEST(test_starts_with_nothing),
+    TEST(test_named_stays),
+    TEST(test_half_written),
+    TEST(test_touched_only),
+    TEST(test_many_new_files),
+    TEST(test_ratings),
+    TEST(test_load_and_choose),
+    TEST(test_parameters_that_do_not_fit),
+    TEST(test_stuck_at_the_end),
+    TEST(test_bad_setups),
+    TEST(test_at_random),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
