@@ -17,7 +17,7 @@
 // Folders beyond a cap are not watched; watch_problem() says so.
 #define WATCH_FOLDERS_MAX 256u
 #define WATCH_DEPTH_MAX 3u
-#define WATCH_LOOK_S 0.5
+#define WATCH_LOOK_S 0.25
 
 typedef struct Watch Watch;
 

@@ -204,7 +204,7 @@ test_nobody_waits(void** state)
   loader_discard(loader, model);
   request(in_folder("a.safetensors"), NULL);
   loader_cancel(loader);
-  assert_true(clock_now_s() - start_s < seconds_allowed());
+  assert_true(clock_now_s() - start_s < WAIT_S_MAX / 2);
   held_release();
   stop();
 }
@@ -223,7 +223,7 @@ test_stuck(void** state)
   held_await();
   const double start_s = clock_now_s();
   assert_false(loader_stop(loader, 0.05));
-  assert_true(clock_now_s() - start_s < seconds_allowed());
+  assert_true(clock_now_s() - start_s < WAIT_S_MAX / 2);
   // When it comes back after all, it frees what is its own, and nothing else.
   held_release();
   WAIT_UNTIL(held_left() == 1, (void)0);
