@@ -28,6 +28,7 @@ sound(Model* model)
   NoteEvent          out[WINDOW_NOTES];
   Error              error;
   const ModelRequest request = { .z = z, .count = 1 };
+  assert_true(held_is_live(model));
   assert_int_equal(__real_model_generate(model, &request, out, &error), 0);
 }
 

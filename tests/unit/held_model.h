@@ -6,17 +6,23 @@
 #include "clock.h"
 #include "model.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HELD_MODELS_MAX 64
 
 typedef enum { HELD_NOTHING, HELD_LOAD, HELD_GENERATE } Held;
 
-static _Atomic int held_call; // a Held
-static atomic_bool held_is_in;
-static atomic_bool held_fails;
-static _Atomic int held_loads;
-static _Atomic int held_windows;
-static _Atomic int held_models; // loaded and not freed
+static _Atomic int     held_call; // a Held
+static atomic_bool     held_is_in;
+static atomic_bool     held_fails;
+static _Atomic int     held_loads;
+static _Atomic int     held_windows;
+static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
+static const Model*    held_live[HELD_MODELS_MAX]; // loaded and not freed
 
 Status __real_model_load(const char* path,
                          const char* device,
@@ -48,6 +54,22 @@ held_wait(Held call)
   }
 }
 
+// Puts `model` in the place of `old`; false: there is none.
+static inline bool
+held_replace(const Model* old, const Model* model)
+{
+  bool found = false;
+  pthread_mutex_lock(&held_lock);
+  for (int i = 0; i < HELD_MODELS_MAX && !found; ++i) {
+    if (held_live[i] == old) {
+      held_live[i] = model;
+      found        = true;
+    }
+  }
+  pthread_mutex_unlock(&held_lock);
+  return found;
+}
+
 Status
 __wrap_model_load(const char* path,
                   const char* device,
@@ -59,7 +81,9 @@ __wrap_model_load(const char* path,
   const Status status =
     __real_model_load(path, device, batch_windows_max, out, error);
   atomic_fetch_add(&held_loads, 1);
-  atomic_fetch_add(&held_models, status ? 0 : 1);
+  if (!status && !held_replace(NULL, *out)) {
+    abort(); // not in the thread of the test: no assertion
+  }
   return status;
 }
 
@@ -81,8 +105,10 @@ __wrap_model_generate(Model*              model,
 void
 __wrap_model_free(Model* model)
 {
+  if (model && !held_replace(model, NULL)) {
+    abort(); // freed twice
+  }
   __real_model_free(model);
-  atomic_fetch_sub(&held_models, model ? 1 : 0);
 }
 
 static inline void
@@ -92,7 +118,7 @@ held_reset(void)
   atomic_store(&held_fails, false);
   atomic_store(&held_loads, 0);
   atomic_store(&held_windows, 0);
-  atomic_store(&held_models, 0);
+  memset(held_live, 0, sizeof held_live);
 }
 
 // The next call does not return before held_release().
@@ -138,7 +164,19 @@ held_generated(void)
 static inline int
 held_left(void)
 {
-  return atomic_load(&held_models);
+  int count = 0;
+  pthread_mutex_lock(&held_lock);
+  for (int i = 0; i < HELD_MODELS_MAX; ++i) {
+    count += held_live[i] != NULL;
+  }
+  pthread_mutex_unlock(&held_lock);
+  return count;
+}
+
+static inline bool
+held_is_live(const Model* model)
+{
+  return held_replace(model, model);
 }
 
 static inline void

@@ -155,6 +155,37 @@ test_before_the_phrase_ends(void** state)
   finish();
 }
 
+// What plays is handed out once more, where a swap to the other was overtaken:
+// it comes back twice, and only then is it free.
+static void
+test_handed_out_twice(void** state)
+{
+  (void)state;
+  write_three();
+  start_named(3, three, NULL);
+  act(ACTION_AB);
+  WAIT_UNTIL(plays("c"), turn());
+  instrument.at_once = false;
+  act(ACTION_AB);
+  turn();
+  act(ACTION_AB);
+  turn();
+  end_phrase();
+  assert_int_equal(instrument.overtaken, 1);
+  assert_true(plays("c"));
+  act(ACTION_PREVIOUS); // c is on no side any more, and sounds
+  WAIT_UNTIL(instrument.waits, turn());
+  for (int i = 0; i < 20; ++i) {
+    turn();
+    sound(instrument.sounds);
+    clock_sleep_ns(1000000);
+  }
+  assert_int_equal(held_left(), 3);
+  end_phrase();
+  WAIT_UNTIL(held_left() == 2, turn());
+  finish();
+}
+
 // The instrument cannot swap (its queue is full, the parameters do not fit).
 static void
 test_given_back_unplayed(void** state)
@@ -371,6 +402,7 @@ main(void)
     TEST(test_one_alone),
     TEST(test_quick_fingers),
     TEST(test_before_the_phrase_ends),
+    TEST(test_handed_out_twice),
     TEST(test_given_back_unplayed),
     TEST(test_bad_file_in_the_list),
     TEST(test_ratings),
