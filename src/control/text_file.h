@@ -18,7 +18,8 @@ Status text_file_read(const char* path,
 
 // Parses what was read from `path`. libconfig's @include is refused: it would
 // open whatever file it names; `instead` says what to use. On success the
-// caller calls config_destroy().
+// caller calls config_destroy(). After a syntax error libconfig 1.5 leaks a
+// string of the text.
 Status text_file_parse(const char* path,
                        const char* text,
                        const char* instead,

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Fuzzes the reading of MIDI files and of checkpoints, SECONDS (default 30) on
-# one core each. Seeds: the bytes of the golden cases, a small checkpoint, and
-# real MIDI files where the data is at hand. Leaves nothing in the tree; an input
+# Fuzzes the reading of MIDI files, checkpoints, presets and stored points,
+# SECONDS (default 30) on one core each. Seeds: the bytes of the golden cases, a
+# small checkpoint, the shipped presets, and real MIDI files where the data is at
+# hand. Leaves nothing in the tree; an input
 # that breaks a reader is kept and its place printed. Exit code 77: no clang.
 set -eu
 
@@ -16,7 +17,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/smf" "$work/checkpoint"
+mkdir "$work/smf" "$work/checkpoint" "$work/preset" "$work/points"
 
 # fuzz NAME ARGUMENT...: builds fuzz_NAME.c with these sources and libraries, and
 # runs it on the seeds of $work/NAME.
@@ -24,7 +25,7 @@ fuzz() {
   name=$1
   shift
   log=$work/$name.log
-  (cd "$root" && "$clang" -std=gnu17 -D_GNU_SOURCE -g -O1 -Icore -Imodels \
+  (cd "$root" && "$clang" -std=gnu17 -D_GNU_SOURCE -g -O1 -Icore -Ikernels -Imodels -Isrc -Itests/unit \
     -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
     "tests/fuzz/fuzz_$name.c" "$@" -lm -o "$work/fuzz_$name")
   echo "fuzz $name: $(ls "$work/$name" | wc -l) seeds, $seconds s"
@@ -66,3 +67,20 @@ perl -e 'my $h = q({"__metadata__":{"kind":"vae","size":"8"},)
 fuzz checkpoint models/checkpoint.c models/checkpoint_header.c \
   models/checkpoint_json.c models/checkpoint_write.c core/file.c \
   core/status.c -lcjson
+
+# A home of its own, for what gets saved.
+mkdir -p "$work/home/meander/presets"
+export XDG_CONFIG_HOME="$work/home" XDG_STATE_HOME="$work/home" MEANDER_DATA="$root"
+cp "$root"/presets/*.cfg "$work/preset"
+printf '%s\n' 'inherits = ( "calm", "glass" )' 'eta = 0.5; sampler = "ddim"' \
+  'bindings = [ "cc 1 = tempo", "none", "cc 2 = \"pull\"" ]' >"$work/preset/all"
+fuzz preset -DMEANDER_INSTALLED_DATA='"/nowhere"' src/control/preset.c \
+  src/control/preset_list.c src/control/preset_save.c src/control/text_file.c \
+  src/data_path.c src/live/params.c core/music/scale.c \
+  core/file.c core/status.c -lconfig
+
+printf '%s\n' 'meander_points = 1' \
+  'points = ({ slot = 1; model = "0a"; stored = 5L; z = [0.5, -1e-7] },' \
+  '{ slot = 2; model = "0123456789abcdef"; stored = -1; z = (3.0) })' >"$work/points/two"
+fuzz points -DMEANDER_INSTALLED_DATA='"/nowhere"' src/control/state_file.c \
+  src/control/text_file.c src/data_path.c core/file.c core/status.c -lconfig

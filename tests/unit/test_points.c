@@ -14,6 +14,8 @@
 
 #include "user_folder.h"
 
+#include "libconfig_leak.h"
+
 static PointSet set;
 static Error    error;
 
@@ -255,7 +257,7 @@ test_large_files(void** state)
 {
   (void)state;
   enum { SIZE = POINTS_BYTES_MAX + 1 };
-  char* const text = malloc(SIZE);
+  static char text[SIZE];
   memset(text, ' ', SIZE);
   user_write_bytes("points", text, SIZE);
   assert_int_equal(points_load(&set, &error), STATUS_LIMIT);
@@ -280,7 +282,6 @@ test_large_files(void** state)
   load();
   points_choose(&set, "aa", MODEL_LATENT_MAX);
   assert_non_null(points_get(&set, 1));
-  free(text);
 }
 
 // A file that says nothing about itself is not written over.
