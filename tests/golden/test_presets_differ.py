@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Shipped presets can be told apart by ear: each is rendered with several seeds,
 and a listener who knows all renderings but one must name the preset of that
-one. What is heard is what a musician would name first: notes a second, how
-even they come, how much they keep to a beat, loudness, its spread, register, its spread, length of the notes,
-how many of the pitch classes sound, notes at once.
+one. What is heard is what a musician would name first: notes a second, how even
+they come, how much they keep to a beat, loudness and its spread, register and
+its spread, length of the notes, how many of the pitch classes sound, notes at
+once.
 
 usage: test_presets_differ.py MEANDER
 Prints for each preset the one it is most like and how far that is: the distance
