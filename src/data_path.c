@@ -1,5 +1,7 @@
-// Where shipped files are.
+// Where shipped files and the player's are.
 #include "data_path.h"
+
+#include "file.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -80,4 +82,47 @@ data_list(const char* folder,
       free(entries);
     }
   }
+}
+
+bool
+data_user_path(DataKind kind, const char* relative, char path[1024])
+{
+  const bool        config = kind == DATA_CONFIG;
+  const char* const base =
+    getenv(config ? "XDG_CONFIG_HOME" : "XDG_STATE_HOME");
+  const char* const home   = getenv("HOME");
+  int               length = -1;
+  // The standard has it that relative ones are ignored.
+  if (base && *base == '/') {
+    length = snprintf(path, 1024, "%s/meander/%s", base, relative);
+  } else if (home && *home == '/') {
+    length = snprintf(path,
+                      1024,
+                      "%s/%s/meander/%s",
+                      home,
+                      config ? ".config" : ".local/state",
+                      relative);
+  }
+  return length > 0 && length < 1024;
+}
+
+Status
+data_make_folders(const char* path, Error* error)
+{
+  char folder[1024];
+  if (strlen(path) >= sizeof folder) {
+    return error_set(
+      error, STATUS_BAD_ARGUMENT, "%.80s...: the path is too long", path);
+  }
+  strcpy(folder, path);
+  for (char* slash = strchr(folder + 1, '/'); slash;
+       slash       = strchr(slash + 1, '/')) {
+    *slash              = '\0';
+    const Status status = file_make_directory(folder, error);
+    if (status) {
+      return status;
+    }
+    *slash = '/';
+  }
+  return STATUS_OK;
 }

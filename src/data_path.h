@@ -1,7 +1,9 @@
 // Finds what ships with the program (presets/, models/weights/): in
 // $MEANDER_DATA, beside a source tree's build folder, or where it was
-// installed. Control thread.
+// installed; and the folders where the player's own things are. Control thread.
 #pragma once
+
+#include "status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,3 +22,17 @@ bool data_find(const char* relative, char* path, size_t size);
 void data_list(const char* folder,
                const char* suffix,
                void (*visit)(const char* path, const char* name));
+
+// The XDG base directories.
+typedef enum {
+  DATA_CONFIG, // $XDG_CONFIG_HOME, ~/.config
+  DATA_STATE   // $XDG_STATE_HOME, ~/.local/state
+} DataKind;
+
+// The path of `relative` ("presets/mine.cfg") in meander's folder there,
+// whether or not it exists. False: no variable names the folder, or the path is
+// too long.
+bool data_user_path(DataKind kind, const char* relative, char path[1024]);
+
+// Makes the folders that the file `path` needs.
+Status data_make_folders(const char* path, Error* error);

@@ -32,16 +32,28 @@ print_model(const char* path, const char* name)
 }
 
 static void
-print_preset(const char* path, const char* name)
+print_preset(const PresetEntry* entry, size_t number)
 {
-  Preset    preset;
-  Error     error;
-  const int length = (int)(strlen(name) - strlen(".cfg"));
-  if (preset_load(path, &preset, &error)) {
-    printf("%.*s: cannot be used: %s\n", length, name, error.text);
-  } else {
-    printf("%-12.*s %s\n", length, name, preset.description);
-  }
+  const char* const whose = entry->shadows ? "yours, over the shipped one: "
+                            : entry->yours ? "yours: "
+                                           : "";
+  Preset            preset;
+  Error             error;
+  const bool        bad = preset_load(entry->name, &preset, &error);
+  printf("%-15s %3zu  %s%s%s\n",
+         entry->name,
+         number,
+         whose,
+         bad ? "cannot be used: " : "",
+         bad                   ? error.text
+         : *preset.description ? preset.description
+                               : "(no description)");
+}
+
+static void
+print_refused(const char* path, const Error* error)
+{
+  printf("%s: cannot be used: %s\n", path, error->text);
 }
 
 void
@@ -53,5 +65,14 @@ listing_print_models(void)
 void
 listing_print_presets(void)
 {
-  data_list("presets", ".cfg", print_preset);
+  PresetEntry  entries[PRESETS_MAX];
+  const size_t found = preset_list(entries, print_refused);
+  for (size_t i = 0; i < found && i < PRESETS_MAX; ++i) {
+    print_preset(&entries[i], i);
+  }
+  if (found > PRESETS_MAX) {
+    printf("and %zu more, beyond the %u that can be listed\n",
+           found - PRESETS_MAX,
+           PRESETS_MAX);
+  }
 }

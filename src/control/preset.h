@@ -1,22 +1,95 @@
-// Presets: libconfig files whose keys are a description, the name of the
-// shipped model that is meant, and rows of the parameter table. Control thread.
+// Presets: libconfig files whose keys are a description, what they inherit, the
+// name of the shipped model that is meant, MIDI bindings, and rows of the
+// parameter table. Control thread.
+//
+// A player's own are in $XDG_CONFIG_HOME/meander/presets (~/.config/...) and
+// stand before shipped ones of the same name. Whatever fails changes nothing.
 #pragma once
 
 #include "live/params.h"
 #include "status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define PRESET_BYTES_MAX (64u << 10)
+#define PRESET_NAME_BYTES 64u
 #define PRESET_MODEL_BYTES 64u
+#define PRESET_DESCRIPTION_BYTES 256u
+
+// What one preset may inherit from, how long a line of parents may be, and how
+// many files one preset may draw on; more is refused.
+#define PRESET_PARENTS_MAX 8u
+#define PRESET_DEPTH_MAX 8u
+#define PRESET_FILES_MAX 32u
+
+#define PRESET_BINDINGS_MAX 256u
+#define PRESET_BINDING_BYTES 128u
 
 typedef struct {
-  char   path[1024];
-  char   description[256];
-  char   model[PRESET_MODEL_BYTES]; // a shipped one ("vae"), or empty
-  Params params; // the standard ones where the preset is silent
+  char path[1024];              // where it was read
+  char name[PRESET_NAME_BYTES]; // empty: named as a file
+  char description[PRESET_DESCRIPTION_BYTES];
+  char model[PRESET_MODEL_BYTES]; // a shipped one ("vae"), or empty
+  // The names under `inherits`; the rest holds what they gave.
+  uint32_t parent_count;
+  char     parents[PRESET_PARENTS_MAX][PRESET_NAME_BYTES];
+  Params   params; // the standard ones where all are silent
+  // "cc 1 = temperature"; the parents' first, none twice.
+  uint32_t binding_count;
+  char     bindings[PRESET_BINDINGS_MAX][PRESET_BINDING_BYTES];
 } Preset;
 
-// `name` is a shipped preset ("calm") or, with a '/' or ".cfg", a file. Errors
-// name file and line.
+// Whether a binding means anything; the line says what is wrong with it.
+typedef Status (*PresetBindingCheck)(const char* text, Error* error);
+
+// `name` is a preset's ("calm") or, with a '/' or ".cfg", a file. Errors name
+// file and line, and the line of parents that led there.
 Status preset_load(const char* name, Preset* preset, Error* error);
+// ... and refuses bindings that `check` (may be NULL) refuses.
+Status preset_load_checked(const char*        name,
+                           PresetBindingCheck check,
+                           Preset*            preset,
+                           Error*             error);
+
+// Letters, digits, '-' and '_', at most 63, a letter or digit first.
+Status preset_check_name(const char* name, Error* error);
+
+// Writes description, model, bindings and parameters as the player's preset
+// `name`: whole or not at all, over one of theirs, never over a shipped one
+// (theirs then stands before it). Only what differs is written: from the
+// parents where the preset has some, else from the standard. What is read back
+// is what was given, to the last bit, or nothing is written. Name and path of
+// `preset` are not used; `path` (may be NULL, else 1024 bytes) gets the file's.
+Status preset_save(const char*   name,
+                   const Preset* preset,
+                   char*         path,
+                   Error*        error);
+
+// Listing. Sorted by name; a place in it is the number that a Program Change
+// chooses, whether or not the file can be used.
+#define PRESETS_MAX 256u // more are not listed
+
+typedef struct {
+  char name[PRESET_NAME_BYTES];
+  bool yours;
+  bool shadows; // a shipped one of the same name
+} PresetEntry;
+
+// Returns how many there are, which may be more than PRESETS_MAX. `refuse` (may
+// be NULL) is told files whose name no preset can have.
+size_t preset_list(PresetEntry entries[PRESETS_MAX],
+                   void (*refuse)(const char* path, const Error* error));
+
+// The name of preset `number`, counted from 0. STATUS_NOT_FOUND says how many
+// there are.
+Status preset_by_number(uint32_t number,
+                        char     name[PRESET_NAME_BYTES],
+                        Error*   error);
+
+// The path of a named preset's file. `shipped_only`: not the player's own.
+Status preset_find(const char* name,
+                   bool        shipped_only,
+                   char        path[1024],
+                   Error*      error);

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Fuzzes the reading of MIDI files, of checkpoints and of OSC packets, SECONDS
-# (default 30) on one core each. Seeds: the bytes of the golden cases, a small
-# checkpoint, a bundle, and real MIDI files where the data is at hand. Leaves
-# nothing in the tree; an input that breaks a reader is kept and its place
-# printed. Exit code 77: no clang.
+# Fuzzes the reading of MIDI files, checkpoints, presets, stored points and OSC
+# packets, SECONDS (default 30) on one core each. Seeds: the bytes of the golden
+# cases, a small checkpoint, the shipped presets, a bundle, and real MIDI files
+# where the data is at hand. Leaves nothing in the tree; an input that breaks a
+# reader is kept and its place printed. Exit code 77: no clang.
 set -eu
 
 seconds=${1:-30}
@@ -17,7 +17,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/smf" "$work/checkpoint" "$work/osc"
+mkdir "$work/smf" "$work/checkpoint" "$work/preset" "$work/points" "$work/osc"
 
 # fuzz NAME ARGUMENT...: builds fuzz_NAME.c with these sources and libraries, and
 # runs it on the seeds of $work/NAME.
@@ -25,7 +25,7 @@ fuzz() {
   name=$1
   shift
   log=$work/$name.log
-  (cd "$root" && "$clang" -std=gnu17 -D_GNU_SOURCE -g -O1 -Icore -Imodels -Isrc \
+  (cd "$root" && "$clang" -std=gnu17 -D_GNU_SOURCE -g -O1 -Icore -Ikernels -Imodels -Isrc -Itests/unit \
     -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
     "tests/fuzz/fuzz_$name.c" "$@" -lm -o "$work/fuzz_$name")
   echo "fuzz $name: $(ls "$work/$name" | wc -l) seeds, $seconds s"
@@ -73,3 +73,20 @@ perl -e 'sub m { pack "Z*x!4", $_[0] } my $a = m("/a") . m(",isb") .
   "\0" x 16; sub p { "#bundle\0" . "\0" x 8 . join "", map { pack("N/a*", $_) } @_ }
   print p($a, p($b, $a), $b);' >"$work/osc/one"
 fuzz osc src/control/osc_packet.c src/control/osc_socket.c core/status.c -llo
+
+# A home of its own, for what gets saved.
+mkdir -p "$work/home/meander/presets"
+export XDG_CONFIG_HOME="$work/home" XDG_STATE_HOME="$work/home" MEANDER_DATA="$root"
+cp "$root"/presets/*.cfg "$work/preset"
+printf '%s\n' 'inherits = ( "calm", "glass" )' 'eta = 0.5; sampler = "ddim"' \
+  'bindings = [ "cc 1 = tempo", "none", "cc 2 = \"pull\"" ]' >"$work/preset/all"
+fuzz preset -DMEANDER_INSTALLED_DATA='"/nowhere"' src/control/preset.c \
+  src/control/preset_list.c src/control/preset_save.c src/control/text_file.c \
+  src/data_path.c src/live/params.c core/music/scale.c \
+  core/file.c core/status.c -lconfig
+
+printf '%s\n' 'meander_points = 1' \
+  'points = ({ slot = 1; model = "0a"; stored = 5L; z = [0.5, -1e-7] },' \
+  '{ slot = 2; model = "0123456789abcdef"; stored = -1; z = (3.0) })' >"$work/points/two"
+fuzz points -DMEANDER_INSTALLED_DATA='"/nowhere"' src/control/state_file.c \
+  src/control/text_file.c src/data_path.c core/file.c core/status.c -lconfig
