@@ -91,16 +91,19 @@ on_audio(void*   context,
   return FLUID_OK;
 }
 
-// FluidSynth's own JACK client would start a server.
-static bool
-jack_runs(void)
+// The rate of JACK's server; 0: none runs. (FluidSynth's own JACK client would
+// start one.)
+static uint32_t
+jack_rate_hz(void)
 {
   jack_client_t* const client =
     jack_client_open("meander-audio", JackNoStartServer, NULL);
-  if (client) {
-    jack_client_close(client);
+  if (!client) {
+    return 0;
   }
-  return client != NULL;
+  const uint32_t rate_hz = jack_get_sample_rate(client);
+  jack_client_close(client);
+  return rate_hz;
 }
 
 static bool
@@ -108,8 +111,9 @@ open_fluid(AudioOut* audio, const char* driver)
 {
   fluid_settings_t* const settings = audio->settings;
   uint32_t                period   = audio->config.period_frames;
+  uint32_t                rate_hz  = audio->config.sample_rate_hz;
   const bool              jack     = !strcmp(driver, "jack");
-  if (jack && !jack_runs()) {
+  if (jack && !(rate_hz = jack_rate_hz())) {
     return false;
   }
   if (!strcmp(driver, "pulseaudio")) {
@@ -120,17 +124,15 @@ open_fluid(AudioOut* audio, const char* driver)
                                        : period;
   fluid_settings_setint(settings, "audio.period-size", (int)period);
   fluid_settings_setint(settings, "audio.periods", PERIODS);
-  if (fluid_settings_setstr(settings, "audio.driver", driver)) {
+  if (fluid_settings_setnum(settings, "synth.sample-rate", rate_hz) ||
+      fluid_settings_setstr(settings, "audio.driver", driver)) {
     return false;
   }
   audio->fluid = new_fluid_audio_driver2(settings, on_audio, audio);
   if (!audio->fluid) {
     return false;
   }
-  // JACK's server has a rate of its own.
-  double rate_hz = audio->config.sample_rate_hz;
-  fluid_settings_getnum(settings, "synth.sample-rate", &rate_hz);
-  audio->config.sample_rate_hz = (uint32_t)rate_hz;
+  audio->config.sample_rate_hz = rate_hz;
   // JACK's client is called when the server is, late or not.
   audio->buffer_frames = jack ? 0 : period * PERIODS;
   snprintf(audio->driver, sizeof audio->driver, "%s", driver);
@@ -144,8 +146,6 @@ make_settings(AudioOut* audio, Error* error)
   if (!audio->settings) {
     return error_set(error, STATUS_NO_MEMORY, "no memory for FluidSynth");
   }
-  fluid_settings_setnum(
-    audio->settings, "synth.sample-rate", audio->config.sample_rate_hz);
   fluid_settings_setint(audio->settings, "audio.jack.autoconnect", 1);
   fluid_settings_setstr(audio->settings, "audio.jack.id", "meander-synth");
   return STATUS_OK;

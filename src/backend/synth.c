@@ -27,7 +27,7 @@
 #define SYNTH_RATE_HZ_MIN 8000u
 #define SYNTH_RATE_HZ_MAX 96000u
 // Notes of one hand over another stay below full scale, as measured.
-#define GAIN 0.5
+#define GAIN 0.7
 // How long the last notes ring after stop(), and how they then end.
 #define TAIL_S_MAX 1.0
 #define FADE_S 0.1
@@ -148,8 +148,12 @@ static void
 render_block(SynthBackend* synth) REALTIME
 {
   apply_until(synth, synth->rendered + BLOCK_FRAMES / 2);
+  // FluidSynth's effects are a parallel region of one thread, for which OpenMP
+  // allocates each time: the guard looks away.
+  rt_leave();
   fluid_synth_write_float(
     synth->synth, BLOCK_FRAMES, synth->left, 0, 1, synth->right, 0, 1);
+  rt_enter();
   synth->rendered += BLOCK_FRAMES;
   synth->used = 0;
 }
@@ -289,11 +293,11 @@ synth_start(Backend* backend, Error* error)
 static void
 synth_stop(Backend* backend)
 {
-  SynthBackend* const synth   = (SynthBackend*)backend;
-  int                 playing = SYNTH_PLAYING;
-  if (!atomic_compare_exchange_strong(&synth->phase, &playing, SYNTH_ENDING)) {
+  SynthBackend* const synth = (SynthBackend*)backend;
+  if (atomic_load(&synth->phase) != SYNTH_PLAYING) {
     return; // not started, or stopped already
   }
+  atomic_store(&synth->phase, SYNTH_ENDING);
   const double deadline_s = clock_now_s() + STOP_S_MAX;
   while (atomic_load(&synth->phase) != SYNTH_ENDED &&
          clock_now_s() < deadline_s) {
