@@ -162,7 +162,7 @@ open_named(AudioOut* audio, const char* driver, Error* error)
            ? STATUS_OK
            : error_set(error,
                        STATUS_NOT_FOUND,
-                       "audio: the driver '%.40s' of MEANDER_AUDIO_DRIVER "
+                       "the audio driver '%.40s' of MEANDER_AUDIO_DRIVER "
                        "does not open: use pulseaudio, alsa, jack or file",
                        driver);
 }
@@ -178,7 +178,7 @@ open_first(AudioOut* audio, Error* error)
   }
   return error_set(error,
                    STATUS_NOT_FOUND,
-                   "audio: no device answers (PulseAudio or PipeWire, ALSA, "
+                   "no audio device answers (PulseAudio or PipeWire, ALSA, "
                    "JACK): is there a sound card, and is it free?");
 }
 

@@ -27,7 +27,7 @@ take(const char* found, char path[SOUNDFONT_PATH_BYTES], Error* error)
            ? STATUS_OK
            : error_set(error,
                        STATUS_BAD_ARGUMENT,
-                       "soundfont: the path %.60s... is too long",
+                       "the soundfont's path %.60s... is too long",
                        found);
 }
 
@@ -38,13 +38,12 @@ soundfont_find(const char*        named,
                Error*             error)
 {
   if (named && *named) {
-    return access(named, R_OK)
-             ? error_set(error,
-                         STATUS_NOT_FOUND,
-                         "soundfont: $MEANDER_SOUNDFONT is %.300s: %s",
-                         named,
-                         strerror(errno))
-             : take(named, path, error);
+    return access(named, R_OK) ? error_set(error,
+                                           STATUS_NOT_FOUND,
+                                           "$MEANDER_SOUNDFONT is %.300s: %s",
+                                           named,
+                                           strerror(errno))
+                               : take(named, path, error);
   }
   for (size_t i = 0; places[i]; ++i) {
     if (!access(places[i], R_OK)) {
@@ -57,7 +56,7 @@ soundfont_find(const char*        named,
   }
   return error_set(error,
                    STATUS_NOT_FOUND,
-                   "soundfont: none found (%.100s and %zu other places): "
+                   "no soundfont found (%.100s and %zu other places): "
                    "apt install fluid-soundfont-gm, or name one in "
                    "MEANDER_SOUNDFONT",
                    count ? places[0] : "no place to look",

@@ -434,7 +434,7 @@ open_piano(SynthBackend* synth, Error* error)
   if (!load_soundfont(synth)) {
     return error_set(error,
                      STATUS_BAD_FILE,
-                     "soundfont: %.300s is none that FluidSynth can read: "
+                     "%.300s is no soundfont that FluidSynth can read: "
                      "apt install fluid-soundfont-gm, or name another in "
                      "MEANDER_SOUNDFONT",
                      synth->soundfont);
@@ -444,7 +444,7 @@ open_piano(SynthBackend* synth, Error* error)
     if (!fluid_synth_get_channel_preset(synth->synth, channel)) {
       return error_set(error,
                        STATUS_BAD_FILE,
-                       "soundfont: %.300s has no piano (bank 0, program 0): "
+                       "the soundfont %.300s has no piano (bank 0, program 0): "
                        "name another in MEANDER_SOUNDFONT",
                        synth->soundfont);
     }

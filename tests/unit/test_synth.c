@@ -368,7 +368,7 @@ test_no_device(void** state)
 {
   (void)state;
   setenv("MEANDER_AUDIO_DRIVER", "", 1);
-  refused(STATUS_NOT_FOUND, "no device answers");
+  refused(STATUS_NOT_FOUND, "no audio device answers");
   setenv("MEANDER_AUDIO_DRIVER", "alsa", 1);
   refused(STATUS_NOT_FOUND, "'alsa'");
   setenv("MEANDER_AUDIO_DRIVER", "kazoo", 1);
