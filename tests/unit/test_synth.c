@@ -332,13 +332,13 @@ test_bad_soundfonts(void** state)
 
   // All but its last bytes.
   snprintf(path, sizeof path, "%s/cut.sf2", folder);
-  assert_true(tone_font_write(path, 0));
+  assert_true(tone_font_write(path, 0, false));
   assert_int_equal(truncate(path, 1300), 0);
   setenv("MEANDER_SOUNDFONT", path, 1);
   refused(STATUS_BAD_FILE, path);
 
   snprintf(path, sizeof path, "%s/drums.sf2", folder);
-  assert_true(tone_font_write(path, 128));
+  assert_true(tone_font_write(path, 128, false));
   setenv("MEANDER_SOUNDFONT", path, 1);
   refused(STATUS_BAD_FILE, "no piano");
   setenv("MEANDER_SOUNDFONT", font, 1);
@@ -413,7 +413,7 @@ set_up(void** state)
   setenv("PULSE_SERVER", "/nonexistent/pulse", 1);
   setenv("JACK_DEFAULT_SERVER", "meander-test-none", 1);
   setenv("ALSA_CONFIG_PATH", "/dev/null", 1);
-  return tone_font_write(font, 0) ? 0 : -1;
+  return tone_font_write(font, 0, false) ? 0 : -1;
 }
 
 static int

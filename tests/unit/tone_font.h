@@ -1,6 +1,6 @@
 // A soundfont small enough to be written here: one tone of one loudness and
 // pitch for every key, that begins and ends at once, so that a test can hear
-// when.
+// when; or a click, that ends by itself.
 #pragma once
 
 #include <stdbool.h>
@@ -105,7 +105,7 @@ tone_sample(ToneFont* font, const char* name, uint32_t end, uint32_t rate_hz)
 }
 
 static inline void
-tone_articulation(ToneFont* font, unsigned bank)
+tone_articulation(ToneFont* font, unsigned bank, bool is_click)
 {
   const size_t list = tone_begin(font, "LIST");
   tone_put(font, "pdta", 4);
@@ -124,8 +124,8 @@ tone_articulation(ToneFont* font, unsigned bank)
   tone_end(font, chunk);
   TONE_NUMBERS(font, "ibag", 0, 0, 4, 0);
   TONE_NUMBERS(font, "imod", 0, 0, 0, 0, 0);
-  // Release of 8 ms, looped, the same pitch for all keys, sample 0.
-  TONE_NUMBERS(font, "igen", 38, -8400, 54, 1, 56, 0, 53, 0, 0, 0);
+  // Release of 8 ms, looped or not, the same pitch for all keys, sample 0.
+  TONE_NUMBERS(font, "igen", 38, -8400, 54, !is_click, 56, 0, 53, 0, 0, 0);
   chunk = tone_begin(font, "shdr");
   tone_sample(font, "tone", TONE_SAMPLES, 48000);
   tone_sample(font, "EOS", 0, 0);
@@ -133,10 +133,10 @@ tone_articulation(ToneFont* font, unsigned bank)
   tone_end(font, list);
 }
 
-// A triangle of 16 samples: 3 kHz at 48000 Hz. Its preset is `bank`, program 0.
-// False: it could not be written.
+// A triangle of 16 samples, 3 kHz at 48000 Hz; a click lasts 11 ms. Its preset
+// is `bank`, program 0. False: it could not be written.
 static inline bool
-tone_font_write(const char* path, unsigned bank)
+tone_font_write(const char* path, unsigned bank, bool is_click)
 {
   ToneFont     font = { .size = 0 };
   const size_t riff = tone_begin(&font, "RIFF");
@@ -162,7 +162,7 @@ tone_font_write(const char* path, unsigned bank)
   }
   tone_end(&font, chunk);
   tone_end(&font, list);
-  tone_articulation(&font, bank);
+  tone_articulation(&font, bank, is_click);
   tone_end(&font, riff);
 
   FILE* const file = fopen(path, "wb");
