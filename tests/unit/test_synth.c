@@ -237,12 +237,36 @@ test_stop_ends_what_sounds(void** state)
                                   { 2000, { 0x90, 64, 100 } } };
   Script             script   = { .events = events, .count = 2 };
   BackendStatus      status;
-  const double       took_s = play(&script, 48000, 24000, &status);
-  assert_true(took_s < 1.6);
-  const uint32_t origin = find_origin(2000);
+  play(&script, 48000, 24000, &status);
   // It sounded until it was stopped, and then no more.
-  assert_true(next_quiet(next_louder(0, LOUD)) > origin + 23000);
-  assert_true(next_louder(sound.count - 1000, 0.0f) == sound.count);
+  const uint32_t end = find_origin(2000) + (uint32_t)script.processed;
+  assert_in_range(
+    next_quiet(next_louder(0, LOUD)), end - PERIOD_FRAMES, end + 2000);
+}
+
+// Notes that a pedal holds ring on for a second at most, and fade.
+static void
+test_stop_lets_ring_and_fades(void** state)
+{
+  (void)state;
+  static const Event events[] = { { 1000, { 0xb0, 64, 127 } },
+                                  { 2000, { 0x90, 60, 100 } } };
+  Script             script   = { .events = events, .count = 2 };
+  BackendStatus      status;
+  const double       took_s = play(&script, 48000, 12000, &status);
+  const uint32_t     end    = find_origin(2000) + (uint32_t)script.processed;
+  assert_true(took_s > 0.8);
+  assert_in_range(next_quiet(next_louder(0, LOUD)), end + 38000, end + 49000);
+  float loudest = 0; // when the fade is half done
+  for (uint32_t i = 0; i < 480; ++i) {
+    loudest = fmaxf(loudest, fabsf(sound.samples[end + 45600 + i]));
+  }
+  float before = 0;
+  for (uint32_t i = 0; i < 480; ++i) {
+    before = fmaxf(before, fabsf(sound.samples[end + 36000 + i]));
+  }
+  assert_true(loudest > 0.3f * before && loudest < 0.7f * before);
+  assert_true(next_louder(sound.count - 100, 0.0f) == sound.count);
 }
 
 static void
@@ -431,6 +455,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_notes_are_heard_at_their_frames),
     cmocka_unit_test(test_stop_ends_what_sounds),
+    cmocka_unit_test(test_stop_lets_ring_and_fades),
     cmocka_unit_test(test_a_full_queue_refuses),
     cmocka_unit_test(test_a_full_disk_is_counted),
     cmocka_unit_test(test_bad_soundfonts),
