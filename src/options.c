@@ -177,10 +177,12 @@ parse_choice(const char*        name,
 static Status
 parse_backend(const char* text, Options* options, Error* error)
 {
-  static const char* const choices[] = { "auto", "jack", "alsa", "null" };
-  int                      value     = 0;
-  const Status             status =
-    parse_choice("backend", text, choices, 4, &value, error);
+  static const char* const choices[] = {
+    "auto", "jack", "alsa", "synth", "null"
+  };
+  int          value = 0;
+  const Status status =
+    parse_choice("backend", text, choices, 5, &value, error);
   options->backend = (Choice)value;
   return status;
 }
@@ -495,7 +497,7 @@ options_print_help(void)
     "                               the same notes to a file, faster\n"
     "  meander models | presets     what ships with the program\n"
     "\n"
-    "  --backend auto|jack|alsa|null\n"
+    "  --backend auto|jack|alsa|synth|null\n"
     "                     where notes go; auto takes the first that is there\n"
     "  --connect PATTERN  connect to each MIDI input whose \"client:port\"\n"
     "                     matches this extended regular expression\n"
@@ -517,7 +519,7 @@ options_print_help(void)
     "  --alsa-timing auto|queue|direct\n"
     "  --jack-server NAME instead of $JACK_DEFAULT_SERVER\n"
     "  --rate HZ, --period FRAMES\n"
-    "                     clock of the null and alsa backends (48000, 256)\n"
+    "                     clock of null, alsa and synth (48000, 256)\n"
     "  --trace FILE       one line a MIDI message: frame status data1 data2\n"
     "  --help-params      the options that shape the music\n"
     "  --help, --version\n",

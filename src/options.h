@@ -19,7 +19,13 @@ typedef enum {
   COMMAND_VERSION
 } Command;
 
-typedef enum { BACKEND_AUTO, BACKEND_JACK, BACKEND_ALSA, BACKEND_NULL } Choice;
+typedef enum {
+  BACKEND_AUTO,
+  BACKEND_JACK,
+  BACKEND_ALSA,
+  BACKEND_SYNTH,
+  BACKEND_NULL
+} Choice;
 
 #define RATE_HZ_MIN 8000u
 #define RATE_HZ_MAX 384000u

@@ -1,5 +1,6 @@
-// Where notes go and whose clock counts: one small interface, with jack, alsa
-// and null behind it. Only files in this folder include JACK or ALSA headers.
+// Where notes go and whose clock counts: one small interface, with jack, alsa,
+// synth and null behind it. Only files in this folder include JACK or ALSA
+// headers.
 //
 // Clock. A backend counts frames of its own sample rate in 64 bits from some
 // point in its past. It calls `process` for consecutive, non-overlapping spans
@@ -81,9 +82,10 @@ typedef struct {
   const char* connect_pattern; // inputs for meander:notes
   const char* control_pattern; // outputs for meander:control, and inputs for
                                // meander:feedback
-  uint32_t   sample_rate_hz; // null and alsa: their frame rate. jack: not used
-  uint32_t   period_frames;  // null and alsa: the span. jack: not used
-  AlsaTiming alsa_timing;
+  uint32_t
+    sample_rate_hz; // null, alsa, synth: their frame rate. jack: not used
+  uint32_t       period_frames; // null and alsa: the span. synth: a wish
+  AlsaTiming     alsa_timing;
   BackendProcess process;
   void*          process_context;
 } BackendConfig;
@@ -104,7 +106,7 @@ typedef struct {
 typedef struct Backend Backend;
 
 struct Backend {
-  const char* name; // "jack", "alsa", "null"
+  const char* name; // "jack", "alsa", "synth", "null"
   // All in the control thread.
   // Process is called from start() on, until stop() returns.
   Status (*start)(Backend* backend, Error* error);
@@ -120,7 +122,9 @@ struct Backend {
 };
 
 // Open: makes the client and the port "notes"; process is not yet called.
-// STATUS_NOT_FOUND: no server runs / no /dev/snd/seq.
+// STATUS_NOT_FOUND: no server runs / no /dev/snd/seq / no audio device or no
+// soundfont. The synth reads MEANDER_SOUNDFONT, MEANDER_AUDIO_DRIVER
+// (pulseaudio, alsa, jack; or file, which writes MEANDER_AUDIO_FILE).
 Status backend_open_null(const BackendConfig* config,
                          Backend**            out,
                          Error*               error);
@@ -130,3 +134,6 @@ Status backend_open_jack(const BackendConfig* config,
 Status backend_open_alsa(const BackendConfig* config,
                          Backend**            out,
                          Error*               error);
+Status backend_open_synth(const BackendConfig* config,
+                          Backend**            out,
+                          Error*               error);

@@ -13,7 +13,9 @@ mkdir "$work/tree" "$work/elsewhere"
 (cd "$1" && { git ls-files -co --exclude-standard 2>/dev/null || find . -path './build*' -prune -o -path ./.git -prune -o -type f -print; } |
   tar -cf - -T -) | tar -xf - -C "$work/tree"
 cd "$work/elsewhere"
-export MEANDER_SYNTH=none TERM=dumb
+# No JACK server, and a file for an audio device.
+export JACK_DEFAULT_SERVER=meander-test-none TERM=dumb
+export MEANDER_AUDIO_DRIVER=file MEANDER_AUDIO_FILE=$work/audio.wav
 
 fail() {
   echo "FAIL: $*"
@@ -21,10 +23,16 @@ fail() {
   exit 1
 }
 
-start() { # start LOG OPTION...
+start_as_it_comes() { # start_as_it_comes LOG OPTION...
   log=$work/$1.log
   shift
-  "$work/tree/start" --backend null "$@" >"$log" 2>&1
+  "$work/tree/start" "$@" >"$log" 2>&1
+}
+
+start() {
+  log_name=$1
+  shift
+  start_as_it_comes "$log_name" --backend null "$@"
 }
 
 start one --seconds 2 &
@@ -47,4 +55,9 @@ grep -q -- '--tempo' "$work/three.log" || fail 'the error does not name --tempo'
 [ "$(ls "$work/tree/recordings" | wc -l)" = 1 ] || fail 'an error left a recording'
 start four --help || fail '--help'
 grep -q -- '--connect' "$work/four.log" || fail '--help does not help'
+
+start_as_it_comes five --seconds 2 || fail 'nothing named'
+grep -q 'backend synth' "$work/five.log" || fail 'an audio device is not taken'
+[ "$(wc -c <"$work/audio.wav")" -gt 300000 ] || fail 'no sound'
+[ -z "$(tail -c +45 "$work/audio.wav" | tr -d '\000' | head -c 1)" ] && fail 'silence'
 echo "plays: $(grep 'first note' "$work/one.log")"

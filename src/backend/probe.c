@@ -1,0 +1,151 @@
+// What this machine has to hear us with.
+#include "backend/probe.h"
+
+#include "backend/audio_out.h"
+
+#include <alsa/asoundlib.h>
+#include <errno.h>
+#include <jack/jack.h>
+#include <jack/midiport.h>
+#include <stdio.h>
+#include <string.h>
+
+static void
+jack_silent(const char* message)
+{
+  (void)message;
+}
+
+static void
+alsa_silent(const char* file,
+            int         line,
+            const char* function,
+            int         result,
+            const char* format,
+            ...)
+{
+  (void)file;
+  (void)line;
+  (void)function;
+  (void)result;
+  (void)format;
+}
+
+static void
+add_input(ProbedInputs* inputs, const char* name)
+{
+  if (strstr(name, "Midi Through")) {
+    return; // it sounds nothing by itself
+  }
+  const size_t length = strlen(inputs->names);
+  snprintf(inputs->names + length,
+           sizeof inputs->names - length,
+           "%s%s",
+           length ? ", " : "",
+           name);
+  if (!inputs->count++) {
+    snprintf(inputs->first, sizeof inputs->first, "%s", name);
+  }
+}
+
+void
+probe_jack(JackProbe* jack)
+{
+  *jack = (JackProbe){ .runs = false };
+  jack_set_error_function(jack_silent);
+  jack_set_info_function(jack_silent);
+  jack_client_t* const client =
+    jack_client_open("meander-doctor", JackNoStartServer, NULL);
+  if (!client) {
+    return;
+  }
+  jack->runs          = true;
+  jack->rate_hz       = jack_get_sample_rate(client);
+  jack->period_frames = jack_get_buffer_size(client);
+  const char** const names =
+    jack_get_ports(client, NULL, JACK_DEFAULT_MIDI_TYPE, JackPortIsInput);
+  for (size_t i = 0; names && names[i]; ++i) {
+    add_input(&jack->inputs, names[i]);
+  }
+  jack_free(names);
+  jack_client_close(client);
+}
+
+static void
+list_client(snd_seq_t*             seq,
+            snd_seq_client_info_t* client,
+            SequencerProbe*        sequencer)
+{
+  const unsigned wanted = SND_SEQ_PORT_CAP_WRITE | SND_SEQ_PORT_CAP_SUBS_WRITE;
+  snd_seq_port_info_t* port;
+  snd_seq_port_info_alloca(&port);
+  snd_seq_port_info_set_client(port, snd_seq_client_info_get_client(client));
+  snd_seq_port_info_set_port(port, -1);
+  while (snd_seq_query_next_port(seq, port) >= 0) {
+    const unsigned caps = snd_seq_port_info_get_capability(port);
+    if ((caps & wanted) == wanted && !(caps & SND_SEQ_PORT_CAP_NO_EXPORT)) {
+      char name[160];
+      snprintf(name,
+               sizeof name,
+               "%s:%s",
+               snd_seq_client_info_get_name(client),
+               snd_seq_port_info_get_name(port));
+      add_input(&sequencer->inputs, name);
+    }
+  }
+}
+
+void
+probe_sequencer(SequencerProbe* sequencer)
+{
+  *sequencer     = (SequencerProbe){ .state = SEQUENCER_MISSING };
+  snd_seq_t* seq = NULL;
+  snd_lib_error_set_handler(alsa_silent);
+  const int result = snd_seq_open(&seq, "default", SND_SEQ_OPEN_OUTPUT, 0);
+  snd_lib_error_set_handler(NULL);
+  if (result < 0) {
+    if (result == -EACCES || result == -EPERM) {
+      sequencer->state = SEQUENCER_DENIED;
+    }
+    snd_config_update_free_global();
+    return;
+  }
+  sequencer->state = SEQUENCER_ANSWERS;
+  snd_seq_client_info_t* client;
+  snd_seq_client_info_alloca(&client);
+  snd_seq_client_info_set_client(client, -1);
+  while (snd_seq_query_next_client(seq, client) >= 0) {
+    const int id = snd_seq_client_info_get_client(client);
+    if (id != SND_SEQ_CLIENT_SYSTEM && id != snd_seq_client_id(seq)) {
+      ++sequencer->client_count;
+      list_client(seq, client, sequencer);
+    }
+  }
+  snd_seq_close(seq);
+  snd_config_update_free_global();
+}
+
+static void
+render_silence(void* context, uint32_t frame_count, float* left, float* right)
+{
+  (void)context;
+  memset(left, 0, frame_count * sizeof *left);
+  memset(right, 0, frame_count * sizeof *right);
+}
+
+Status
+probe_audio(const char* driver, char used[32], Error* error)
+{
+  const AudioConfig config = { .driver         = driver,
+                               .file_path      = "/dev/null",
+                               .sample_rate_hz = 48000,
+                               .period_frames  = 256,
+                               .render         = render_silence };
+  AudioOut*         audio;
+  const Status      status = audio_out_open(&config, &audio, error);
+  if (!status) {
+    snprintf(used, 32, "%s", audio_out_driver(audio));
+    audio_out_close(audio);
+  }
+  return status;
+}
