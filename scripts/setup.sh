@@ -3,14 +3,14 @@
 # directory.
 
 packages_build='build-essential meson ninja-build pkg-config libjack-jackd2-dev
-libasound2-dev libconfig-dev libopenblas-pthread-dev libcjson-dev'
+libasound2-dev libconfig-dev libopenblas-pthread-dev libcjson-dev libncurses-dev'
 
 # To hear something on a machine without a synth: a synth and a General MIDI
 # soundfont.
 packages_play='fluidsynth fluid-soundfont-gm'
 
 packages_test='libcmocka-dev jackd2 alsa-utils clang libclang-rt-14-dev
-clang-format python3 python3-numpy perl qemu-system-x86 busybox-static cpio kmod xz-utils procps'
+clang-format python3 python3-numpy perl qemu-system-x86 busybox-static cpio kmod xz-utils procps tmux'
 
 say() {
   printf '%s: %s\n' "${0##*/}" "$*"
