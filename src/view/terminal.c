@@ -120,18 +120,28 @@ capability(const char* name)
   return text && text != (char*)-1 ? text : "";
 }
 
+// Whether terminfo knows a terminal on which one can draw anywhere.
+static bool
+can_draw(int fd)
+{
+  int why;
+  if (setupterm(NULL, fd, &why) != OK) {
+    return false;
+  }
+  const bool can = *capability("cup") && *capability("clear");
+  del_curterm(cur_term); // newterm() makes its own
+  return can;
+}
+
 bool
 terminal_find(Terminal* terminal, Outlet* outlet)
 {
   const char* const term = getenv("TERM");
-  int               why;
   memset(terminal, 0, sizeof *terminal);
   terminal->outlet = outlet;
   terminal->frame  = -1;
   terminal->found  = isatty(STDOUT_FILENO) && outlet->owned && term && *term &&
-                    strcmp(term, "dumb") &&
-                    setupterm(NULL, outlet->fd, &why) == OK &&
-                    *capability("cup") && *capability("clear");
+                    strcmp(term, "dumb") && can_draw(outlet->fd);
   return terminal->found;
 }
 
