@@ -207,7 +207,8 @@ terminal_show(Terminal* terminal)
   take_keys(terminal);
   outlet_put(terminal->outlet, terminal->enter, strlen(terminal->enter));
   clearok(curscr, TRUE);
-  terminal->shown = true;
+  terminal->shown  = true;
+  terminal->framed = true; // newterm() may have said something
   return true;
 }
 
@@ -239,7 +240,8 @@ terminal_hide(Terminal* terminal)
   if (!terminal->shown) {
     return;
   }
-  terminal->shown = false;
+  terminal->shown  = false;
+  terminal->framed = true;
   endwin();
   if (!pump_within(terminal, WAIT_S)) {
     start_output(terminal);
@@ -309,17 +311,27 @@ terminal_read(const Terminal* terminal, char* bytes, size_t size)
   return got > 0 ? (size_t)got : 0;
 }
 
+void
+terminal_drawn(Terminal* terminal)
+{
+  terminal->framed = true;
+}
+
 bool
 terminal_pump(Terminal* terminal)
 {
   Outlet* const outlet = terminal->outlet;
   while (outlet_flush(outlet)) {
+    if (!terminal->framed) {
+      return true;
+    }
     char          bytes[4096];
     const ssize_t got =
       pread(terminal->frame, bytes, sizeof bytes, (off_t)terminal->frame_sent);
     if (got <= 0) {
-      terminal->frame_sent = 0;
       // ncurses goes on writing at the beginning.
+      terminal->framed     = false;
+      terminal->frame_sent = 0;
       return !ftruncate(terminal->frame, 0) &&
              !lseek(terminal->frame, 0, SEEK_SET);
     }

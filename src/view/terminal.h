@@ -17,7 +17,8 @@ typedef struct {
   Outlet*        outlet; // to the terminal
   int            frame;  // the file in memory
   size_t         frame_sent;
-  FILE*          drawn; // `frame`, as ncurses wants it
+  bool           framed; // there may be something in it
+  FILE*          drawn;  // `frame`, as ncurses wants it
   void*          screen;
   struct termios shell;     // the settings as they were found
   char           enter[32]; // beyond what ncurses does: pastes are marked
@@ -48,6 +49,9 @@ void terminal_redraw(void);
 
 // What was typed; 0: nothing.
 size_t terminal_read(const Terminal* terminal, char* bytes, size_t size);
+
+// After drawing: there is a frame to move on.
+void terminal_drawn(Terminal* terminal);
 
 // Moves a frame on; true: all of it is out, so that the next may be drawn.
 bool terminal_pump(Terminal* terminal);

@@ -250,6 +250,7 @@ draw(View* view, const ViewStatus* status)
   view->dirty          = false;
   terminal_resize(&view->terminal);
   view_draw(view, status);
+  terminal_drawn(&view->terminal);
   terminal_pump(&view->terminal);
   const double took_s = clock_now_s() - began_s;
   view->frame_s_sum += took_s;

@@ -3,19 +3,21 @@
 sizes; on terminals that can little, that take nothing, or that are none; and
 that the terminal comes back whatever ends the program. Screens are printed.
 Most of it is about view_demo, which plays the view alone."""
+import fcntl
 import itertools
 import os
 import pty
 import re
-import select
 import shlex
+import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import termios
 import time
 
-from live import MEANDER, SKIP, Workplace, at_once, expect, run_tests
+from live import MEANDER, SKIP, Failure, Workplace, at_once, expect, run_tests
 
 DEMO = os.environ.get("VIEW_DEMO", "view_demo")
 SLOW = bool(os.environ.get("SLOW"))
@@ -37,16 +39,14 @@ def read(name):
         return ""
 
 
-def until(condition, what, seconds=8):
+def until(condition, what, seconds=15):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = condition()
         if found:
             return found
         time.sleep(0.03)
-    raise_late = condition()
-    expect(raise_late, what)
-    return raise_late
+    raise Failure(what)
 
 
 class Screen:
@@ -73,20 +73,21 @@ class Screen:
         self.tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
     def keys(self, *keys):
-        for key in keys:
-            self.tmux("send-keys", *(["-l"] if len(key) == 1 else []), "--", key)
+        """Those of one kind at once: named keys, or characters."""
+        for typed, group in itertools.groupby(keys, lambda key: len(key) == 1):
+            self.tmux("send-keys", *(["-l", "--"] if typed else ["--"]), *group)
 
     def text(self, *flags):
         return self.tmux("capture-pane", "-p", *flags)
 
-    def wait(self, *texts, seconds=8):
+    def wait(self, *texts, seconds=15):
         """The screen, once all of the texts are on it."""
         def shown():
             text = self.text()
             return all(t in text for t in texts) and text
         try:
             return until(shown, f"{texts} is not on the screen", seconds)
-        except Exception:
+        except Failure:
             print(self.text())
             raise
 
@@ -359,6 +360,22 @@ def test_a_paste_is_no_key():
         demo.close()
 
 
+def look(case):
+    """The screen of a case of poor_terminals, and the same with colours."""
+    demo = Demo(**case[1])
+    try:
+        time.sleep(2)
+        text = demo.wait("late 3", "C6", ">mode")
+        drawn = demo.text("-e")
+        demo.keys("m")
+        demo.wait(" MUTED ")
+        demo.keys("q", "y")
+        demo.wait("code 0")
+        return text, drawn
+    finally:
+        demo.close()
+
+
 def test_poor_terminals():
     """ASCII where that is all, no colours where there are none."""
     cases = (("C and vt100", {"LC_ALL": "C", "TERM": "vt100"}, True, 0),
@@ -366,25 +383,15 @@ def test_poor_terminals():
              ("C and 256 colours", {"LC_ALL": "C"}, True, 256),
              ("8 colours", {"TERM": "xterm"}, False, 8),
              ("the Linux console", {"TERM": "linux"}, False, 8))
-    for what, environment, ascii_only, colours in cases:
-        demo = Demo(**environment)
-        try:
-            time.sleep(2)
-            text = demo.wait("late 3", "C6", ">mode")
-            show(what, text)
-            expect(text.isascii() == ascii_only, f"{what}: signs")
-            expect(not re.search("[\u2801-\u28ff]", text) or colours != 8
-                   or environment["TERM"] != "linux", f"{what}: Braille")
-            drawn = demo.text("-e")
-            seen = 256 if "[38;5;" in drawn or ";5;" in drawn else \
-                8 if re.search(r"\x1b\[(\d+;)*[34][1-7]m", drawn) else 0
-            expect(seen == colours, f"{what}: {seen} colours")
-            demo.keys("m")
-            demo.wait(" MUTED ")
-            demo.keys("q", "y")
-            demo.wait("code 0")
-        finally:
-            demo.close()
+    for (what, environment, ascii_only, colours), (text, drawn) in zip(
+            cases, at_once(look, cases)):
+        show(what, text)
+        expect(text.isascii() == ascii_only, f"{what}: signs")
+        expect(environment.get("TERM") != "linux" or
+               not re.search("[\u2801-\u28ff]", text), f"{what}: Braille")
+        seen = 256 if ";5;" in drawn else \
+            8 if re.search(r"\x1b\[(\d+;)*[34][1-7]m", drawn) else 0
+        expect(seen == colours, f"{what}: {seen} colours")
 
 
 def play_elsewhere(case):
@@ -426,36 +433,33 @@ def test_without_a_terminal():
     show("a pipe", "\n".join(lines))
 
 
-def test_end_gives_the_terminal_back():
-    for number, code, arguments in ((signal.SIGTERM, 0, []),
-                                    (signal.SIGINT, 0, []),
-                                    (signal.SIGHUP, 0, []),
-                                    (signal.SIGSEGV, 139, []),
-                                    (signal.SIGABRT, 134, []),
-                                    (signal.SIGQUIT, 131, []),
-                                    (None, 134, ["crash"])):
-        demo = Demo(*arguments, seconds=3 if arguments else 60)
-        try:
-            demo.wait("late 3")
-            if number:
-                demo.kill(number)
-            text = demo.expect_given_back(code)
-            if not code:
-                expect("meander: played " in text and
-                       text.count("before the screen") == 1 and
-                       "meander: inputs that listen" in text,
-                       f"log lines are lost or twice:\n{text}")
-                if number == signal.SIGTERM:
-                    show("after SIGTERM", text)
-        finally:
-            demo.close()
-    demo = Demo()
+def end(case):
+    """The screen after view_demo was ended in one of many ways."""
+    how, code = case
+    demo = Demo(*(["crash"] if how == "crash" else []),
+                seconds=3 if how == "crash" else 60)
     try:
         demo.wait("late 3")
-        demo.keys("C-c")
-        demo.expect_given_back()
+        if how == "Ctrl-C":
+            demo.keys("C-c")
+        elif how != "crash":
+            demo.kill(how)
+        return demo.expect_given_back(code)
     finally:
         demo.close()
+
+
+def test_end_gives_the_terminal_back():
+    cases = ((signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGHUP, 0),
+             ("Ctrl-C", 0), (signal.SIGSEGV, 139), (signal.SIGABRT, 134),
+             (signal.SIGQUIT, 131), ("crash", 134))
+    texts = at_once(end, cases)
+    for (how, code), text in zip(cases, texts):
+        expect(code or ("meander: played " in text and
+                        text.count("before the screen") == 1 and
+                        "meander: inputs that listen" in text),
+               f"{how}: log lines are lost or twice:\n{text}")
+    show("after SIGTERM", texts[0])
 
 
 def test_ctrl_z():
@@ -513,7 +517,7 @@ def test_ctrl_s():
         before = demo.text()
         demo.keys("n")
         until(lambda: demo.actions() == ["next"], "keys do nothing")
-        time.sleep(1)
+        time.sleep(2.5)
         expect(demo.text() == before, "it is not stopped")
         demo.keys("C-q")
         until(lambda: demo.text() != before, "it does not go on")
@@ -521,7 +525,7 @@ def test_ctrl_s():
         demo.keys("C-s", "q", "y")
         demo.expect_given_back()
         longest = turns_ms(read(demo.log))
-        expect(longest < 400, f"it waited {longest} ms")
+        expect(longest < 1200, f"it waited {longest} ms")
         return f"turns at most {longest} ms apart"
     finally:
         demo.close()
@@ -534,7 +538,8 @@ def test_a_reader_that_is_gone():
         log = path("log")
         ends = pty.openpty() if kind == "pty" else os.pipe()
         if kind == "pty":
-            termios.tcsetwinsize(ends[0], (50, 200))
+            fcntl.ioctl(ends[0], termios.TIOCSWINSZ,
+                        struct.pack("4H", 50, 200, 0, 0))
         process = subprocess.Popen(
             [DEMO, log, "60"], env={**os.environ, **UTF8}, stdin=subprocess.DEVNULL,
             stdout=ends[1], start_new_session=True)
@@ -545,29 +550,28 @@ def test_a_reader_that_is_gone():
         took = time.monotonic() - began
         for end in ends:
             os.close(end)
-        expect(took < 3, f"{kind}: it took {took:.1f} s to end")
-        expect(turns_ms(read(log)) < 400, f"{kind}: {read(log)}")
+        expect(took < 5, f"{kind}: it took {took:.1f} s to end")
+        expect(turns_ms(read(log)) < 2500, f"{kind}: {read(log)}")
         return f"{kind} {turns_ms(read(log)):.0f} ms"
     return "turns at most " + ", ".join(at_once(play, ("pty", "pipe")))
 
 
 def test_a_frame_costs_little():
-    """Printed; a benchmark, not a test."""
-    figures = []
-    for columns, rows in ((80, 24), (132, 43), (300, 100)):
-        demo = Demo(columns=columns, rows=rows, seconds=4)
+    """Milliseconds are printed: a benchmark, not a test."""
+    def play(size):
+        demo = Demo(columns=size[0], rows=size[1], seconds=4)
         try:
-            demo.wait("code 0", seconds=15)
+            demo.wait("code 0")
             found = re.search(r"(\d+) frames of ([\d.]+) ms, ([\d.]+)",
                               read(demo.log))
             expect(found, "it did not end")
             count = int(found[1])
             expect(count <= 4 * 25 + 2, f"{count} frames in 4 s")
             expect(SLOW or count > 40, f"only {count} frames in 4 s")
-            figures.append(f"{columns} x {rows}: {found[2]} ms (at most {found[3]})")
+            return f"{size[0]} x {size[1]}: {found[2]} ms (at most {found[3]})"
         finally:
             demo.close()
-    return ", ".join(figures)
+    return ", ".join(at_once(play, ((80, 24), (132, 43), (300, 100))))
 
 
 def test_bare_status():
@@ -610,7 +614,7 @@ def test_meander():
 
 
 if __name__ == "__main__":
-    if subprocess.run(["which", "tmux"], stdout=subprocess.DEVNULL).returncode:
+    if not shutil.which("tmux"):
         print("skipped: there is no tmux")
         raise SystemExit(SKIP)
     run_tests([(name[5:], function) for name, function in list(globals().items())
