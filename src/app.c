@@ -247,6 +247,14 @@ dropped_count(const App* app)
          app->status.dropped_count;
 }
 
+static Status
+act(void* context, const Action* action, Error* error)
+{
+  const bool quit = action->kind == ACTION_QUIT;
+  atomic_fetch_add((atomic_int*)context, quit);
+  return quit ? STATUS_OK : error_set(error, STATUS_UNSUPPORTED, "only q");
+}
+
 static void
 draw(App* app)
 {
@@ -271,7 +279,7 @@ draw(App* app)
                    .fallback_model    = atomic_load(&worker->fallback_model),
                    .repeated          = atomic_load(&worker->repeated),
   };
-  view_draw(&app->view, clock_now_s(), &status);
+  view_poll(&app->view, clock_now_s(), &status, act, &signal_count);
 }
 
 static bool

@@ -1,207 +1,285 @@
-// The piano roll. Time runs down the screen: a finished row scrolls up and the
-// status line is written again below it.
-#include "view/view.h"
+// The view's life: log lines, then the screen, then log lines again.
+#include "view/view_internal.h"
 
+#include "clock.h"
+
+#include <inttypes.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#define ROW_S 0.08
+#define FRAME_S 0.04
+// A key is answered at once, but a key that repeats is no reason to draw more.
+#define FRAME_KEY_S 0.02
 #define LINE_S 5.0
-// The leftmost column: C1, so that 80 columns reach G7. Keys beyond either end
-// are drawn at the edge.
-#define PITCH_LEFT 24
-
-#define CLEAR_LINE "\r\x1b[K"
-#define LINE_UP "\x1b[1A"
-#define HIDE_CURSOR "\x1b[?25l"
-#define SHOW_CURSOR "\x1b[?25h"
-#define NO_WRAP "\x1b[?7l"
-#define WRAP "\x1b[?7h"
-#define DIM "\x1b[2m"
-#define PLAIN "\x1b[0m"
+#define CLOSE_S 0.5
+// Between the panic and the stop of a Ctrl-Z: a period at most.
+#define STOP_S 0.05
+#define OURS_S 0.2
 
 void
 view_open(View* view)
 {
   memset(view, 0, sizeof *view);
+  view->now_s = clock_now_s();
   setlocale(LC_CTYPE, "");
-  const char* const term = getenv("TERM");
-  struct winsize    size;
-  view->terminal = isatty(STDOUT_FILENO) && term && *term &&
-                   strcmp(term, "dumb") &&
-                   !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-  view->unicode = !strcmp(nl_langinfo(CODESET), "UTF-8");
-  view->columns = VIEW_COLUMNS;
-  if (view->terminal) {
-    if (size.ws_col && size.ws_col < VIEW_COLUMNS) {
-      view->columns = size.ws_col;
-    }
-    fputs(HIDE_CURSOR NO_WRAP, stdout);
-  }
+  view->unicode       = !strcmp(nl_langinfo(CODESET), "UTF-8");
+  view->keys.escape_s = -1;
+  outlet_open(&view->outlet, STDOUT_FILENO);
+  view->log_only = !terminal_find(&view->terminal, &view->outlet);
 }
 
-// The two lines below the roll, the cursor at the end of the second.
+// A line on its way; what does not fit is counted.
 static void
-clear_footer(View* view)
+put_line(View* view, const char* text)
 {
-  if (view->footer) {
-    fputs(CLEAR_LINE LINE_UP, stdout);
-    view->footer = false;
+  char      line[MESSAGE_BYTES + 80];
+  const int size = snprintf(line, sizeof line, "meander: %s\n", text);
+  if (view->lines_lost) {
+    char      lost[80];
+    const int lost_size =
+      snprintf(lost,
+               sizeof lost,
+               "meander: %" PRIu64 " lines are lost: nobody read them\n",
+               view->lines_lost);
+    if (!outlet_put(&view->outlet, lost, (size_t)lost_size)) {
+      ++view->lines_lost;
+      return;
+    }
+    view->lines_lost = 0;
   }
-  fputs(CLEAR_LINE, stdout);
+  if (!outlet_put(&view->outlet, line, (size_t)size)) {
+    ++view->lines_lost;
+  }
+  outlet_flush(&view->outlet);
+}
+
+// What was logged while the screen was ours.
+static void
+put_messages(View* view)
+{
+  const uint64_t count = view->messages.count;
+  if (count - view->told > MESSAGES_HELD) {
+    view->told = count - MESSAGES_HELD;
+  }
+  for (; view->told < count; ++view->told) {
+    const Message* const message =
+      messages_get(&view->messages, count - 1 - view->told);
+    if (!message->refusal) {
+      put_line(view, message->text);
+      outlet_flush_within(&view->outlet, CLOSE_S / MESSAGES_HELD);
+    }
+  }
 }
 
 void
 view_close(View* view)
 {
-  if (view->terminal) {
-    clear_footer(view);
-    fputs(PLAIN WRAP SHOW_CURSOR, stdout);
-    view->terminal = false;
-  }
-  fflush(stdout);
+  terminal_close(&view->terminal);
+  put_messages(view);
+  outlet_close(&view->outlet, CLOSE_S);
 }
 
 void
 view_log(View* view, const char* format, ...)
 {
-  if (view->terminal) {
-    clear_footer(view);
-    fputs(WRAP, stdout); // a long line is for reading to its end
-  }
-  fputs("meander: ", stdout);
+  char    text[MESSAGE_BYTES];
   va_list args;
   va_start(args, format);
-  vprintf(format, args);
+  vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  putchar('\n');
-  if (view->terminal) {
-    fputs(NO_WRAP, stdout);
+  const Message* const message =
+    messages_add(&view->messages, view->now_s, false, text);
+  if (!view->opened) {
+    put_line(view, message->text);
+    view->told = view->messages.count;
   }
-  fflush(stdout);
 }
 
-static int
-column_of(const View* view, uint8_t pitch)
+void
+view_refuse(View* view, const char* format, ...)
 {
-  const int column = pitch - PITCH_LEFT;
-  return column < 0 ? 0 : column >= view->columns ? view->columns - 1 : column;
+  char    text[MESSAGE_BYTES];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  messages_add(&view->messages, view->now_s, true, text);
 }
 
 void
 view_played(View* view, const uint8_t message[3])
 {
-  const int      column   = column_of(view, message[1]);
-  uint8_t* const sounding = &view->sounding[column];
-  if ((message[0] & 0xf0) == 0x90) {
-    view->pressed[column] = message[2];
-    ++*sounding;
-  } else if (*sounding) {
-    --*sounding;
-  }
-}
-
-// Louder is denser and, where there are colours, warmer.
-static void
-draw_press(const View* view, uint8_t velocity)
-{
-  static const char* const blocks[]  = { "░", "▒", "▓", "█" };
-  static const char* const signs[]   = { "o", "o", "O", "#" };
-  static const int         colours[] = { 67, 72, 179, 203 };
-  const unsigned           shade     = velocity / 32u;
-  printf("\x1b[38;5;%dm%s" PLAIN,
-         colours[shade],
-         view->unicode ? blocks[shade] : signs[shade]);
-}
-
-static void
-draw_row(View* view)
-{
-  for (int column = 0; column < view->columns; ++column) {
-    if (view->pressed[column]) {
-      draw_press(view, view->pressed[column]);
-    } else if (view->sounding[column]) {
-      fputs(view->unicode ? "│" : "|", stdout);
-    } else if (column % 12 == 0) {
-      fputs(view->unicode ? DIM "·" PLAIN : DIM "." PLAIN, stdout);
-    } else {
-      putchar(' ');
-    }
-  }
-  putchar('\n');
-  memset(view->pressed, 0, sizeof view->pressed);
-}
-
-// Names the octave marks of the roll.
-static void
-draw_labels(const View* view)
-{
-  fputs(DIM, stdout);
-  for (int column = 0; column + 2 < view->columns; column += 12) {
-    printf("C%-11d", (column + PITCH_LEFT) / 12 - 1);
-  }
-  fputs(PLAIN "\n", stdout);
-}
-
-static void
-draw_status(const ViewStatus* status)
-{
-  printf("seed %llu ", (unsigned long long)status->seed);
-  if (status->backend) {
-    printf("%s>%u ", status->backend, status->connection_count);
-  } else {
-    fputs("server gone, waiting ", stdout);
-  }
-  printf(
-    "buffer %.1f/%.1f s %s %.1f/%.1f ms notes %llu late %llu drop %llu xrun "
-    "%llu",
-    status->buffered_s,
-    status->look_ahead_s,
-    status->on_gpu ? "gpu" : "cpu",
-    status->generation_p50_ms,
-    status->generation_p99_ms,
-    (unsigned long long)status->notes,
-    (unsigned long long)status->late,
-    (unsigned long long)status->dropped,
-    (unsigned long long)status->xruns);
-  if (status->fewer_steps || status->fallback_model || status->repeated) {
-    printf(" fewer %llu fallback %llu repeat %llu",
-           (unsigned long long)status->fewer_steps,
-           (unsigned long long)status->fallback_model,
-           (unsigned long long)status->repeated);
-  }
-  if (status->starved) {
-    printf(" starved %llu", (unsigned long long)status->starved);
-  }
+  roll_play(&view->roll, view->now_s, message);
 }
 
 void
-view_draw(View* view, double now_s, const ViewStatus* status)
+view_walk_add(View* view, const float* z, uint32_t size)
 {
-  const double interval_s = view->terminal ? ROW_S : LINE_S;
-  if (view->next_s == 0) {
-    view->next_s = now_s + interval_s;
+  walk_add(&view->walk, z, size);
+}
+
+void
+view_walk_clear(View* view)
+{
+  walk_clear(&view->walk);
+}
+
+void
+view_walk_mark(View* view, uint32_t slot, const float* z, uint32_t size)
+{
+  walk_mark(&view->walk, slot - 1, z, size);
+}
+
+static void
+put_status_line(View* view, const ViewStatus* status)
+{
+  char backend[64]    = "server gone, waiting";
+  char fallbacks[160] = "";
+  char starved[40]    = "";
+  char text[MESSAGE_BYTES];
+  if (status->backend) {
+    snprintf(backend,
+             sizeof backend,
+             "%s>%u",
+             status->backend,
+             status->connection_count);
   }
-  if (now_s < view->next_s) {
+  if (status->fewer_steps || status->fallback_model || status->repeated) {
+    snprintf(fallbacks,
+             sizeof fallbacks,
+             " fewer %" PRIu64 " fallback %" PRIu64 " repeat %" PRIu64,
+             status->fewer_steps,
+             status->fallback_model,
+             status->repeated);
+  }
+  if (status->starved) {
+    snprintf(starved, sizeof starved, " starved %" PRIu64, status->starved);
+  }
+  snprintf(text,
+           sizeof text,
+           "seed %" PRIu64 " %s buffer %.1f/%.1f s %s %.1f/%.1f ms notes "
+           "%" PRIu64 " late %" PRIu64 " drop %" PRIu64 " xrun %" PRIu64 "%s%s",
+           status->seed,
+           backend,
+           status->buffered_s,
+           status->look_ahead_s,
+           status->on_gpu ? "gpu" : "cpu",
+           status->generation_p50_ms,
+           status->generation_p99_ms,
+           status->notes,
+           status->late,
+           status->dropped,
+           status->xruns,
+           fallbacks,
+           starved);
+  put_line(view, text);
+}
+
+bool
+view_is_due(const View* view, double now_s)
+{
+  return now_s >= view->next_s || view->dirty;
+}
+
+static void
+poll_lines(View* view, const ViewStatus* status)
+{
+  outlet_flush(&view->outlet);
+  if (view->next_s == 0) {
+    view->next_s = view->now_s + LINE_S;
+  } else if (view->now_s >= view->next_s) {
+    view->next_s = view->now_s + LINE_S;
+    put_status_line(view, status);
+  }
+}
+
+// First the notes end, since a stopped process can end none.
+static void
+obey_stop(const KeyTurn* turn)
+{
+  View* const view = turn->view;
+  if (view->stop_s == 0) {
+    const Action panic = { .kind = ACTION_PANIC };
+    Error        error;
+    turn->act(turn->context, &panic, &error);
+    view->stop_s = view->now_s + STOP_S;
+  } else if (view->now_s >= view->stop_s) {
+    terminal_stop(&view->terminal);
+    view->stop_s = 0;
+  }
+}
+
+// Whether the screen is ours to use in this turn. In the background the music
+// goes on and the terminal is the shell's.
+static bool
+have_screen(View* view)
+{
+  Terminal* const terminal  = &view->terminal;
+  const bool      continued = terminal_was_continued();
+  if (continued || view->now_s >= view->ours_s) {
+    view->ours_s = view->now_s + OURS_S;
+    if (!terminal_is_ours(terminal)) {
+      terminal->shown = false; // what the shell set is not to be undone
+      return false;
+    }
+    if (!terminal->shown || continued) {
+      const bool first = !view->opened;
+      if (!terminal_show(terminal)) {
+        view->log_only = true;
+        view->opened   = false;
+        return false;
+      }
+      view->opened = true;
+      if (first) {
+        pen_begin(&view->pen, view->unicode);
+      }
+    }
+  }
+  return terminal->shown;
+}
+
+static void
+draw(View* view, const ViewStatus* status)
+{
+  const double began_s = clock_now_s();
+  view->next_s         = view->now_s + FRAME_S;
+  view->dirty          = false;
+  terminal_resize(&view->terminal);
+  view_draw(view, status);
+  terminal_drawn(&view->terminal);
+  terminal_pump(&view->terminal);
+  const double took_s = clock_now_s() - began_s;
+  view->frame_s_sum += took_s;
+  view->frame_s_max = took_s > view->frame_s_max ? took_s : view->frame_s_max;
+  ++view->frames;
+}
+
+void
+view_poll(View*             view,
+          double            now_s,
+          const ViewStatus* status,
+          ActionDo          act,
+          void*             context)
+{
+  const KeyTurn turn = { view, now_s, status, act, context };
+  view->now_s        = now_s;
+  if (view->log_only) {
+    poll_lines(view, status);
     return;
   }
-  view->next_s = now_s + interval_s;
-  if (view->terminal) {
-    clear_footer(view);
-    draw_row(view);
-    draw_labels(view);
-    draw_status(status);
-    view->footer = true;
-  } else {
-    fputs("meander: ", stdout);
-    draw_status(status);
-    putchar('\n');
+  if (terminal_stop_asked()) {
+    obey_stop(&turn);
   }
-  fflush(stdout);
+  if (!have_screen(view)) {
+    return;
+  }
+  view_take_keys(&turn);
+  const double due_s = view->dirty ? view->next_s - FRAME_KEY_S : view->next_s;
+  if (terminal_pump(&view->terminal) && now_s >= due_s) {
+    draw(view, status);
+  }
 }
