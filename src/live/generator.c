@@ -49,7 +49,7 @@ generator_hear(Generator*       generator,
 }
 
 void
-generator_walk(const Model* model, const Walk* walk, float* z)
+generator_walk(const Model* model, const LatentWalk* walk, float* z)
 {
   const float step = walk->step;
   const float rho  = sqrtf(1.0f - step * step);
@@ -190,7 +190,7 @@ move(Generator* generator, GeneratorJob* job)
     interpolate(generator);
   } else if (generator->mode == GENERATOR_WALK && !first) {
     job->z_rule = Z_WALK;
-    job->walk   = (Walk){
+    job->walk   = (LatentWalk){
         generator->walk_step, generator->pull, generator->seed, state->window
     };
     generator_walk(generator->model, &job->walk, state->z);
@@ -263,7 +263,7 @@ prepare_answer(Generator* generator, GeneratorJob* job)
     hear_as_notes(generator, job);
   } else {
     job->listen = state->listen;
-    job->walk   = (Walk){
+    job->walk   = (LatentWalk){
         generator->walk_step, generator->pull, generator->seed, state->window
     };
     fill_window(state->heard, state->heard_count, job->heard);

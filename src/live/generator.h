@@ -26,7 +26,7 @@ typedef struct {
   float    pull; // 0..1
   uint64_t seed;
   uint64_t window;
-} Walk;
+} LatentWalk;
 
 // One window to be sampled; complete in itself.
 typedef struct {
@@ -37,7 +37,7 @@ typedef struct {
   float        z[MODEL_LATENT_MAX];
   ZRule        z_rule;
   uint64_t     z_draw;
-  Walk         walk;
+  LatentWalk   walk;
   NoteEvent    given[CONTEXT_NOTES_MAX]; // before, then after
   bool         has_phrase;
   NoteEvent    phrase[WINDOW_NOTES];
@@ -131,7 +131,7 @@ void generator_set_history(Generator*       generator,
 // z' = ((1 - pull) (rho z + step eps)), where step is sqrt(1 - rho^2) and eps a
 // fresh draw: without pull the walk stays on the (standard normal) prior
 // however long it lasts.
-void generator_walk(const Model* model, const Walk* walk, float* z);
+void generator_walk(const Model* model, const LatentWalk* walk, float* z);
 
 // Begins from notes that were not generated: continue goes on from the last,
 // mutate varies and bridge leaves the first WINDOW_NOTES (`count` or more). Of
