@@ -108,6 +108,7 @@ hear(App* app, const PlayedEvent* event)
   }
   recorder_add(&app->recorder,
                event->frame - atomic_load(&app->worker.origin_frame),
+               event->number,
                event->message);
   view_played(&app->view, event->message);
   if (app->trace) {
@@ -118,6 +119,14 @@ hear(App* app, const PlayedEvent* event)
             event->message[1],
             event->message[2]);
   }
+}
+
+static uint64_t
+frames_since_origin(const App* app)
+{
+  const uint64_t origin = atomic_load(&app->worker.origin_frame);
+  const uint64_t now    = atomic_load(&app->process.processed_until);
+  return now > origin ? now - origin : 0;
 }
 
 static void
@@ -324,6 +333,11 @@ loop(App* app)
   while (!is_over(app)) {
     clock_sleep_ns(app->heard_first ? LOOP_NS : LOOP_FIRST_NS);
     drain(app);
+    Error told;
+    if (recorder_turn(
+          &app->recorder, clock_now_s(), frames_since_origin(app), &told)) {
+      view_log(&app->view, "%s", told.text);
+    }
     tell_faults(app);
     if (app->backend) {
       poll_backend(app);
@@ -407,6 +421,21 @@ open_backend(App* app, Error* error)
 }
 
 static Status
+start_recording(App* app, Error* error)
+{
+  if (!app->options->record_path) {
+    return STATUS_OK;
+  }
+  char text[PROVENANCE_BYTES_MAX];
+  provenance_format(app->options, &app->sources, &app->worker, text);
+  return recorder_grow(&app->recorder,
+                       app->options->record_path,
+                       app->sample_rate_hz,
+                       text,
+                       error);
+}
+
+static Status
 start(App* app, Error* error)
 {
   const Options* const options = app->options;
@@ -451,6 +480,7 @@ start(App* app, Error* error)
              "the model has made no notes yet: music begins when it has");
   }
   if ((status = open_backend(app, error)) ||
+      (status = start_recording(app, error)) ||
       (status = worker_start(&app->worker, app->sample_rate_hz, error)) ||
       (status = start_backend(app, error))) {
     return status;
@@ -481,9 +511,7 @@ finish_files(App* app, Error* error)
              app->options->record_path);
   } else if (app->options->record_path) {
     // A note whose off could not be written any more ends where time did.
-    const uint64_t origin = atomic_load(&app->worker.origin_frame);
-    const uint64_t end    = atomic_load(&app->process.processed_until);
-    recorder_finish(&app->recorder, end > origin ? end - origin : 0);
+    recorder_finish(&app->recorder, frames_since_origin(app));
     char text[PROVENANCE_BYTES_MAX];
     provenance_format(app->options, &app->sources, &app->worker, text);
     const Status written = recorder_write(&app->recorder,
