@@ -5,8 +5,7 @@
 #include "clock.h"
 #include "live/process_setup.h"
 #include "live/worker.h"
-#include "provenance.h"
-#include "record.h"
+#include "recording.h"
 #include "sources.h"
 #include "view/view.h"
 
@@ -119,14 +118,6 @@ hear(App* app, const PlayedEvent* event)
             event->message[1],
             event->message[2]);
   }
-}
-
-static uint64_t
-frames_since_origin(const App* app)
-{
-  const uint64_t origin = atomic_load(&app->worker.origin_frame);
-  const uint64_t now    = atomic_load(&app->process.processed_until);
-  return now > origin ? now - origin : 0;
 }
 
 static void
@@ -334,8 +325,7 @@ loop(App* app)
     clock_sleep_ns(app->heard_first ? LOOP_NS : LOOP_FIRST_NS);
     drain(app);
     Error told;
-    if (recorder_turn(
-          &app->recorder, clock_now_s(), frames_since_origin(app), &told)) {
+    if (recording_turn(&app->recorder, &app->worker, &told)) {
       view_log(&app->view, "%s", told.text);
     }
     tell_faults(app);
@@ -421,21 +411,6 @@ open_backend(App* app, Error* error)
 }
 
 static Status
-start_recording(App* app, Error* error)
-{
-  if (!app->options->record_path) {
-    return STATUS_OK;
-  }
-  char text[PROVENANCE_BYTES_MAX];
-  provenance_format(app->options, &app->sources, &app->worker, text);
-  return recorder_grow(&app->recorder,
-                       app->options->record_path,
-                       app->sample_rate_hz,
-                       text,
-                       error);
-}
-
-static Status
 start(App* app, Error* error)
 {
   const Options* const options = app->options;
@@ -480,7 +455,12 @@ start(App* app, Error* error)
              "the model has made no notes yet: music begins when it has");
   }
   if ((status = open_backend(app, error)) ||
-      (status = start_recording(app, error)) ||
+      (status = recording_start(&app->recorder,
+                                options,
+                                &app->sources,
+                                &app->worker,
+                                app->sample_rate_hz,
+                                error)) ||
       (status = worker_start(&app->worker, app->sample_rate_hz, error)) ||
       (status = start_backend(app, error))) {
     return status;
@@ -510,15 +490,12 @@ finish_files(App* app, Error* error)
              "no notes to record: %s is left as it was",
              app->options->record_path);
   } else if (app->options->record_path) {
-    // A note whose off could not be written any more ends where time did.
-    recorder_finish(&app->recorder, frames_since_origin(app));
-    char text[PROVENANCE_BYTES_MAX];
-    provenance_format(app->options, &app->sources, &app->worker, text);
-    const Status written = recorder_write(&app->recorder,
-                                          app->options->record_path,
-                                          app->sample_rate_hz,
-                                          text,
-                                          error);
+    const Status written = recording_end(&app->recorder,
+                                         app->options,
+                                         &app->sources,
+                                         &app->worker,
+                                         app->sample_rate_hz,
+                                         error);
     status               = written ? written : status;
     if (!written) {
       view_log(&app->view, "recorded in %s", app->options->record_path);

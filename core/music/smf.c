@@ -54,9 +54,8 @@ typedef struct {
   uint32_t sounding[KEYS];
   bool     retriggered[KEYS];
 
-  SmfMeta meta; // or NULL
-  void*   meta_context;
-  Error*  error;
+  const SmfMeta* meta; // or NULL
+  Error*         error;
 } Reader;
 
 static uint32_t
@@ -242,7 +241,7 @@ read_meta_or_sysex(Reader* r, uint8_t status_byte, bool* ended)
     status = read_tempo(r, r->data + r->at, length);
   }
   if (status_byte == 0xff && r->meta && !status) {
-    r->meta(r->meta_context, r->tick, type, r->data + r->at, length);
+    r->meta->take(r->meta->context, r->tick, type, r->data + r->at, length);
   }
   *ended = status_byte == 0xff && type == 0x2f;
   r->at += length;
@@ -514,8 +513,7 @@ finish(Reader* r, SmfNotes* out)
 static Status
 read_whole(const uint8_t* data,
            size_t         size_bytes,
-           SmfMeta        meta,
-           void*          meta_context,
+           const SmfMeta* meta,
            SmfNotes*      out,
            Error*         error)
 {
@@ -531,12 +529,11 @@ read_whole(const uint8_t* data,
   if (!r) {
     return error_set(error, STATUS_NO_MEMORY, "out of memory");
   }
-  r->data         = data;
-  r->size         = size_bytes;
-  r->meta         = meta;
-  r->meta_context = meta_context;
-  r->error        = error;
-  Status status   = read_header(r);
+  r->data       = data;
+  r->size       = size_bytes;
+  r->meta       = meta;
+  r->error      = error;
+  Status status = read_header(r);
   if (!status) {
     status = read_chunks(r);
   }
@@ -555,15 +552,11 @@ smf_read_bytes(const uint8_t* data,
                SmfNotes*      out,
                Error*         error)
 {
-  return read_whole(data, size_bytes, NULL, NULL, out, error);
+  return read_whole(data, size_bytes, NULL, out, error);
 }
 
 static Status
-read_path(const char* path,
-          SmfMeta     meta,
-          void*       meta_context,
-          SmfNotes*   out,
-          Error*      error)
+read_path(const char* path, const SmfMeta* meta, SmfNotes* out, Error* error)
 {
   *out = (SmfNotes){ 0 };
   FileMap map;
@@ -571,7 +564,7 @@ read_path(const char* path,
   if (status) {
     return status; // names the path already
   }
-  status = read_whole(map.data, map.size_bytes, meta, meta_context, out, error);
+  status = read_whole(map.data, map.size_bytes, meta, out, error);
   file_map_close(&map);
   if (status) {
     error_prefix(error, "%s: ", path);
@@ -582,14 +575,14 @@ read_path(const char* path,
 Status
 smf_read_file(const char* path, SmfNotes* out, Error* error)
 {
-  return read_path(path, NULL, NULL, out, error);
+  return read_path(path, NULL, out, error);
 }
 
 Status
-smf_read_meta(const char* path, SmfMeta meta, void* context, Error* error)
+smf_read_meta(const char* path, const SmfMeta* meta, Error* error)
 {
   SmfNotes     notes;
-  const Status status = read_path(path, meta, context, &notes, error);
+  const Status status = read_path(path, meta, &notes, error);
   smf_notes_free(&notes);
   return status;
 }

@@ -37,19 +37,19 @@ void   smf_notes_free(SmfNotes* notes);
 
 // The meta events of a file (text, tempo and so on), track by track in the
 // order of each. `data` is not a C string and may hold anything.
-typedef void (*SmfMeta)(void*          context,
-                        uint64_t       tick,
-                        uint8_t        type,
-                        const uint8_t* data,
-                        uint32_t       length);
+typedef struct {
+  void (*take)(void*          context,
+               uint64_t       tick,
+               uint8_t        type,
+               const uint8_t* data,
+               uint32_t       length);
+  void* context;
+} SmfMeta;
 #define SMF_META_TEXT 0x01u
 #define SMF_META_TEMPO 0x51u
 // Reads the whole file as smf_read_file() does, with the same errors; what was
 // handed out before an error came is of a broken file.
-Status smf_read_meta(const char* path,
-                     SmfMeta     meta,
-                     void*       context,
-                     Error*      error);
+Status smf_read_meta(const char* path, const SmfMeta* meta, Error* error);
 
 // One timed three-byte channel message, or a text meta event.
 typedef struct {

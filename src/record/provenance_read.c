@@ -105,10 +105,11 @@ take_meta(void*          context,
 Status
 provenance_read(const char* path, Provenance* out, Error* error)
 {
-  *out            = (Provenance){ .about = calloc(1, 1) };
-  Reading reading = { .out    = out,
-                      .status = out->about ? STATUS_OK : STATUS_NO_MEMORY };
-  Status  status  = smf_read_meta(path, take_meta, &reading, error);
+  *out                  = (Provenance){ .about = calloc(1, 1) };
+  Reading       reading = { .out    = out,
+                            .status = out->about ? STATUS_OK : STATUS_NO_MEMORY };
+  const SmfMeta meta    = { .take = take_meta, .context = &reading };
+  Status        status  = smf_read_meta(path, &meta, error);
   if (!status && reading.status == STATUS_LIMIT) {
     status = error_set(error,
                        STATUS_LIMIT,
