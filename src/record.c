@@ -175,8 +175,9 @@ record_check_target(const char* path, Error* error)
   return status;
 }
 
+// `grew`: the beginning is at the path that was asked for.
 static Status
-rescue(const Error* cause, const SmfTrack* track, Error* error)
+rescue(const Error* cause, const SmfTrack* track, bool grew, Error* error)
 {
   const char* const named = getenv("TMPDIR");
   char              path[512];
@@ -191,8 +192,9 @@ rescue(const Error* cause, const SmfTrack* track, Error* error)
   if (status) {
     return error_set(error,
                      cause->status,
-                     "%.200s; the recording is lost, for %.200s",
+                     "%.200s; the recording is lost%s, for %.200s",
                      cause->text,
+                     grew ? " but for what is there already" : "",
                      second.text);
   }
   return error_set(error,
@@ -233,13 +235,14 @@ recorder_write(Recorder*   recorder,
                const char* text,
                Error*      error)
 {
+  const bool grew = growth_has_file(recorder->growth);
   growth_free(recorder->growth);
   recorder->growth = NULL;
   SmfTrack track   = { 0 };
   Status   status = encode(recorder, path, sample_rate_hz, text, &track, error);
   Error    cause;
   if (!status && record_write_track(path, &track, SMF_WRITE_TEMPO_US, &cause)) {
-    status = rescue(&cause, &track, error);
+    status = rescue(&cause, &track, grew, error);
   } else if (!status && recorder->lost_count) {
     status = error_set(error,
                        STATUS_NO_MEMORY,

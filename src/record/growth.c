@@ -166,6 +166,20 @@ recorder_turn(Recorder* recorder, double now_s, uint64_t frame, Error* told)
   return has_told;
 }
 
+bool
+growth_has_file(const RecorderGrowth* growth)
+{
+  return growth && growth->is_open && !growth->is_lost;
+}
+
+void
+growth_wait(RecorderGrowth* growth)
+{
+  if (growth->is_given) {
+    scribe_wait(&growth->scribe);
+  }
+}
+
 void
 growth_free(RecorderGrowth* growth)
 {

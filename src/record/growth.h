@@ -3,5 +3,9 @@
 
 #include "record.h"
 
-// Waits for a write under way. NULL is none.
+// Is there a file that grew, for all that is known? NULL has none.
+bool growth_has_file(const RecorderGrowth* growth);
+// Waits for the write under way, if any.
+void growth_wait(RecorderGrowth* growth);
+// The same. NULL is none.
 void growth_free(RecorderGrowth* growth);

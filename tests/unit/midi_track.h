@@ -147,26 +147,31 @@ midi_track_check_notes(const MidiTrack* track)
   return count ? "a note without an off" : NULL;
 }
 
-// Reads, parses and checks; on failure prints what is wrong and returns false.
+// Reads, parses and checks. NULL, or what is wrong.
+static const char*
+midi_track_open(const char* path, MidiTrack* track)
+{
+  *track           = (MidiTrack){ 0 };
+  FILE* const file = fopen(path, "rb");
+  if (!file) {
+    return "cannot be opened";
+  }
+  fseek(file, 0, SEEK_END);
+  track->size  = (size_t)ftell(file);
+  track->bytes = malloc(track->size + 1);
+  rewind(file);
+  const bool is_read = fread(track->bytes, 1, track->size, file) == track->size;
+  fclose(file);
+  const char* const wrong =
+    is_read ? midi_track_parse(track) : "cannot be read";
+  return wrong ? wrong : midi_track_check_notes(track);
+}
+
+// The same; says what is wrong.
 static bool
 midi_track_read(const char* path, MidiTrack* track)
 {
-  *track            = (MidiTrack){ 0 };
-  const char* wrong = "cannot be read";
-  FILE* const file  = fopen(path, "rb");
-  if (file) {
-    fseek(file, 0, SEEK_END);
-    track->size  = (size_t)ftell(file);
-    track->bytes = malloc(track->size + 1);
-    rewind(file);
-    wrong = fread(track->bytes, 1, track->size, file) == track->size
-              ? midi_track_parse(track)
-              : "cannot be read";
-    fclose(file);
-  }
-  if (!wrong) {
-    wrong = midi_track_check_notes(track);
-  }
+  const char* const wrong = midi_track_open(path, track);
   if (wrong) {
     fprintf(stderr, "%s: wrong: %s\n", path, wrong);
   }
