@@ -309,6 +309,32 @@ test_random_sessions(void** state)
   assert_true(keeps > 1500);
 }
 
+// Two notes at one frame, reported the other way round: the take that begins
+// between them has only the later one.
+static void
+test_chord_out_of_order(void** state)
+{
+  (void)state;
+  TakeRing ring;
+  Error    error;
+  assert_int_equal(take_ring_init(&ring, RATE, &error), STATUS_OK);
+  say(&ring, 0, true, "a");
+  play(&ring, 0, 0, 0x90, 50);
+  say(&ring, 5, true, "b");
+  play(&ring, 9000, 5, 0x90, 65);
+  play(&ring, 9000, 4, 0x90, 64);
+  play(&ring, 9100, 4, 0x80, 64);
+  play(&ring, 9100, 5, 0x80, 65);
+  MidiTrack track;
+  assert_int_equal(keep(&ring, 0.001, 9200, &track).notes, 1);
+  assert_int_equal(track.events[2].message[1], 65);
+  assert_int_equal(track.events[3].message[1], 65);
+  midi_track_free(&track);
+  assert_int_equal(keep(&ring, 1, 9200, &track).notes, 3);
+  midi_track_free(&track);
+  take_ring_free(&ring);
+}
+
 static void
 test_bad_lines(void** state)
 {
@@ -388,8 +414,11 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_golden),     cmocka_unit_test(test_random_sessions),
-    cmocka_unit_test(test_bad_lines),  cmocka_unit_test(test_refusals),
+    cmocka_unit_test(test_golden),
+    cmocka_unit_test(test_random_sessions),
+    cmocka_unit_test(test_chord_out_of_order),
+    cmocka_unit_test(test_bad_lines),
+    cmocka_unit_test(test_refusals),
     cmocka_unit_test(test_resolution),
   };
   return run_take_tests(tests, sizeof tests / sizeof *tests);
