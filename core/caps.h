@@ -21,10 +21,6 @@
 #define SMF_EVENTS_MAX (4u << 20)
 #define SMF_SECONDS_MAX (24.0 * 3600.0)
 
-// Recording: the lines that say how notes were made. A longer line is lost and
-// counted.
-#define RECORD_LINE_BYTES_MAX 16384u
-
 // Live: stamped notes between worker and process. When full the worker waits
 // (nothing is dropped).
 #define STAMPED_RING_NOTES 4096u
@@ -55,6 +51,26 @@
 // in its next turn (nothing is dropped).
 #define COMMAND_RING_COMMANDS 256u
 
+// Recording: the lines that say how notes were made. A longer line is lost and
+// counted.
+#define RECORD_LINE_BYTES_MAX 16384u
+
+// The ring of the last minutes (10 MB). Older phrases go, whole ones, and so
+// do the oldest when one of the three is full; a phrase that fills the ring
+// alone loses its lines, or its oldest notes, which the file says.
+#define TAKE_SECONDS 600u
+#define TAKE_EVENTS (1u << 17)
+#define TAKE_LINES (1u << 13)
+#define TAKE_LINE_BYTES (6u << 20)
+
+// The continuous recording: lines whose first note was not played yet. One more
+// is lost and counted; what was played is kept without a limit.
+#define RECORD_PENDING_LINES 1024u
+#define RECORD_PENDING_BYTES (1u << 20)
+
+// Lines read back from one file: with more it is refused.
+#define PROVENANCE_LINES_MAX (1u << 18)
+
 #define PERIOD_FRAMES_MIN 16u
 #define PERIOD_FRAMES_MAX 8192u
 
@@ -69,6 +85,9 @@ static_assert((STAMPED_RING_NOTES & (STAMPED_RING_NOTES - 1)) == 0,
               "rings are powers of two");
 static_assert((PLAYED_RING_EVENTS & (PLAYED_RING_EVENTS - 1)) == 0,
               "rings are powers of two");
+static_assert(TAKE_LINE_BYTES > RECORD_LINE_BYTES_MAX &&
+                RECORD_PENDING_BYTES > RECORD_LINE_BYTES_MAX,
+              "every line that is taken fits");
 static_assert(PERIOD_EVENTS_OFF_RESERVE >= ACTIVE_NOTES_MAX,
               "every sounding note can end in one period");
 static_assert(PERIOD_EVENTS_MAX > PERIOD_EVENTS_OFF_RESERVE,

@@ -5,8 +5,7 @@
 #include "clock.h"
 #include "live/process_setup.h"
 #include "live/worker.h"
-#include "provenance.h"
-#include "record.h"
+#include "recording.h"
 #include "sources.h"
 #include "view/view.h"
 
@@ -108,6 +107,7 @@ hear(App* app, const PlayedEvent* event)
   }
   recorder_add(&app->recorder,
                event->frame - atomic_load(&app->worker.origin_frame),
+               event->number,
                event->message);
   view_played(&app->view, event->message);
   if (app->trace) {
@@ -332,6 +332,10 @@ loop(App* app)
   while (!is_over(app)) {
     clock_sleep_ns(app->heard_first ? LOOP_NS : LOOP_FIRST_NS);
     drain(app);
+    Error told;
+    if (recording_turn(&app->recorder, &app->worker, &told)) {
+      view_log(&app->view, "%s", told.text);
+    }
     tell_faults(app);
     if (app->backend) {
       poll_backend(app);
@@ -461,6 +465,12 @@ start(App* app, Error* error)
              "the model has made no notes yet: music begins when it has");
   }
   if ((status = open_backend(app, error)) ||
+      (status = recording_start(&app->recorder,
+                                options,
+                                &app->sources,
+                                &app->worker,
+                                app->sample_rate_hz,
+                                error)) ||
       (status = worker_start(&app->worker, app->sample_rate_hz, error)) ||
       (status = start_backend(app, error))) {
     return status;
@@ -490,17 +500,12 @@ finish_files(App* app, Error* error)
              "no notes to record: %s is left as it was",
              app->options->record_path);
   } else if (app->options->record_path) {
-    // A note whose off could not be written any more ends where time did.
-    const uint64_t origin = atomic_load(&app->worker.origin_frame);
-    const uint64_t end    = atomic_load(&app->process.processed_until);
-    recorder_finish(&app->recorder, end > origin ? end - origin : 0);
-    char text[PROVENANCE_BYTES_MAX];
-    provenance_format(app->options, &app->sources, &app->worker, text);
-    const Status written = recorder_write(&app->recorder,
-                                          app->options->record_path,
-                                          app->sample_rate_hz,
-                                          text,
-                                          error);
+    const Status written = recording_end(&app->recorder,
+                                         app->options,
+                                         &app->sources,
+                                         &app->worker,
+                                         app->sample_rate_hz,
+                                         error);
     status               = written ? written : status;
     if (!written) {
       view_log(&app->view, "recorded in %s", app->options->record_path);

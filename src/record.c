@@ -1,7 +1,11 @@
-// Keeping and writing the recording.
+// Keeping the recording, and writing it whole.
 #include "record.h"
 
-#include <math.h>
+#include "caps.h"
+#include "record/encode.h"
+#include "record/growth.h"
+#include "record/line_text.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,80 +20,143 @@ recorder_init(Recorder* recorder)
 void
 recorder_free(Recorder* recorder)
 {
-  free(recorder->events);
-  free(recorder->frames);
+  growth_free(recorder->growth);
+  for (size_t i = 0; i < recorder->line_count; ++i) {
+    free(recorder->lines[i].text);
+  }
+  free(recorder->lines);
+  free(recorder->messages);
+  lines_free(&recorder->pending);
   recorder_init(recorder);
 }
 
+// Room for one more element in a doubling array.
 static bool
-make_room(Recorder* recorder)
+make_room(void** array, size_t* capacity, size_t count, size_t size)
 {
-  if (recorder->count < recorder->capacity) {
+  if (count < *capacity) {
     return true;
   }
-  const size_t    capacity = recorder->capacity ? 2 * recorder->capacity : 4096;
-  SmfEvent* const events = realloc(recorder->events, capacity * sizeof *events);
-  recorder->events       = events ? events : recorder->events;
-  uint64_t* const frames = realloc(recorder->frames, capacity * sizeof *frames);
-  recorder->frames       = frames ? frames : recorder->frames;
-  if (!events || !frames) {
+  const size_t wanted = *capacity ? 2 * *capacity : 4096;
+  void* const  bigger = realloc(*array, wanted * size);
+  if (!bigger) {
     return false;
   }
-  recorder->capacity = capacity;
+  *array    = bigger;
+  *capacity = wanted;
   return true;
 }
 
 static void
-append(Recorder* recorder, uint64_t frame, const uint8_t message[3])
+append(void* context, const uint8_t message[3])
 {
-  if (!make_room(recorder)) {
+  Recorder* const recorder = context;
+  if (!make_room((void**)&recorder->messages,
+                 &recorder->capacity,
+                 recorder->count,
+                 sizeof *recorder->messages)) {
     ++recorder->lost_count;
     return;
   }
-  recorder->last_frame =
-    frame > recorder->last_frame ? frame : recorder->last_frame;
-  SmfEvent* const event               = &recorder->events[recorder->count];
-  *event                              = (SmfEvent){ 0 };
-  recorder->frames[recorder->count++] = recorder->last_frame;
-  memcpy(event->message, message, sizeof event->message);
+  RecordedMessage* const last = &recorder->messages[recorder->count++];
+  last->frame                 = recorder->last_frame;
+  memcpy(last->message, message, sizeof last->message);
 }
 
+// `text` as in the file, before the next message.
 static void
-append_off(Recorder* recorder, uint64_t frame, uint8_t channel, uint8_t pitch)
+append_line(Recorder* recorder, const char* text)
 {
-  const uint8_t message[3]           = { (uint8_t)(0x80 | channel), pitch, 64 };
-  recorder->sounding[channel][pitch] = 0;
-  append(recorder, frame, message);
+  char* const copy = strdup(text);
+  if (!copy || !make_room((void**)&recorder->lines,
+                          &recorder->line_capacity,
+                          recorder->line_count,
+                          sizeof *recorder->lines)) {
+    free(copy);
+    ++recorder->lines_lost;
+    return;
+  }
+  recorder->lines[recorder->line_count++] =
+    (RecordedLine){ .before = recorder->count, .text = copy };
+}
+
+// Note `number` is about to be written.
+static void
+place_lines(Recorder* recorder, uint64_t number)
+{
+  Lines* const pending = &recorder->pending;
+  if (!recorder->has_number) {
+    recorder->has_number   = true;
+    recorder->first_number = number;
+  }
+  for (lines_place(pending, number, recorder->count);
+       pending->first < pending->waiting;
+       lines_drop_first(pending)) {
+    const QueuedLine* const queued = lines_at(pending, pending->first);
+    const RecordLine        line   = { .number = queued->number,
+                                       .starts = queued->starts,
+                                       .text = lines_text(pending, pending->first) };
+    char                    text[LINE_TEXT_BYTES_MAX];
+    line_text_format(&line, text);
+    append_line(recorder, text);
+  }
 }
 
 void
-recorder_add(Recorder* recorder, uint64_t frame, const uint8_t message[3])
+recorder_add(Recorder*     recorder,
+             uint64_t      frame,
+             uint64_t      number,
+             const uint8_t message[3])
 {
-  const uint8_t channel  = message[0] & 0x0f;
-  const uint8_t pitch    = message[1] & 0x7f;
-  uint8_t*      sounding = &recorder->sounding[channel][pitch];
-  if ((message[0] & 0xf0) == 0x90) {
-    if (*sounding) {
-      append_off(recorder, frame, channel, pitch); // its report was lost
-    }
-    *sounding = 1;
-    append(recorder, frame, message);
-  } else if (*sounding) {
-    *sounding = 0;
-    append(recorder, frame, message);
+  const KeyboardAnswer answer = keyboard_hear(&recorder->keyboard, message);
+  if (answer == KEYBOARD_LEAVE_OUT) {
+    return;
   }
+  if (frame > recorder->last_frame) {
+    recorder->last_frame = frame;
+  }
+  if (answer == KEYBOARD_END_FIRST) {
+    uint8_t off[3];
+    keyboard_off(message[0] & 15, message[1], off);
+    append(recorder, off);
+  }
+  if (is_note_on(message) && number != PLAYED_NO_NOTE) {
+    place_lines(recorder, number);
+  }
+  append(recorder, message);
+}
+
+Status
+recorder_line(Recorder* recorder, const RecordLine* line, Error* error)
+{
+  recorder->has_lines = true;
+  Status status       = line_check(line, error);
+  if (!status && !recorder->pending.line_max) {
+    status = lines_init(
+      &recorder->pending, RECORD_PENDING_LINES, RECORD_PENDING_BYTES, error);
+  }
+  if (!status && !lines_add(&recorder->pending, line)) {
+    status =
+      error_set(error,
+                STATUS_LIMIT,
+                "the line of note %llu: more than %u lines or %u bytes wait",
+                (unsigned long long)line->number,
+                RECORD_PENDING_LINES,
+                RECORD_PENDING_BYTES);
+  }
+  recorder->lines_lost += status ? 1 : 0;
+  return status;
 }
 
 void
 recorder_finish(Recorder* recorder, uint64_t frame)
 {
-  for (uint8_t channel = 0; channel < 16; ++channel) {
-    for (uint8_t pitch = 0; pitch < 128; ++pitch) {
-      if (recorder->sounding[channel][pitch]) {
-        append_off(recorder, frame, channel, pitch);
-      }
-    }
+  if (frame > recorder->last_frame &&
+      (recorder->keyboard.count || recorder->has_lines)) {
+    recorder->last_frame = frame;
   }
+  keyboard_end_all(&recorder->keyboard, append, recorder);
+  recorder->is_cut = true;
 }
 
 Status
@@ -108,25 +175,9 @@ record_check_target(const char* path, Error* error)
   return status;
 }
 
+// `grew`: the beginning is at the path that was asked for.
 static Status
-write_file(const char* path, const SmfEvent* events, size_t count, Error* error)
-{
-  FileWriter writer;
-  Status     status = file_writer_open(&writer, path, error);
-  if (status) {
-    return status;
-  }
-  status = smf_write(writer.stream, events, count, error);
-  if (status) {
-    file_writer_abort(&writer);
-    error_prefix(error, "%s: ", path);
-    return status;
-  }
-  return file_writer_commit(&writer, error);
-}
-
-static Status
-rescue(const Error* cause, const SmfEvent* events, size_t count, Error* error)
+rescue(const Error* cause, const SmfTrack* track, bool grew, Error* error)
 {
   const char* const named = getenv("TMPDIR");
   char              path[512];
@@ -136,12 +187,14 @@ rescue(const Error* cause, const SmfEvent* events, size_t count, Error* error)
            named && *named ? named : "/tmp",
            (int)getpid());
   Error        second;
-  const Status status = write_file(path, events, count, &second);
+  const Status status =
+    record_write_track(path, track, SMF_WRITE_TEMPO_US, &second);
   if (status) {
     return error_set(error,
                      cause->status,
-                     "%.200s; the recording is lost, for %.200s",
+                     "%.200s; the recording is lost%s, for %.200s",
                      cause->text,
+                     grew ? " but for what is there already" : "",
                      second.text);
   }
   return error_set(error,
@@ -151,6 +204,30 @@ rescue(const Error* cause, const SmfEvent* events, size_t count, Error* error)
                    path);
 }
 
+static Status
+encode(const Recorder* recorder,
+       const char*     path,
+       uint32_t        sample_rate_hz,
+       const char*     text,
+       SmfTrack*       track,
+       Error*          error)
+{
+  const SmfEvent first  = { .text = text };
+  RecorderPlace  place  = { 0 };
+  Status         status = smf_track_add(track, &first, error);
+  if (!status) {
+    status = recorder_encode(recorder, sample_rate_hz, &place, track, error);
+  }
+  if (!status && recorder->is_cut) {
+    status = recorder_encode_cut(
+      recorder, sample_rate_hz, recorder->last_frame, track, error);
+  }
+  if (status) {
+    error_prefix(error, "%s: cannot write the recording: ", path);
+  }
+  return status;
+}
+
 Status
 recorder_write(Recorder*   recorder,
                const char* path,
@@ -158,31 +235,21 @@ recorder_write(Recorder*   recorder,
                const char* text,
                Error*      error)
 {
-  // The text, then the events, in one array.
-  SmfEvent* const events =
-    calloc(recorder->count + 1, sizeof *recorder->events);
-  if (!events) {
-    return error_set(
-      error, STATUS_NO_MEMORY, "%s: no memory to write the recording", path);
-  }
-  events[0] = (SmfEvent){ .text = text };
-  for (size_t i = 0; i < recorder->count; ++i) {
-    events[i + 1] = recorder->events[i];
-    events[i + 1].tick =
-      (uint64_t)llround((double)recorder->frames[i] *
-                        SMF_WRITE_TICKS_PER_SECOND / sample_rate_hz);
-  }
-  Error  cause;
-  Status status = write_file(path, events, recorder->count + 1, &cause);
-  if (status) {
-    status = rescue(&cause, events, recorder->count + 1, error);
-  } else if (recorder->lost_count) {
+  const bool grew = growth_has_file(recorder->growth);
+  growth_free(recorder->growth);
+  recorder->growth = NULL;
+  SmfTrack track   = { 0 };
+  Status   status = encode(recorder, path, sample_rate_hz, text, &track, error);
+  Error    cause;
+  if (!status && record_write_track(path, &track, SMF_WRITE_TEMPO_US, &cause)) {
+    status = rescue(&cause, &track, grew, error);
+  } else if (!status && recorder->lost_count) {
     status = error_set(error,
                        STATUS_NO_MEMORY,
                        "%s: %u messages are missing, for want of memory",
                        path,
                        recorder->lost_count);
   }
-  free(events);
+  smf_track_free(&track);
   return status;
 }

@@ -40,7 +40,7 @@ play_through(Render* render, double seconds, Error* error)
     process_span(&render->process, &span);
     PlayedEvent event;
     while (process_read_played(&render->process, &event)) {
-      recorder_add(&render->recorder, event.frame, event.message);
+      recorder_add(&render->recorder, event.frame, event.number, event.message);
     }
   }
   recorder_finish(&render->recorder, end);

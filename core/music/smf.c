@@ -54,7 +54,8 @@ typedef struct {
   uint32_t sounding[KEYS];
   bool     retriggered[KEYS];
 
-  Error* error;
+  const SmfMeta* meta; // or NULL
+  Error*         error;
 } Reader;
 
 static uint32_t
@@ -236,8 +237,11 @@ read_meta_or_sysex(Reader* r, uint8_t status_byte, bool* ended)
                  ? "a meta event runs past the track's end"
                  : "a system exclusive message runs past the track's end");
   }
-  if (status_byte == 0xff && type == 0x51) {
+  if (status_byte == 0xff && type == SMF_META_TEMPO) {
     status = read_tempo(r, r->data + r->at, length);
+  }
+  if (status_byte == 0xff && r->meta && !status) {
+    r->meta->take(r->meta->context, r->tick, type, r->data + r->at, length);
   }
   *ended = status_byte == 0xff && type == 0x2f;
   r->at += length;
@@ -506,11 +510,12 @@ finish(Reader* r, SmfNotes* out)
   return status;
 }
 
-Status
-smf_read_bytes(const uint8_t* data,
-               size_t         size_bytes,
-               SmfNotes*      out,
-               Error*         error)
+static Status
+read_whole(const uint8_t* data,
+           size_t         size_bytes,
+           const SmfMeta* meta,
+           SmfNotes*      out,
+           Error*         error)
 {
   *out = (SmfNotes){ 0 };
   if (size_bytes > SMF_BYTES_MAX) {
@@ -526,6 +531,7 @@ smf_read_bytes(const uint8_t* data,
   }
   r->data       = data;
   r->size       = size_bytes;
+  r->meta       = meta;
   r->error      = error;
   Status status = read_header(r);
   if (!status) {
@@ -541,7 +547,16 @@ smf_read_bytes(const uint8_t* data,
 }
 
 Status
-smf_read_file(const char* path, SmfNotes* out, Error* error)
+smf_read_bytes(const uint8_t* data,
+               size_t         size_bytes,
+               SmfNotes*      out,
+               Error*         error)
+{
+  return read_whole(data, size_bytes, NULL, out, error);
+}
+
+static Status
+read_path(const char* path, const SmfMeta* meta, SmfNotes* out, Error* error)
 {
   *out = (SmfNotes){ 0 };
   FileMap map;
@@ -549,11 +564,26 @@ smf_read_file(const char* path, SmfNotes* out, Error* error)
   if (status) {
     return status; // names the path already
   }
-  status = smf_read_bytes(map.data, map.size_bytes, out, error);
+  status = read_whole(map.data, map.size_bytes, meta, out, error);
   file_map_close(&map);
   if (status) {
     error_prefix(error, "%s: ", path);
   }
+  return status;
+}
+
+Status
+smf_read_file(const char* path, SmfNotes* out, Error* error)
+{
+  return read_path(path, NULL, out, error);
+}
+
+Status
+smf_read_meta(const char* path, const SmfMeta* meta, Error* error)
+{
+  SmfNotes     notes;
+  const Status status = read_path(path, meta, &notes, error);
+  smf_notes_free(&notes);
   return status;
 }
 

@@ -43,10 +43,11 @@ test_round_trip(void** state)
   (void)state;
   Recorder recorder;
   recorder_init(&recorder);
-  recorder_add(&recorder, 4800, on_60);
-  recorder_add(&recorder, 9600, off_60);
-  recorder_add(&recorder, 9600, off_60); // ends nothing: left out
-  recorder_add(&recorder, 12000, on_72);
+  recorder_add(&recorder, 4800, PLAYED_NO_NOTE, on_60);
+  recorder_add(&recorder, 9600, PLAYED_NO_NOTE, off_60);
+  recorder_add(
+    &recorder, 9600, PLAYED_NO_NOTE, off_60); // ends nothing: left out
+  recorder_add(&recorder, 12000, PLAYED_NO_NOTE, on_72);
   recorder_finish(&recorder, 48000);
   SmfNotes notes = write_and_read(&recorder, 48000);
   assert_int_equal(notes.count, 2);
@@ -68,8 +69,8 @@ test_nearest_tick(void** state)
   const double tick_s = 1.0 / SMF_WRITE_TICKS_PER_SECOND;
   Recorder     recorder;
   recorder_init(&recorder);
-  recorder_add(&recorder, 4815, on_60);
-  recorder_add(&recorder, 9610, off_60);
+  recorder_add(&recorder, 4815, PLAYED_NO_NOTE, on_60);
+  recorder_add(&recorder, 9610, PLAYED_NO_NOTE, off_60);
   recorder_finish(&recorder, 48000);
   SmfNotes notes = write_and_read(&recorder, 48000);
   assert_int_equal(notes.count, 1);
@@ -87,8 +88,8 @@ test_lost_off(void** state)
   (void)state;
   Recorder recorder;
   recorder_init(&recorder);
-  recorder_add(&recorder, 0, on_60);
-  recorder_add(&recorder, 24000, on_60);
+  recorder_add(&recorder, 0, PLAYED_NO_NOTE, on_60);
+  recorder_add(&recorder, 24000, PLAYED_NO_NOTE, on_60);
   recorder_finish(&recorder, 20000); // earlier than the last: clamped
   assert_int_equal(recorder.count, 4);
   SmfNotes notes = write_and_read(&recorder, 24000);
@@ -105,7 +106,7 @@ test_long(void** state)
   Recorder recorder;
   recorder_init(&recorder);
   for (uint64_t i = 0; i < 20000; ++i) {
-    recorder_add(&recorder, i * 1000, i % 2 ? off_60 : on_60);
+    recorder_add(&recorder, i * 1000, PLAYED_NO_NOTE, i % 2 ? off_60 : on_60);
   }
   recorder_finish(&recorder, 20000000);
   SmfNotes notes = write_and_read(&recorder, 44100);
@@ -134,7 +135,7 @@ test_rescue(void** state)
   Recorder recorder;
   Error    error;
   recorder_init(&recorder);
-  recorder_add(&recorder, 0, on_60);
+  recorder_add(&recorder, 0, PLAYED_NO_NOTE, on_60);
   recorder_finish(&recorder, 100);
   assert_int_equal(
     recorder_write(&recorder, "/nonexistent/x.mid", 48000, "", &error),

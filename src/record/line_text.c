@@ -1,0 +1,85 @@
+// Lines as text. Owns nothing.
+#include "record/line_text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FROM LINE_TEXT_PREFIX "from "
+#define CUT LINE_TEXT_PREFIX "cut"
+
+void
+line_text_format(const RecordLine* line, char text[LINE_TEXT_BYTES_MAX])
+{
+  snprintf(text,
+           LINE_TEXT_BYTES_MAX,
+           FROM "%" PRIu64 "%s: %s",
+           line->number,
+           line->starts ? " anew" : "",
+           line->text);
+}
+
+void
+line_text_format_cut(const CutLine* cut, char text[LINE_TEXT_BYTES_MAX])
+{
+  snprintf(text,
+           LINE_TEXT_BYTES_MAX,
+           CUT " frame=%" PRIu64 " begin=%" PRIu64 " rate=%" PRIu32
+               " first=%" PRIu64 " lost=%" PRIu64,
+           cut->frame,
+           cut->begin,
+           cut->sample_rate_hz,
+           cut->first,
+           cut->lost);
+}
+
+// The literal, then digits: moves `*text` beyond both.
+static bool
+take_number(const char** text, const char* literal, uint64_t* number)
+{
+  const size_t length = strlen(literal);
+  if (strncmp(*text, literal, length) != 0 ||
+      !isdigit((unsigned char)(*text)[length])) {
+    return false;
+  }
+  char* end;
+  errno   = 0;
+  *number = strtoull(*text + length, &end, 10);
+  *text   = end;
+  return !errno;
+}
+
+bool
+line_text_parse(const char* text, RecordLine* line)
+{
+  static const char anew[] = " anew";
+  if (!take_number(&text, FROM, &line->number)) {
+    return false;
+  }
+  line->starts = !strncmp(text, anew, sizeof anew - 1);
+  text += line->starts ? sizeof anew - 1 : 0;
+  if (strncmp(text, ": ", 2) != 0) {
+    return false;
+  }
+  line->text = text + 2;
+  return true;
+}
+
+bool
+line_text_parse_cut(const char* text, CutLine* cut)
+{
+  uint64_t rate = 0;
+  if (!take_number(&text, CUT " frame=", &cut->frame) ||
+      !take_number(&text, " begin=", &cut->begin) ||
+      !take_number(&text, " rate=", &rate) ||
+      !take_number(&text, " first=", &cut->first) ||
+      !take_number(&text, " lost=", &cut->lost) || *text || !rate ||
+      rate > UINT32_MAX) {
+    return false;
+  }
+  cut->sample_rate_hz = (uint32_t)rate;
+  return true;
+}
