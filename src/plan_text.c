@@ -57,6 +57,12 @@ put_notes(Line* line, const NoteEvent* notes, uint32_t count)
   }
 }
 
+static uint64_t
+since_origin(const PlanTextWriter* writer, uint64_t frame)
+{
+  return frame > writer->origin_frame ? frame - writer->origin_frame : 0;
+}
+
 static void
 put_stamps(Line* line, const PlanTextWriter* writer, const PlanStep* step)
 {
@@ -67,8 +73,8 @@ put_stamps(Line* line, const PlanTextWriter* writer, const PlanStep* step)
       " beat=%.17g bpm_now=%.17g rate=%" PRIu32,
       s->at,
       s->started,
-      s->earliest_frame,
-      s->map.frame,
+      since_origin(writer, s->earliest_frame),
+      since_origin(writer, s->map.frame),
       s->map.beat,
       s->map.bpm,
       writer->sample_rate_hz);
@@ -162,7 +168,7 @@ put_context(Line*                 line,
 }
 
 static void
-put_z(Line* line, const PlanStep* step, uint32_t latent_size, bool starts)
+put_z(Line* line, const PlanStep* step, bool starts)
 {
   const GeneratorJob* const job = &step->job;
   if (job->z_rule == Z_PRIOR) {
@@ -176,7 +182,7 @@ put_z(Line* line, const PlanStep* step, uint32_t latent_size, bool starts)
         job->walk.window);
   } else {
     put(line, " z=");
-    put_floats(line, job->z, latent_size);
+    put_floats(line, job->z, step->latent_size);
   }
 }
 
@@ -200,9 +206,12 @@ remember(PlanTextWriter* writer, const PlanStep* step)
 }
 
 void
-plan_text_init(PlanTextWriter* writer, uint32_t sample_rate_hz)
+plan_text_init(PlanTextWriter* writer,
+               uint32_t        sample_rate_hz,
+               uint64_t        origin_frame)
 {
-  *writer = (PlanTextWriter){ .sample_rate_hz = sample_rate_hz };
+  *writer = (PlanTextWriter){ .sample_rate_hz = sample_rate_hz,
+                              .origin_frame   = origin_frame };
 }
 
 // Later lines may refer to what this one holds, and must be read from any line
@@ -224,7 +233,6 @@ static void
 write_window(PlanTextWriter* writer,
              Line*           line,
              const PlanStep* step,
-             uint32_t        latent_size,
              bool*           starts)
 {
   *starts             = writer->until_start == 0 && !step->is_fallback;
@@ -236,7 +244,7 @@ write_window(PlanTextWriter* writer,
   }
   put_request(line, step);
   put_context(line, writer, step, *starts);
-  put_z(line, step, latent_size, *starts);
+  put_z(line, step, *starts);
   if (*starts) {
     put_stamps(line, writer, step);
   }
@@ -246,7 +254,6 @@ write_window(PlanTextWriter* writer,
 void
 plan_text_write(PlanTextWriter* writer,
                 const PlanStep* step,
-                uint32_t        latent_size,
                 char            text[RECORD_LINE_BYTES_MAX],
                 bool*           starts)
 {
@@ -255,7 +262,7 @@ plan_text_write(PlanTextWriter* writer,
   *starts   = false;
   switch (step->kind) {
     case PLAN_WINDOW:
-      write_window(writer, &line, step, latent_size, starts);
+      write_window(writer, &line, step, starts);
       break;
     case PLAN_EVENTS:
       put(&line, "events notes=");
@@ -270,7 +277,7 @@ plan_text_write(PlanTextWriter* writer,
       put(&line,
           "break first=%" PRIu64 " frame=%" PRIu64,
           step->number,
-          step->frame);
+          step->ends ? since_origin(writer, step->frame) : UINT64_MAX);
       break;
   }
 }

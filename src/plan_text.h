@@ -27,15 +27,18 @@ typedef struct {
   uint64_t  reach;       // the last line that started goes back to this note
   uint32_t  until_start; // windows
   uint32_t  sample_rate_hz;
+  uint64_t  origin_frame;
 } PlanTextWriter;
 
-void plan_text_init(PlanTextWriter* writer, uint32_t sample_rate_hz);
+// Frames in the text count from `origin_frame`.
+void plan_text_init(PlanTextWriter* writer,
+                    uint32_t        sample_rate_hz,
+                    uint64_t        origin_frame);
 
 // `latent_size` is that of the model of a PLAN_WINDOW. `starts`: this line
 // needs none before it.
 void plan_text_write(PlanTextWriter* writer,
                      const PlanStep* step,
-                     uint32_t        latent_size,
                      char            text[RECORD_LINE_BYTES_MAX],
                      bool*           starts);
 

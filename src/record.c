@@ -131,6 +131,12 @@ recorder_line(Recorder* recorder, const RecordLine* line, Error* error)
 {
   recorder->has_lines = true;
   Status status       = line_check(line, error);
+  if (!status && line->now) {
+    char text[LINE_TEXT_BYTES_MAX];
+    line_text_format(line, text);
+    append_line(recorder, text);
+    return STATUS_OK;
+  }
   if (!status && !recorder->pending.line_max) {
     status = lines_init(
       &recorder->pending, RECORD_PENDING_LINES, RECORD_PENDING_BYTES, error);

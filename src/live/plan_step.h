@@ -13,7 +13,7 @@ typedef enum {
   PLAN_WINDOW, // from note `number` on these: sampled for `job` by a model
   PLAN_EVENTS, // from note `number` on `events`: notes that had been before
   PLAN_STAMPS, // from note `number` on stamped so
-  PLAN_BREAK   // from note `number` on silent; those before end at `frame`
+  PLAN_BREAK   // from note `number` on silent, from `frame` on
 } PlanStepKind;
 
 #define PLAN_DIGEST_BYTES 24
@@ -26,10 +26,13 @@ typedef struct {
   bool         follows;
   bool         is_fallback;
   char         digest[PLAN_DIGEST_BYTES]; // of the model
+  uint32_t     latent_size;
   GeneratorJob job;
   NoteEvent    events[WINDOW_NOTES]; // PLAN_WINDOW as well
   // PLAN_STAMPS.
   Params         params;
   SchedulerState stamps;
-  uint64_t       frame; // PLAN_BREAK; UINT64_MAX: they end by themselves
+  // PLAN_BREAK. `ends`: what sounds ends there, too.
+  uint64_t frame;
+  bool     ends;
 } PlanStep;

@@ -375,9 +375,9 @@ void
 planner_break(Planner* planner, uint64_t frame, bool ends)
 {
   const uint64_t number = planner_find(planner, frame);
-  const PlanStep step   = { .kind   = PLAN_BREAK,
-                            .number = number,
-                            .frame  = ends ? frame : UINT64_MAX };
+  const PlanStep step   = {
+      .kind = PLAN_BREAK, .number = number, .frame = frame, .ends = ends
+  };
   tell(planner, &step);
   planner->resume_at = number;
   begin_epoch(planner, frame);

@@ -35,6 +35,7 @@ set_take(PlanStep* step, PlanStepKind kind, const Model* model)
   step->kind        = kind;
   step->is_fallback = false;
   if (model) {
+    step->latent_size = model_latent_size(model);
     snprintf(step->digest, sizeof step->digest, "%s", model_digest(model));
   }
 }

@@ -2,7 +2,7 @@
 // wait here until the first note they concern is played, and stand before it
 // from then on. A queue of fixed memory. Control thread.
 //
-// A line supersedes those that wait and concern its note or later ones: their
+// A line may supersede those that wait and concern its note or later ones: their
 // notes were planned anew before they were played.
 #pragma once
 
@@ -14,6 +14,7 @@
 typedef struct {
   uint64_t    number; // of the first note it concerns
   bool        starts; // the notes can be made again from this line on
+  bool        now;    // stands where it is given, and supersedes none
   const char* text;   // one line: no control characters
 } RecordLine;
 

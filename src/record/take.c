@@ -157,5 +157,8 @@ take_ring_line(TakeRing* ring, const RecordLine* line, Error* error)
   while (!lines_add(&ring->lines, line)) {
     drop_lines_of_phrase(ring);
   }
+  if (line->now) {
+    lines_place(&ring->lines, UINT64_MAX, ring->end);
+  }
   return STATUS_OK;
 }

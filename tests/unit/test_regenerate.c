@@ -50,7 +50,7 @@ read_all(Session* s)
     char        text[RECORD_LINE_BYTES_MAX];
     Said* const line = &s->lines[s->line_count++];
     assert_true(s->line_count < LINES_MAX);
-    plan_text_write(&s->writer, &step, FAKE_LATENT, text, &line->starts);
+    plan_text_write(&s->writer, &step, text, &line->starts);
     line->number = step.number;
     line->text   = strdup(text);
   }
@@ -286,7 +286,7 @@ session(ModelKind kind, uint64_t seed)
   s.spare                 = &s.world->fallback;
   s.world->fallback.pitch = 0;
   fake_model_init(s.spare, kind == MODEL_VAE ? MODEL_DIFFUSION : MODEL_VAE);
-  plan_text_init(&s.writer, 48000);
+  plan_text_init(&s.writer, 48000, 0);
   start(s.world);
   play(s.world, &s.heard, 20);
   perform(&s, 60);

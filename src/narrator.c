@@ -1,0 +1,137 @@
+// Lines in the order of notes.
+#include "narrator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void
+narrator_begin(Narrator* narrator,
+               uint32_t  sample_rate_hz,
+               uint64_t  origin_frame)
+{
+  plan_text_init(&narrator->writer, sample_rate_hz, origin_frame);
+  narrator->begun = true;
+}
+
+void
+narrator_free(Narrator* narrator)
+{
+  for (uint32_t i = 0; i < narrator->count; ++i) {
+    free(narrator->waiting[i].text);
+  }
+  narrator->count = 0;
+}
+
+static bool
+makes_notes(PlanStepKind kind)
+{
+  return kind == PLAN_WINDOW || kind == PLAN_EVENTS;
+}
+
+// Whether a step about note `number` makes another pointless.
+static bool
+replaces(const PlanStep* step, const NarratorLine* line)
+{
+  return makes_notes(step->kind)
+           ? (line->number > step->number && !line->ends) ||
+               (line->number == step->number && makes_notes(line->kind))
+           : !makes_notes(line->kind) && !line->ends &&
+               line->number >= step->number;
+}
+
+static void
+forget_replaced(Narrator* narrator, const PlanStep* step)
+{
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < narrator->count; ++i) {
+    if (replaces(step, &narrator->waiting[i])) {
+      free(narrator->waiting[i].text);
+    } else {
+      narrator->waiting[kept++] = narrator->waiting[i];
+    }
+  }
+  narrator->count = kept;
+}
+
+static void
+tell_line(const NarratorLine* line, NarratorTell tell, void* context)
+{
+  const RecordLine told = { .number = line->number,
+                            .starts = line->starts,
+                            .now    = true,
+                            .text   = line->text };
+  tell(context, &told);
+}
+
+static void
+wait_for_note(Narrator* narrator, NarratorLine line)
+{
+  line.text = strdup(line.text);
+  if (!line.text || narrator->count == NARRATOR_WAITING_MAX) {
+    free(line.text);
+    ++narrator->lost;
+    return;
+  }
+  uint32_t at = narrator->count++;
+  for (; at && narrator->waiting[at - 1].number > line.number; --at) {
+    narrator->waiting[at] = narrator->waiting[at - 1];
+  }
+  narrator->waiting[at] = line;
+}
+
+void
+narrator_hear(Narrator* narrator, const PlanStep* step)
+{
+  char         text[RECORD_LINE_BYTES_MAX];
+  NarratorLine line = { .number = step->number,
+                        .kind   = step->kind,
+                        .ends   = step->kind == PLAN_BREAK && step->ends,
+                        .frame  = step->frame,
+                        .text   = text };
+  plan_text_write(&narrator->writer, step, text, &line.starts);
+  forget_replaced(narrator, step);
+  wait_for_note(narrator, line);
+}
+
+// The first so many that wait.
+static void
+tell_first(Narrator* narrator, uint32_t count, NarratorTell tell, void* context)
+{
+  for (uint32_t i = 0; i < count; ++i) {
+    tell_line(&narrator->waiting[i], tell, context);
+    free(narrator->waiting[i].text);
+  }
+  narrator->count -= count;
+  memmove(narrator->waiting,
+          narrator->waiting + count,
+          narrator->count * sizeof *narrator->waiting);
+}
+
+void
+narrator_turn(Narrator*    narrator,
+              uint64_t     frame,
+              NarratorTell tell,
+              void*        context)
+{
+  uint32_t told = 0;
+  for (uint32_t i = 0; i < narrator->count; ++i) {
+    const NarratorLine* const line = &narrator->waiting[i];
+    if (line->kind == PLAN_BREAK && line->frame <= frame) {
+      told = i + 1;
+    }
+  }
+  tell_first(narrator, told, tell, context);
+}
+
+void
+narrator_note(Narrator*    narrator,
+              uint64_t     number,
+              NarratorTell tell,
+              void*        context)
+{
+  uint32_t told = 0;
+  while (told < narrator->count && narrator->waiting[told].number <= number) {
+    ++told;
+  }
+  tell_first(narrator, told, tell, context);
+}

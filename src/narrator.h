@@ -1,0 +1,53 @@
+// What a recording is told of how its notes were made: the planner's steps as
+// lines, each just before the first note that it concerns is played. What is
+// planned anew before it was played is never told. Control thread.
+#pragma once
+
+#include "live/plan_step.h"
+#include "plan_text.h"
+#include "record/lines.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Steps that wait for their note; more than can be planned ahead in windows.
+#define NARRATOR_WAITING_MAX 2048u
+
+typedef struct {
+  uint64_t     number;
+  PlanStepKind kind;
+  bool         starts;
+  bool         ends;  // of a break
+  uint64_t     frame; // of a break
+  char*        text;
+} NarratorLine;
+
+typedef struct {
+  PlanTextWriter writer;
+  bool           begun;
+  NarratorLine   waiting[NARRATOR_WAITING_MAX]; // by number
+  uint32_t       count;
+  uint64_t       lost; // no memory, or too many
+} Narrator;
+
+// `tell` gets a line where it is to stand: `now` is set.
+typedef void (*NarratorTell)(void* context, const RecordLine* line);
+
+// The music's place is known.
+void narrator_begin(Narrator* narrator,
+                    uint32_t  sample_rate_hz,
+                    uint64_t  origin_frame);
+void narrator_free(Narrator* narrator);
+
+// A step of the planner, in its order.
+void narrator_hear(Narrator* narrator, const PlanStep* step);
+// All notes before `frame` (session clock) were recorded.
+void narrator_turn(Narrator*    narrator,
+                   uint64_t     frame,
+                   NarratorTell tell,
+                   void*        context);
+// Note `number` is about to be recorded.
+void narrator_note(Narrator*    narrator,
+                   uint64_t     number,
+                   NarratorTell tell,
+                   void*        context);
