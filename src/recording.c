@@ -6,10 +6,11 @@
 
 // Where the music stands.
 static uint64_t
-frames_since_origin(const Worker* worker)
+frames_since_origin(Recorder* recorder, const Worker* worker)
 {
-  const uint64_t origin = atomic_load(&worker->origin_frame);
-  const uint64_t now    = atomic_load(&worker->process->processed_until);
+  const uint64_t origin  = atomic_load(&worker->origin_frame);
+  const uint64_t now     = atomic_load(&worker->process->processed_until);
+  recorder->origin_frame = origin == WORKER_NO_ORIGIN ? 0 : origin;
   return now > origin ? now - origin : 0;
 }
 
@@ -34,7 +35,7 @@ bool
 recording_turn(Recorder* recorder, const Worker* worker, Error* told)
 {
   return recorder_turn(
-    recorder, clock_now_s(), frames_since_origin(worker), told);
+    recorder, clock_now_s(), frames_since_origin(recorder, worker), told);
 }
 
 Status
@@ -46,7 +47,7 @@ recording_end(Recorder*      recorder,
               Error*         error)
 {
   // A note whose off could not be written any more ends where time did.
-  recorder_finish(recorder, frames_since_origin(worker));
+  recorder_finish(recorder, frames_since_origin(recorder, worker));
   char text[PROVENANCE_BYTES_MAX];
   provenance_format(options, sources, worker, text);
   return recorder_write(

@@ -40,9 +40,6 @@ take_line(Reading* reading, RecordLine line)
   if (line_check(&line, NULL)) {
     return;
   }
-  while (out->count && out->lines[out->count - 1].number >= line.number) {
-    free((char*)(uintptr_t)out->lines[--out->count].text);
-  }
   if (out->count == PROVENANCE_LINES_MAX) {
     reading->status = STATUS_LIMIT;
     return;

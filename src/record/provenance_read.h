@@ -12,7 +12,7 @@
 
 typedef struct {
   char* about; // the text at the start ("meander 0.1 model=..."); "": none
-  RecordLine* lines; // in order; what a later line supersedes is left out
+  RecordLine* lines; // in order
   size_t      count;
   bool        has_cut;
   CutLine     cut;
