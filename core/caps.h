@@ -60,12 +60,12 @@
 // alone loses its lines, or its oldest notes, which the file says.
 #define TAKE_SECONDS 600u
 #define TAKE_EVENTS (1u << 17)
-#define TAKE_LINES (1u << 13)
+#define TAKE_LINES (1u << 15)
 #define TAKE_LINE_BYTES (6u << 20)
 
 // The continuous recording: lines whose first note was not played yet. One more
 // is lost and counted; what was played is kept without a limit.
-#define RECORD_PENDING_LINES 1024u
+#define RECORD_PENDING_LINES 4096u
 #define RECORD_PENDING_BYTES (1u << 20)
 
 // Lines read back from one file: with more it is refused.

@@ -58,6 +58,7 @@ recorder_encode_cut(const Recorder* recorder,
   const uint64_t first =
     recorder->has_number ? recorder->first_number : CUT_NO_NOTE;
   const CutLine cut = { .frame          = frame,
+                        .begin          = recorder->origin_frame,
                         .first          = first,
                         .sample_rate_hz = sample_rate_hz,
                         .lost           = recorder->lines_lost };

@@ -64,7 +64,8 @@ line_text_parse(const char* text, RecordLine* line)
   if (strncmp(text, ": ", 2) != 0) {
     return false;
   }
-  line->text = text + 2;
+  line->text     = text + 2;
+  line->replaces = false;
   return true;
 }
 

@@ -83,12 +83,23 @@ find_room(const Lines* lines, uint32_t count, uint32_t* at)
   return !wrapped && count <= oldest;
 }
 
+static void
+drop_replaced(Lines* lines, uint64_t number)
+{
+  uint64_t kept = lines->waiting;
+  for (uint64_t i = lines->waiting; i < lines->end; ++i) {
+    if (lines_at(lines, i)->number < number) {
+      *lines_at(lines, kept++) = *lines_at(lines, i);
+    }
+  }
+  lines->end = kept;
+}
+
 bool
 lines_add(Lines* lines, const RecordLine* line)
 {
-  while (lines->end > lines->waiting &&
-         lines_at(lines, lines->end - 1)->number >= line->number) {
-    --lines->end;
+  if (line->replaces) {
+    drop_replaced(lines, line->number);
   }
   const uint32_t bytes = (uint32_t)strlen(line->text) + 1;
   uint32_t       at;
@@ -108,8 +119,22 @@ lines_add(Lines* lines, const RecordLine* line)
 void
 lines_place(Lines* lines, uint64_t number, uint64_t at)
 {
-  while (lines->waiting < lines->end &&
-         lines_at(lines, lines->waiting)->number <= number) {
+  uint64_t until = lines->end;
+  while (until > lines->waiting &&
+         lines_at(lines, until - 1)->number > number) {
+    --until;
+  }
+  if (until == lines->waiting) {
+    return;
+  }
+  // Superseded before it was played: no place to begin from.
+  uint64_t least = UINT64_MAX;
+  for (uint64_t i = lines->end; i > lines->waiting; --i) {
+    QueuedLine* const line = lines_at(lines, i - 1);
+    line->starts           = line->starts && line->number <= least;
+    least                  = line->number < least ? line->number : least;
+  }
+  while (lines->waiting < until) {
     lines_at(lines, lines->waiting++)->at = at;
   }
 }

@@ -1,9 +1,11 @@
 // Lines: short texts that say how the notes from a number on were made. They
 // wait here until the first note they concern is played, and stand before it
-// from then on. A queue of fixed memory. Control thread.
+// from then on. Their order is kept: with a line all that were given before it
+// stand there. A queue of fixed memory. Control thread.
 //
-// A line may supersede those that wait and concern its note or later ones: their
-// notes were planned anew before they were played.
+// A later line of a smaller number supersedes what a line says of notes that
+// were not played yet; which of them who makes the notes again knows, so all
+// stay. But such a line that waits is no place to begin from any more.
 #pragma once
 
 #include "status.h"
@@ -12,10 +14,11 @@
 #include <stdint.h>
 
 typedef struct {
-  uint64_t    number; // of the first note it concerns
-  bool        starts; // the notes can be made again from this line on
-  bool        now;    // stands where it is given, and supersedes none
-  const char* text;   // one line: no control characters
+  uint64_t    number;   // of the first note it concerns
+  bool        starts;   // the notes can be made again from this line on
+  const char* text;     // one line: no control characters
+  bool        replaces; // lines that wait, of its number or later, can go
+  bool        now;      // it does not wait: it stands where it was given
 } RecordLine;
 
 #define LINE_WAITS UINT64_MAX
@@ -54,7 +57,8 @@ Status line_check(const RecordLine* line, Error* error);
 // supersedes has changed, and it can be tried again when others have gone.
 bool lines_add(Lines* lines, const RecordLine* line);
 
-// Note `number` was played, as event `at`: what waits for it stands there now.
+// Note `number` was played, as event `at`: what waits for it stands there now,
+// and what was given before that.
 void lines_place(Lines* lines, uint64_t number, uint64_t at);
 
 // The oldest goes. There must be one.

@@ -47,13 +47,15 @@ static void
 test_round_trip(void** state)
 {
   (void)state;
-  const RecordLine lines[] = { { 0, true, "" },
-                               { 5, false, "x: y: z" },
-                               { 6, true, " anew: meander: from 9: \xc3\xa4" },
-                               { UINT64_MAX - 1, false, "last" } };
-  const CutLine    cut     = { UINT64_MAX, 17, CUT_NO_NOTE, UINT32_MAX, 3 };
-  char             formatted[5][LINE_TEXT_BYTES_MAX];
-  const char*      texts[6] = { "meander 0.1 model=x" };
+  const RecordLine lines[] = {
+    { 0, true, "", false },
+    { 5, false, "x: y: z", false },
+    { 6, true, " anew: meander: from 9: \xc3\xa4", false },
+    { UINT64_MAX - 1, false, "last", false }
+  };
+  const CutLine cut = { UINT64_MAX, 17, CUT_NO_NOTE, UINT32_MAX, 3 };
+  char          formatted[5][LINE_TEXT_BYTES_MAX];
+  const char*   texts[6] = { "meander 0.1 model=x" };
   for (int i = 0; i < 4; ++i) {
     line_text_format(&lines[i], formatted[i]);
     texts[i + 1] = formatted[i];
@@ -79,19 +81,19 @@ test_round_trip(void** state)
   provenance_free(&p);
 }
 
+// In the file's order, whatever the numbers.
 static void
-test_all_in_order(void** state)
+test_order(void** state)
 {
   (void)state;
-  const char* const texts[] = {
-    "meander: from 0 anew: a", "meander: from 8: b",  "meander: from 9: c",
-    "meander: from 8: d",      "meander: from 12: e",
-  };
-  write_texts(texts, 5);
+  const char* const texts[] = { "meander: from 0 anew: a",
+                                "meander: from 9: c",
+                                "meander: from 8: d" };
+  write_texts(texts, 3);
   Provenance p = read_back();
-  assert_int_equal(p.count, 5);
-  assert_string_equal(p.lines[1].text, "b");
-  assert_string_equal(p.lines[4].text, "e");
+  assert_int_equal(p.count, 3);
+  assert_string_equal(p.lines[1].text, "c");
+  assert_string_equal(p.lines[2].text, "d");
   provenance_free(&p);
 }
 
@@ -254,7 +256,7 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_round_trip), cmocka_unit_test(test_all_in_order),
+    cmocka_unit_test(test_round_trip), cmocka_unit_test(test_order),
     cmocka_unit_test(test_not_lines),  cmocka_unit_test(test_lengths),
     cmocka_unit_test(test_checks),     cmocka_unit_test(test_too_many),
     cmocka_unit_test(test_damaged),    cmocka_unit_test(test_no_file),

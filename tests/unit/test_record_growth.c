@@ -255,7 +255,7 @@ play(Recorder* recorder, uint64_t number, uint64_t frame, bool with_lines)
   if (with_lines && number % 8 == 0) {
     Error            error;
     char             text[64];
-    const RecordLine line = { number, true, text };
+    const RecordLine line = { number, true, text, false };
     snprintf(text, sizeof text, "the phrase of %u", (unsigned)number);
     assert_int_equal(recorder_line(recorder, &line, &error), STATUS_OK);
   }
@@ -281,7 +281,8 @@ test_recorder_grows(void** state)
   Recorder recorder;
   Error    error;
   recorder_init(&recorder);
-  FILE* const old = fopen(path, "w");
+  recorder.origin_frame = 77;
+  FILE* const old       = fopen(path, "w");
   fputs("what was there", old);
   fclose(old);
   assert_int_equal(recorder_grow(&recorder, path, RATE, "meander t", &error),
@@ -302,6 +303,7 @@ test_recorder_grows(void** state)
     assert_int_equal(provenance_read(path, &provenance, &error), STATUS_OK);
     assert_int_equal(provenance.count, n / 8 + 1);
     assert_int_equal(provenance.cut.frame, n * 4800 + 100);
+    assert_int_equal(provenance.cut.begin, 77);
     assert_int_equal(provenance_check(&provenance, &error), STATUS_OK);
     provenance_free(&provenance);
     midi_track_free(&track);
@@ -309,6 +311,7 @@ test_recorder_grows(void** state)
   // The end: the same file as if none had grown.
   Recorder other;
   recorder_init(&other);
+  other.origin_frame = 77;
   for (uint64_t n = 0; n < 40; ++n) {
     play(&other, n, n * 4800, true);
   }

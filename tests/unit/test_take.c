@@ -20,7 +20,7 @@ test_golden(void** state)
   play(&ring, 25000, 8, 0x91, 64);
   play(&ring, 25000, PLAYED_NO_NOTE, 0xb0, 64);  // a controller: kept
   play(&ring, 25000, PLAYED_NO_NOTE, 0xb0, 120); // a channel mode: not
-  say(&ring, 9, false, "c");                     // instead of b
+  say_instead(&ring, 9, false, "c");             // of b
   play(&ring, 37000, 8, 0x81, 64);
   play(&ring, 49000, 9, 0x90, 67);
   const TakeRequest request = {
@@ -74,7 +74,6 @@ typedef struct {
     bool     starts;
     char     text[40];
     int64_t  at; // -1: waits
-    bool     gone;
   } lines[HISTORY_MAX];
   size_t   line_count;
   uint64_t now;
@@ -91,8 +90,16 @@ history_play(History* h, TakeRing* ring, uint64_t number, int kind, int pitch)
 {
   if (kind == 0x90 && number != PLAYED_NO_NOTE) {
     for (size_t i = 0; i < h->line_count; ++i) {
-      if (h->lines[i].at < 0 && h->lines[i].number <= number) {
-        h->lines[i].at = (int64_t)h->count;
+      // It, or one that was given after it, concerns the note.
+      bool is_due = false;
+      bool stands = true; // none after it says otherwise of its notes
+      for (size_t k = i; k < h->line_count; ++k) {
+        is_due = is_due || h->lines[k].number <= number;
+        stands = stands && h->lines[k].number >= h->lines[i].number;
+      }
+      if (h->lines[i].at < 0 && is_due) {
+        h->lines[i].at     = (int64_t)h->count;
+        h->lines[i].starts = h->lines[i].starts && stands;
       }
     }
   }
@@ -104,21 +111,28 @@ history_play(History* h, TakeRing* ring, uint64_t number, int kind, int pitch)
 }
 
 static void
-history_say(History* h, TakeRing* ring, uint64_t number, bool starts)
+history_say(History*  h,
+            TakeRing* ring,
+            uint64_t  number,
+            bool      starts,
+            bool      replaces)
 {
   size_t kept = 0;
   for (size_t i = 0; i < h->line_count; ++i) {
-    if (h->lines[i].at >= 0 || h->lines[i].number < number) {
+    if (!replaces || h->lines[i].at >= 0 || h->lines[i].number < number) {
       h->lines[kept++] = h->lines[i];
     }
   }
-  h->line_count          = kept + 1;
-  h->lines[kept].number  = number;
-  h->lines[kept].starts  = starts;
-  h->lines[kept].at      = -1;
   static unsigned serial = 0;
-  snprintf(h->lines[kept].text, sizeof h->lines[kept].text, "s%u", ++serial);
-  say(ring, number, starts, h->lines[kept].text);
+  Error           error;
+  char* const     text = h->lines[kept].text;
+  snprintf(text, sizeof h->lines[kept].text, "s%u", ++serial);
+  h->line_count         = kept + 1;
+  h->lines[kept].number = number;
+  h->lines[kept].starts = starts;
+  h->lines[kept].at     = -1;
+  const RecordLine line = { number, starts, text, replaces };
+  assert_int_equal(take_ring_line(ring, &line, &error), STATUS_OK);
 }
 
 static void
@@ -150,7 +164,11 @@ history_step(History* h, TakeRing* ring, Rng* rng)
 {
   const uint32_t what = rng_below(rng, 10);
   if (what < 2) {
-    history_say(h, ring, h->next + rng_below(rng, 4), rng_below(rng, 2));
+    history_say(h,
+                ring,
+                h->next + rng_below(rng, 6),
+                rng_below(rng, 2),
+                rng_below(rng, 4) == 0);
   } else if (what < 3) {
     history_play(h, ring, PLAYED_NO_NOTE, 0xb0, (int)rng_below(rng, 128));
   } else if (what < 4) {
@@ -267,7 +285,7 @@ test_random_sessions(void** state)
     Error    error;
     memset(&h, 0, sizeof h);
     assert_int_equal(take_ring_init(&ring, RATE, &error), STATUS_OK);
-    history_say(&h, &ring, 0, true);
+    history_say(&h, &ring, 0, true, false);
     history_play(&h, &ring, h.next++, 0x90, 30);
     for (int step = 0; step < 600; ++step) {
       history_step(&h, &ring, &rng);
@@ -345,7 +363,8 @@ test_bad_lines(void** state)
   play_phrases(&ring, 0, 2);
   char* const text = calloc(1, RECORD_LINE_BYTES_MAX + 1);
   memset(text, 'x', RECORD_LINE_BYTES_MAX);
-  const RecordLine bad[] = { { 8, false, text }, { 8, false, "two\nlines" } };
+  const RecordLine bad[] = { { 8, false, text, false },
+                             { 8, false, "two\nlines", false } };
   assert_int_equal(take_ring_line(&ring, &bad[0], &error), STATUS_LIMIT);
   assert_int_equal(take_ring_line(&ring, &bad[1], &error), STATUS_BAD_ARGUMENT);
   free(text);

@@ -170,9 +170,9 @@ test_superseded(void** state)
   say(&ring, 0, true, "begin");
   play(&ring, 0, 0, 0x90, 60);
   for (int i = 0; i < 100000; ++i) {
-    say(&ring, 5, true, "a");
-    say(&ring, 7, false, "b");
-    say(&ring, 3, false, i == 99999 ? "last" : "c");
+    say_instead(&ring, 5, true, "a");
+    say_instead(&ring, 7, false, "b");
+    say_instead(&ring, 3, false, i == 99999 ? "last" : "c");
   }
   say(&ring, 9, false, "never played");
   play(&ring, 100, 4, 0x90, 62); // 1 to 3 were dropped
@@ -181,6 +181,40 @@ test_superseded(void** state)
   assert_int_equal(take.lines, 2);
   assert_string_equal(track.events[3].text, "meander: from 3: last");
   assert_int_equal(ring.lines_lost, 0);
+  midi_track_free(&track);
+  take_ring_free(&ring);
+}
+
+// A start that was planned anew before it was played is in the file, in the
+// order of what was said, but nothing begins there.
+static void
+test_superseded_start(void** state)
+{
+  (void)state;
+  TakeRing ring;
+  Error    error;
+  assert_int_equal(take_ring_init(&ring, RATE, &error), STATUS_OK);
+  say(&ring, 0, true, "a");
+  play(&ring, 0, 0, 0x90, 60);
+  say(&ring, 8, true, "b");
+  say(&ring, 4, false, "c");
+  say(&ring, 8, true, "d");
+  say(&ring, 8, false, "e");
+  play(&ring, 1000, 4, 0x90, 64);
+  play(&ring, 2000, 8, 0x90, 68);
+  MidiTrack track;
+  Take      take = keep(&ring, 2.4 / RATE, 2003, &track);
+  assert_int_equal(take.begin_frame, 2000);
+  assert_int_equal(take.lines, 2);
+  assert_string_equal(track.events[1].text, "meander: from 8 anew: d");
+  assert_string_equal(track.events[2].text, "meander: from 8: e");
+  midi_track_free(&track);
+  take = keep(&ring, 500.0 / RATE, 2003, &track);
+  assert_int_equal(take.begin_frame, 0);
+  assert_int_equal(take.lines, 5);
+  assert_string_equal(track.events[3].text, "meander: from 8: b");
+  assert_string_equal(track.events[4].text, "meander: from 4: c");
+  assert_int_equal(track.events[5].message[1], 64);
   midi_track_free(&track);
   take_ring_free(&ring);
 }
@@ -195,6 +229,7 @@ main(void)
     cmocka_unit_test(test_full_of_lines),
     cmocka_unit_test(test_lines_of_one_phrase),
     cmocka_unit_test(test_superseded),
+    cmocka_unit_test(test_superseded_start),
   };
   return run_take_tests(tests, sizeof tests / sizeof *tests);
 }
