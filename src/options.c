@@ -3,6 +3,7 @@
 #include "options.h"
 
 #include "caps.h"
+#include "control/osc.h"
 #include "control/preset.h"
 #include "data_path.h"
 
@@ -37,6 +38,14 @@ enum {
   OPTION_RATE,
   OPTION_PERIOD,
   OPTION_TRACE,
+  OPTION_CONTROL,
+  OPTION_OSC_PORT,
+  OPTION_OSC_BIND,
+  OPTION_NO_OSC,
+  OPTION_WATCH,
+  OPTION_KEEP_DIR,
+  OPTION_FROM,
+  OPTION_LIST_PORTS,
   OPTION_HELP_PARAMS,
   OPTION_VERSION,
   OPTION_PARAM // + ParamId
@@ -59,6 +68,14 @@ static const struct option plain_options[] = {
   { "rate", required_argument, NULL, OPTION_RATE },
   { "period", required_argument, NULL, OPTION_PERIOD },
   { "trace", required_argument, NULL, OPTION_TRACE },
+  { "control", required_argument, NULL, OPTION_CONTROL },
+  { "osc-port", required_argument, NULL, OPTION_OSC_PORT },
+  { "osc-bind", required_argument, NULL, OPTION_OSC_BIND },
+  { "no-osc", no_argument, NULL, OPTION_NO_OSC },
+  { "watch", required_argument, NULL, OPTION_WATCH },
+  { "keep-dir", required_argument, NULL, OPTION_KEEP_DIR },
+  { "from", required_argument, NULL, OPTION_FROM },
+  { "list-ports", no_argument, NULL, OPTION_LIST_PORTS },
   { "help", no_argument, NULL, 'h' },
   { "help-params", no_argument, NULL, OPTION_HELP_PARAMS },
   { "version", no_argument, NULL, OPTION_VERSION },
@@ -228,6 +245,25 @@ take_text(int code, const char* text, Options* options)
     case OPTION_PHRASE:
       options->phrase_path = text;
       return true;
+    case OPTION_OSC_BIND:
+      options->osc_address = text;
+      options->osc_named   = true;
+      return true;
+    case OPTION_NO_OSC:
+      options->no_osc = true;
+      return true;
+    case OPTION_WATCH:
+      options->watch = text;
+      return true;
+    case OPTION_KEEP_DIR:
+      options->keep_path = text;
+      return true;
+    case OPTION_FROM:
+      options->from_path = text;
+      return true;
+    case OPTION_LIST_PORTS:
+      options->command = COMMAND_LIST_PORTS;
+      return true;
     case 'h':
       options->command = COMMAND_HELP;
       return true;
@@ -243,7 +279,7 @@ take_text(int code, const char* text, Options* options)
 }
 
 static Status
-parse_pattern(const char* text, Options* options, Error* error)
+parse_pattern(const char* name, const char* text, const char** to, Error* error)
 {
   regex_t   pattern;
   const int result = regcomp(&pattern, text, REG_EXTENDED | REG_NOSUB);
@@ -252,12 +288,13 @@ parse_pattern(const char* text, Options* options, Error* error)
     regerror(result, &pattern, reason, sizeof reason);
     return error_set(error,
                      STATUS_BAD_ARGUMENT,
-                     "--connect '%.80s' is no regular expression: %s",
+                     "--%s '%.80s' is no regular expression: %s",
+                     name,
                      text,
                      reason);
   }
   regfree(&pattern);
-  options->connect_pattern = text;
+  *to = text;
   return STATUS_OK;
 }
 
@@ -270,7 +307,12 @@ take_value(int code, const char* text, Options* options, Error* error)
     case OPTION_ALSA_TIMING:
       return parse_alsa_timing(text, options, error);
     case OPTION_CONNECT:
-      return parse_pattern(text, options, error);
+      return parse_pattern("connect", text, &options->connect_pattern, error);
+    case OPTION_CONTROL:
+      return parse_pattern("control", text, &options->control_pattern, error);
+    case OPTION_OSC_PORT:
+      options->osc_named = true;
+      return parse_whole("osc-port", text, 0, 65535, &options->osc_port, error);
     case OPTION_SEED:
       return parse_seed(text, &options->seed, error);
     case OPTION_SECONDS:
@@ -296,35 +338,46 @@ take_value(int code, const char* text, Options* options, Error* error)
   }
 }
 
+typedef struct {
+  const char* name;
+  Command     command;
+} CommandName;
+
+static const CommandName command_names[] = {
+  { "play", COMMAND_PLAY },       { "audition", COMMAND_AUDITION },
+  { "render", COMMAND_RENDER },   { "models", COMMAND_MODELS },
+  { "presets", COMMAND_PRESETS }, { "doctor", COMMAND_DOCTOR },
+};
+#define COMMAND_COUNT (sizeof command_names / sizeof *command_names)
+
 static Status
 parse_command(int argc, char** argv, Options* options, Error* error)
 {
-  static const char* const names[] = { "play", "render", "models", "presets" };
   if (optind >= argc) {
     return STATUS_OK; // play, or what --help and its like asked for
   }
-  int value = 0;
-  for (int i = 0; i < 4; ++i) {
-    if (!strcmp(argv[optind], names[i])) {
-      value = i;
-      break;
-    }
-    if (i == 3) {
-      return error_set(error,
-                       STATUS_BAD_ARGUMENT,
-                       "no command '%.40s', use play, render, models or "
-                       "presets",
-                       argv[optind]);
-    }
+  size_t i = 0;
+  while (i < COMMAND_COUNT && strcmp(argv[optind], command_names[i].name)) {
+    ++i;
   }
-  if (optind + 1 < argc) {
+  if (i == COMMAND_COUNT) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "no command '%.40s', use play, audition, render, models, "
+                     "presets or doctor",
+                     argv[optind]);
+  }
+  const bool takes_paths = command_names[i].command == COMMAND_AUDITION;
+  if (optind + 1 < argc && !takes_paths) {
     return error_set(error,
                      STATUS_BAD_ARGUMENT,
                      "'%.40s' is one word too many",
                      argv[optind + 1]);
   }
+  options->paths      = (const char* const*)(argv + optind + 1);
+  options->path_count = (size_t)(argc - optind - 1);
   if (options->command == COMMAND_PLAY) {
-    options->command = (Command)value;
+    options->command = command_names[i].command;
   }
   return STATUS_OK;
 }
@@ -355,6 +408,17 @@ apply_params(Options* options, char* const* texts, Error* error)
     }
   }
   return params_check(&options->params, error);
+}
+
+bool
+options_find_model(const char* name, char* path, size_t size)
+{
+  char relative[PRESET_MODEL_BYTES + 40];
+  if (strlen(name) >= PRESET_MODEL_BYTES || strpbrk(name, "./")) {
+    return false;
+  }
+  snprintf(relative, sizeof relative, "models/weights/%s.safetensors", name);
+  return data_find(relative, path, size);
 }
 
 // The path of a model that ships with the program; `path` has room for 1024.
@@ -427,9 +491,19 @@ check_music(Options* options, Error* error)
     return error_set(
       error, STATUS_BAD_ARGUMENT, "render needs a target: -o FILE.mid");
   }
+  if (options->command == COMMAND_RENDER && options->from_path) {
+    return STATUS_OK; // it says all that is needed
+  }
   if (options->command == COMMAND_RENDER && options->seconds < 0) {
     return error_set(
       error, STATUS_BAD_ARGUMENT, "render needs a length: --seconds T");
+  }
+  if (options->command == COMMAND_AUDITION && !options->path_count &&
+      !options->watch) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "audition needs checkpoints or folders of them, or "
+                     "--watch DIR");
   }
   return choose_models(options, error);
 }
@@ -452,6 +526,7 @@ options_parse(int argc, char** argv, Options* options, Error* error)
   *options = (Options){ .seconds        = -1,
                         .seed           = random_seed(),
                         .device         = "auto",
+                        .osc_port       = OSC_PORT_STANDARD,
                         .sample_rate_hz = 48000,
                         .period_frames  = 256,
                         .params         = params_standard() };
@@ -481,8 +556,9 @@ options_parse(int argc, char** argv, Options* options, Error* error)
       (status = apply_params(options, texts, error))) {
     return status;
   }
-  const bool makes_music =
-    options->command == COMMAND_PLAY || options->command == COMMAND_RENDER;
+  const bool makes_music = options->command == COMMAND_PLAY ||
+                           options->command == COMMAND_AUDITION ||
+                           options->command == COMMAND_RENDER;
   return makes_music ? check_music(options, error) : STATUS_OK;
 }
 
@@ -495,16 +571,27 @@ options_print_help(void)
     "  meander [play] [OPTIONS]     play live (until Ctrl-C)\n"
     "  meander render -o FILE.mid --seconds T [OPTIONS]\n"
     "                               the same notes to a file, faster\n"
-    "  meander models | presets     what ships with the program\n"
+    "  meander render -o FILE.mid --from RECORDING.mid\n"
+    "                               a recording made again, note for note\n"
+    "  meander audition [CHECKPOINT|FOLDER]... [--watch FOLDER] [OPTIONS]\n"
+    "                               hear checkpoints, also while they train\n"
+    "  meander models | presets     what ships with the program, and yours\n"
+    "  meander doctor               why is there no sound?\n"
     "\n"
     "  --backend auto|jack|alsa|synth|null\n"
     "                     where notes go; auto takes the first that is there\n"
     "  --connect PATTERN  connect to each MIDI input whose \"client:port\"\n"
     "                     matches this extended regular expression\n"
+    "  --control PATTERN  the same for MIDI outputs that play into\n"
+    "                     meander:control (controllers, keyboards, clocks)\n"
+    "  --list-ports       what both patterns could name\n"
+    "  --osc-port N, --osc-bind ADDRESS, --no-osc\n"
+    "                     OSC at 127.0.0.1:9000 unless said otherwise\n"
     "  --seconds T        stop after T seconds\n"
     "  --seed S           the same seed gives the same notes\n"
     "  --preset NAME|FILE see 'meander presets'\n"
-    "  --record FILE.mid  write what was played\n"
+    "  --record FILE.mid  write what is played, while it is played\n"
+    "  --keep-dir FOLDER  where what you keep goes (~/Music/meander)\n"
     "  --model FILE|NAME  a .safetensors checkpoint of either kind, or one of "
     "those\n"
     "                     that 'meander models' lists: diffusion, student, "

@@ -31,7 +31,7 @@ static inline void
 say(TakeRing* ring, uint64_t number, bool starts, const char* text)
 {
   Error            error;
-  const RecordLine line = { number, starts, text, false };
+  const RecordLine line = { number, starts, text, false, false };
   if (take_ring_line(ring, &line, &error)) {
     fail_msg("%s", error.text);
   }
@@ -41,7 +41,7 @@ static inline void
 say_instead(TakeRing* ring, uint64_t number, bool starts, const char* text)
 {
   Error            error;
-  const RecordLine line = { number, starts, text, true };
+  const RecordLine line = { number, starts, text, true, false };
   assert_int_equal(take_ring_line(ring, &line, &error), STATUS_OK);
 }
 

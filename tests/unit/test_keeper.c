@@ -30,7 +30,7 @@ fill_ring(void)
   Error error;
   assert_int_equal(take_ring_init(&ring, RATE, &error), STATUS_OK);
   for (uint64_t n = 0; n < 200; ++n) {
-    const RecordLine line = { n, n % 4 == 0, "how it was made", false };
+    const RecordLine line = { n, n % 4 == 0, "how it was made", false, false };
     PlayedEvent event = { .frame = n * 4800, .number = n, { 0x90, 60, 90 } };
     assert_int_equal(take_ring_line(&ring, &line, &error), STATUS_OK);
     take_ring_add(&ring, &event);

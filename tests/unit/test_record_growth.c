@@ -255,7 +255,7 @@ play(Recorder* recorder, uint64_t number, uint64_t frame, bool with_lines)
   if (with_lines && number % 8 == 0) {
     Error            error;
     char             text[64];
-    const RecordLine line = { number, true, text, false };
+    const RecordLine line = { number, true, text, false, false };
     snprintf(text, sizeof text, "the phrase of %u", (unsigned)number);
     assert_int_equal(recorder_line(recorder, &line, &error), STATUS_OK);
   }

@@ -131,7 +131,7 @@ history_say(History*  h,
   h->lines[kept].number = number;
   h->lines[kept].starts = starts;
   h->lines[kept].at     = -1;
-  const RecordLine line = { number, starts, text, replaces };
+  const RecordLine line = { number, starts, text, replaces, false };
   assert_int_equal(take_ring_line(ring, &line, &error), STATUS_OK);
 }
 

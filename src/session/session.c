@@ -1,0 +1,478 @@
+// Opening, turning and closing a session.
+#include "session/session.h"
+
+#include "clock.h"
+#include "data_path.h"
+#include "provenance.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Between two looks at what controllers should show.
+#define FEEDBACK_S 0.03
+
+Status
+session_tell(Session* session, const WorkerCommand* command, Error* error)
+{
+  return worker_command(session->worker, command)
+           ? STATUS_OK
+           : error_set(error,
+                       STATUS_UNAVAILABLE,
+                       "too much is asked for at once: try again");
+}
+
+uint64_t
+session_frame(const Session* session)
+{
+  return atomic_load(&session->process->processed_until);
+}
+
+uint64_t
+session_since_origin(const Session* session, uint64_t frame)
+{
+  const uint64_t origin = atomic_load(&session->worker->origin_frame);
+  return frame > origin ? frame - origin : 0;
+}
+
+double
+session_bpm(const Session* session)
+{
+  return beat_follower_bpm(&session->beat);
+}
+
+// --- Opening -----------------------------------------------------------------
+
+static void
+bind(Session* session, const char* text)
+{
+  MidiBinding binding;
+  Error       error;
+  if (midi_map_parse_binding(text, &binding, &error) ||
+      midi_map_add(&session->map, &binding, &error)) {
+    view_log(session->view, "%s", error.text);
+  }
+}
+
+static void
+bind_preset(Session* session)
+{
+  const Preset* const preset = &session->preset;
+  midi_map_clear(&session->map);
+  for (size_t i = 0; i < midi_map_standard_count; ++i) {
+    bind(session, midi_map_standard[i]);
+  }
+  for (uint32_t i = 0; i < preset->binding_count; ++i) {
+    bind(session, preset->bindings[i]);
+  }
+  midi_map_saved(&session->map);
+}
+
+static Status
+open_osc(Session* session, Error* error)
+{
+  const Options* const options = session->options;
+  const OscConfig      config  = { .address     = options->osc_address,
+                                   .port        = options->osc_port,
+                                   .do_action   = session_do,
+                                   .fill_status = session_fill_status,
+                                   .context     = session };
+  if (options->no_osc) {
+    return STATUS_OK;
+  }
+  const Status status = osc_init(&session->osc, &config, error);
+  session->has_osc    = status == STATUS_OK;
+  if (session->has_osc) {
+    view_log(session->view,
+             "OSC at %s:%u",
+             config.address ? config.address : OSC_ADDRESS_STANDARD,
+             osc_port(&session->osc));
+  } else if (!options->osc_named) {
+    // Another instrument has the standard port: play without.
+    view_log(session->view, "no OSC: %s", error->text);
+    return STATUS_OK;
+  }
+  return status;
+}
+
+static Status
+open_audition(Session* session, Error* error)
+{
+  const Options* const options = session->options;
+  const AuditionSetup  setup   = { .paths      = options->paths,
+                                   .path_count = options->path_count,
+                                   .watch      = options->watch,
+                                   .follow     = true,
+                                   .device     = options->device,
+                                   .seed       = options->seed };
+  const Status status = audition_open(&setup, &session->audition, error);
+  if (status) {
+    return status;
+  }
+  session->model                           = session->sources->model;
+  session->handed[session->handed_count++] = session->model;
+  audition_adopt(
+    session->audition, session->model, session->options->model_path);
+  return STATUS_OK;
+}
+
+Status
+session_open(Session* session, Error* error)
+{
+  const Options* const options = session->options;
+  Error                told;
+  session->windows = calloc(SESSION_WINDOWS, sizeof *session->windows);
+  if (!session->windows) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory for a session");
+  }
+  knobs_init(&session->knobs, &options->params);
+  midi_map_init(&session->map, session_do, session);
+  session->preset = (Preset){ .params = options->params };
+  if (options->preset &&
+      preset_load(options->preset, &session->preset, &told)) {
+    view_log(session->view, "%s", told.text); // it was there a moment ago
+  }
+  bind_preset(session);
+  if (points_load(&session->points, &told)) {
+    view_log(session->view, "%s", told.text);
+  }
+  const Status status = open_osc(session, error);
+  return status ? status : open_audition(session, error);
+}
+
+void
+session_tell_points(Session* session)
+{
+  const uint32_t size = model_latent_size(session->model);
+  points_choose(&session->points, model_digest(session->model), size);
+  for (uint32_t slot = 1; slot <= POINTS_MAX; ++slot) {
+    const float* const z       = points_get(&session->points, slot);
+    WorkerCommand      command = { .kind = COMMAND_POINT, .slot = slot };
+    Error              error;
+    if (z) {
+      command.point.size = size;
+      memcpy(command.point.z, z, size * sizeof *z);
+    }
+    view_walk_mark(session->view, slot, z, size);
+    session_tell(session, &command, &error);
+  }
+}
+
+// What process has to know of the parameters.
+static void
+tell_process(Session* session)
+{
+  const Params* const params  = &session->knobs.params;
+  Process* const      process = session->process;
+  const bool          echoed  = atomic_load(&process->echo);
+  const bool          echo    = params->value[PARAM_ECHO] > 0;
+  atomic_store(&process->follow, (int)params->value[PARAM_SYNC]);
+  atomic_store(&process->echo, echo);
+  if (echoed && !echo) {
+    atomic_fetch_add(&process->release_requests, 1);
+  }
+  beat_follower_set(&session->beat, params);
+}
+
+Status
+session_start(Session* session, uint32_t rate_hz, Error* error)
+{
+  const Sync sync   = (Sync)(int)session->knobs.params.value[PARAM_SYNC];
+  Status     status = STATUS_OK;
+  session->rate_hz  = rate_hz;
+  session->started  = true;
+  beat_follower_init(&session->beat, rate_hz, sync);
+  tell_process(session);
+  phrase_in_init(&session->phrase, rate_hz);
+  if (sync != SYNC_FREE) {
+    const WorkerCommand waits = { .kind = COMMAND_TIME };
+    status                    = session_tell(session, &waits, error);
+  }
+  session_tell_points(session);
+  if (!status) {
+    status = take_ring_init(&session->ring, rate_hz, error);
+  }
+  session->has_ring = !status;
+  if (!status) {
+    status = keeper_init(&session->keeper, error);
+  }
+  return status || !session->options->record_path
+           ? status
+           : session_start_recording(
+               session, session->options->record_path, error);
+}
+
+// --- Turning -----------------------------------------------------------------
+
+static void
+told(Session* session, const Error* error)
+{
+  if (error->status) {
+    view_log(session->view, "%s", error->text);
+  }
+}
+
+static void
+hear_played_note(Session* session, const HeardEvent* event)
+{
+  if (session->knobs.params.value[PARAM_LISTEN] != LISTEN_OFF) {
+    phrase_in_add(&session->phrase, event->frame, event->midi.message);
+  }
+}
+
+static void
+hear_midi(Session* session, const HeardEvent* event)
+{
+  MidiMessage message = { .frame      = event->frame,
+                          .size_bytes = event->midi.size_bytes };
+  memcpy(message.message, event->midi.message, sizeof message.message);
+  Error           error = { .status = STATUS_OK };
+  const MidiHeard heard =
+    midi_map_hear(&session->map, &message, &session->knobs.params, &error);
+  told(session, &error);
+  if (heard == MIDI_HEARD_PLAYED) {
+    hear_played_note(session, event);
+  } else if (heard == MIDI_HEARD_END) {
+    phrase_in_release(&session->phrase, event->frame);
+    atomic_fetch_add(&session->process->release_requests, 1);
+  } else if (heard == MIDI_HEARD_LEARNT) {
+    char text[MIDI_BINDING_BYTES];
+    midi_map_format_binding(
+      midi_map_binding(&session->map, session->map.bound_count - 1),
+      text,
+      sizeof text);
+    view_log(session->view, "learnt: %s", text);
+  }
+}
+
+static void
+hear(Session* session)
+{
+  HeardEvent event;
+  while (process_read_heard(session->process, &event)) {
+    beat_follower_hear(&session->beat, &event);
+    if (event.kind == HEARD_MIDI) {
+      hear_midi(session, &event);
+    }
+  }
+}
+
+// A player who is gone, or whose messages were lost, holds no keys.
+static void
+watch_players(Session* session, const SessionLink* link)
+{
+  if (link->control_count < session->players ||
+      link->input_lost_count != session->lost_before) {
+    phrase_in_release(&session->phrase, session_frame(session));
+    atomic_fetch_add(&session->process->release_requests, 1);
+  }
+  if (link->control_count > session->players) {
+    midi_map_feedback_all(&session->map);
+  }
+  session->players     = link->control_count;
+  session->lost_before = link->input_lost_count;
+}
+
+static void
+follow_beat(Session* session)
+{
+  WorkerCommand command = { .kind = COMMAND_TIME };
+  BeatFollower  before  = session->beat;
+  if (beat_follower_take(&session->beat, &command.time) &&
+      !worker_command(session->worker, &command)) {
+    session->beat = before; // in the next turn
+  }
+}
+
+static void
+hear_phrase(Session* session)
+{
+  WorkerCommand command = { 0 };
+  const Listen  listen = (Listen)(int)session->knobs.params.value[PARAM_LISTEN];
+  const PhraseEvent event = phrase_in_poll(
+    &session->phrase, session_frame(session), command.notes, &command.count);
+  if (event == PHRASE_BEGAN && listen == LISTEN_RESPOND) {
+    command.kind = COMMAND_PHRASE_BEGINS;
+  } else if (event == PHRASE_ENDED) {
+    command.kind = COMMAND_PHRASE;
+  } else {
+    return;
+  }
+  Error error;
+  if (session_tell(session, &command, &error)) {
+    view_log(session->view, "%s", error.text);
+  }
+}
+
+// --- Models ------------------------------------------------------------------
+
+static void
+give_back(Session* session, Model* model)
+{
+  for (uint32_t i = 0; i < session->handed_count; ++i) {
+    if (session->handed[i] == model) {
+      session->handed[i] = session->handed[--session->handed_count];
+      audition_retired(session->audition, model);
+      return;
+    }
+  }
+}
+
+static void
+swap_to(Session* session, const AuditionEvent* event)
+{
+  const WorkerCommand command = { .kind  = COMMAND_MODEL,
+                                  .model = event->model,
+                                  .again = event->again };
+  Error               error;
+  if (session->handed_count == SESSION_MODELS ||
+      session_tell(session, &command, &error)) {
+    view_log(session->view, "too many swaps at once: one was left out");
+    audition_retired(session->audition, event->model);
+    return;
+  }
+  session->handed[session->handed_count++] = event->model;
+  session->sent                            = event->model;
+  session->compares                        = false;
+}
+
+static void
+turn_models(Session* session)
+{
+  AuditionEvent event;
+  while (audition_poll(session->audition, &session->knobs.params, &event)) {
+    if (event.model) {
+      swap_to(session, &event);
+    }
+    if (*event.text) {
+      view_log(session->view, "%s", event.text);
+    }
+  }
+  Model* retired;
+  while ((retired = worker_take_retired(session->worker))) {
+    if (retired == session->model && session->sent) {
+      session->model          = session->sent;
+      session->sent           = NULL;
+      session->sources->model = session->model;
+      audition_plays(session->audition, session->model);
+      view_walk_clear(session->view);
+      session_tell_points(session);
+    }
+    give_back(session, retired);
+  }
+}
+
+// -----------------------------------------------------------------------------
+
+static void
+send_feedback(Session* session)
+{
+  MidiMessage messages[32];
+  if (session->now_s < session->feedback_s) {
+    return;
+  }
+  session->feedback_s = session->now_s + FEEDBACK_S;
+  const size_t count =
+    midi_map_feedback(&session->map, &session->knobs.params, messages, 32);
+  for (size_t i = 0; i < count; ++i) {
+    process_send_feedback(session->process, messages[i].message);
+  }
+}
+
+static void
+turn_files(Session* session)
+{
+  Error       error;
+  Take        take;
+  const char* path;
+  if (session->recording &&
+      recorder_turn(&session->recorder,
+                    session->now_s,
+                    session_since_origin(session, session_frame(session)) -
+                      session->record_origin_frame,
+                    &error)) {
+    view_log(session->view, "%s", error.text);
+  }
+  if (keeper_turn(&session->keeper, &take, &path, &error)) {
+    if (error.status) {
+      view_log(session->view, "%s", error.text);
+    } else {
+      view_log(session->view,
+               "kept %.1f s, %" PRIu32 " notes in %s%s",
+               take.seconds,
+               take.notes,
+               path,
+               take.can_be_made_again ? "" : " (it cannot be made again)");
+    }
+  }
+}
+
+void
+session_turn(Session* session, const SessionLink* link)
+{
+  session->now_s = clock_now_s();
+  session->link  = *link;
+  watch_players(session, link);
+  hear(session);
+  session_drain(session);
+  turn_models(session);
+  if (session->has_osc) {
+    osc_poll(&session->osc, &session->knobs.params, session->now_s);
+  }
+  if (session->has_nsm) {
+    nsm_poll(&session->nsm);
+    nsm_set_dirty(&session->nsm, midi_map_changed(&session->map));
+  }
+  tell_process(session);
+  knobs_turn(&session->knobs, session->now_s, session->worker);
+  follow_beat(session);
+  hear_phrase(session);
+  send_feedback(session);
+  turn_files(session);
+  session_draw(session);
+}
+
+// --- Closing -----------------------------------------------------------------
+
+Status
+session_end(Session* session, Error* error)
+{
+  Take        take;
+  const char* path;
+  session_drain(session);
+  Status status =
+    session->recording ? session_stop_recording(session, error) : STATUS_OK;
+  Error told_error;
+  if (keeper_finish(&session->keeper, &take, &path, &told_error)) {
+    view_log(session->view,
+             "%s%s",
+             told_error.status ? "" : "kept ",
+             told_error.status ? told_error.text : path);
+  }
+  return status;
+}
+
+bool
+session_close(Session* session)
+{
+  if (session->audition) {
+    session->sources->model = NULL;
+  }
+  while (session->handed_count) {
+    give_back(session, session->handed[0]);
+  }
+  const bool closed = audition_close(session->audition);
+  keeper_free(&session->keeper);
+  take_ring_free(&session->ring);
+  recorder_free(&session->recorder);
+  narrator_free(&session->narrator);
+  if (session->has_osc) {
+    osc_free(&session->osc);
+  }
+  if (session->has_nsm) {
+    nsm_free(&session->nsm);
+  }
+  free(session->windows);
+  return closed;
+}

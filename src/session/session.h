@@ -1,0 +1,144 @@
+// A session from the control thread's side: what the player asked for, by
+// whatever front end, on its way to the worker and to process; and what comes
+// back, on its way to the view, to recordings and to controllers.
+#pragma once
+
+#include "control/audition.h"
+#include "control/beat_follower.h"
+#include "control/knobs.h"
+#include "control/midi_map.h"
+#include "control/nsm.h"
+#include "control/osc.h"
+#include "control/phrase_in.h"
+#include "control/preset.h"
+#include "control/state_file.h"
+#include "live/process.h"
+#include "live/worker.h"
+#include "narrator.h"
+#include "options.h"
+#include "record.h"
+#include "record/keeper.h"
+#include "record/take.h"
+#include "sources.h"
+#include "view/view.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+// Windows whose point is known until they sound.
+#define SESSION_WINDOWS 512u
+// Models that were handed to the worker and not given back.
+#define SESSION_MODELS 8u
+
+// What the backend's poll says, for the readout.
+typedef struct {
+  const char* backend; // NULL: the server is gone
+  uint32_t    connection_count;
+  uint32_t    control_count;
+  uint32_t    xrun_count;
+  uint32_t    dropped_count;
+  uint32_t    input_lost_count;
+} SessionLink;
+
+typedef struct {
+  uint64_t number; // of its first note
+  uint32_t size;   // of the latent; 0: of no interest
+  char     digest[PLAN_DIGEST_BYTES];
+  float    z[MODEL_LATENT_MAX];
+} SessionWindow;
+
+typedef struct {
+  const Options* options;
+  Sources*       sources;
+  Process*       process;
+  Worker*        worker;
+  View*          view;
+  FILE*          trace; // NULL: none
+  uint32_t       rate_hz;
+  bool           started; // the rate is known
+
+  Knobs        knobs;
+  Preset       preset;
+  MidiMap      map;
+  BeatFollower beat;
+  PhraseIn     phrase;
+  PointSet     points;
+  Osc          osc;
+  Nsm          nsm;
+  bool         has_osc;
+  bool         has_nsm;
+  char         nsm_path[1024]; // empty: no state to keep
+
+  Audition* audition;
+  Model*    model;    // what sounds or sounds next
+  Model*    sent;     // on its way; NULL: none
+  bool      compares; // the next swap: at the point that sounds
+  Model*    handed[SESSION_MODELS];
+  uint32_t  handed_count;
+
+  Narrator narrator;
+  bool     narrates;
+  Recorder recorder;
+  TakeRing ring;
+  Keeper   keeper;
+  bool     has_ring;
+  bool     recording;
+  bool     begun_late; // the recording began while it played
+  char     record_path[1024];
+  uint64_t record_origin_frame; // since the music's origin
+
+  SessionWindow* windows; // [SESSION_WINDOWS]
+  uint64_t       window_first;
+  uint64_t       window_next;
+  SessionWindow  sounding;
+
+  SessionLink link;
+  uint32_t    lost_before; // input_lost_count that was answered
+  uint32_t    players;     // control_count of the last turn
+  double      feedback_s;
+  double      now_s;
+  bool        heard_first;
+  bool        quit;
+} Session;
+
+// Before anything plays: models, points, presets' bindings, OSC, NSM. `session`
+// is all zeros but for its first fields. After a failure session_close() is
+// still owed.
+Status session_open(Session* session, Error* error);
+// The rate is known, the worker has not started.
+Status session_start(Session* session, uint32_t rate_hz, Error* error);
+// Once a turn of the loop.
+void session_turn(Session* session, const SessionLink* link);
+// The music has ended and the worker has stopped: writes what is to be written.
+Status session_end(Session* session, Error* error);
+// False: a model is stuck within a call; nothing may be freed.
+bool session_close(Session* session);
+
+// An ActionDo; `context` is the Session.
+Status session_do(void* context, const Action* action, Error* error);
+
+// --- Between the files of this folder ----------------------------------------
+
+// One command to the worker; an error: it has no room.
+Status session_tell(Session*             session,
+                    const WorkerCommand* command,
+                    Error*               error);
+// All settings of a preset, its model last.
+Status session_take_preset(Session* session, const char* name, Error* error);
+// Settings as they stand, as a preset.
+void session_fill_preset(const Session* session, Preset* preset);
+// What plays has other points.
+void   session_tell_points(Session* session);
+Status session_start_recording(Session*    session,
+                               const char* path,
+                               Error*      error);
+Status session_stop_recording(Session* session, Error* error);
+// Seconds since the music began; the frame on the session clock.
+uint64_t session_frame(const Session* session);
+uint64_t session_since_origin(const Session* session, uint64_t frame);
+double   session_bpm(const Session* session);
+// What was played and planned since the last turn.
+void   session_drain(Session* session);
+void   session_draw(Session* session);
+size_t session_fill_status(void* context, OscStatus lines[OSC_STATUS_MAX]);

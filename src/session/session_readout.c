@@ -1,0 +1,358 @@
+// What comes back from the worker and process: to recordings, to the view and
+// to those who ask.
+#include "session/session.h"
+
+#include "clock.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+// --- What was planned and played ---------------------------------------------
+
+// Since the kernel started this process, libraries loaded and all.
+static double
+process_age_s(void)
+{
+  char        text[1024] = "";
+  FILE* const file       = fopen("/proc/self/stat", "re");
+  if (!file) {
+    return 0;
+  }
+  const size_t length = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[length] = '\0';
+  // The name in brackets may hold anything; starttime is field 22.
+  const char* field = strrchr(text, ')');
+  for (int i = 2; field && i < 22; ++i) {
+    field = strchr(field + 1, ' ');
+  }
+  struct timespec now;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return field ? (double)now.tv_sec + 1e-9 * (double)now.tv_nsec -
+                   strtod(field, NULL) / (double)sysconf(_SC_CLK_TCK)
+               : 0;
+}
+
+static void
+tell_line(void* context, const RecordLine* line)
+{
+  Session* const session = context;
+  Error          error; // a line that is lost is counted there
+  if (session->recording) {
+    recorder_line(&session->recorder, line, &error);
+  }
+  take_ring_line(&session->ring, line, &error);
+}
+
+static SessionWindow*
+window_at(const Session* session, uint64_t index)
+{
+  return &session->windows[index % SESSION_WINDOWS];
+}
+
+// Remembers the point of a window until it sounds.
+static void
+remember_window(Session* session, const PlanStep* step)
+{
+  while (session->window_next > session->window_first &&
+         window_at(session, session->window_next - 1)->number >= step->number) {
+    --session->window_next;
+  }
+  if (session->window_next - session->window_first == SESSION_WINDOWS) {
+    ++session->window_first;
+  }
+  SessionWindow* const window = window_at(session, session->window_next++);
+  window->number              = step->number;
+  window->size                = 0;
+  if (step->kind == PLAN_WINDOW && !step->is_fallback) {
+    window->size = step->latent_size;
+    memcpy(window->digest, step->digest, sizeof window->digest);
+    memcpy(window->z, step->job.z, step->latent_size * sizeof *window->z);
+  }
+}
+
+static void
+sound_window(Session* session, uint64_t number)
+{
+  bool moved = false;
+  while (session->window_first < session->window_next &&
+         window_at(session, session->window_first)->number <= number) {
+    const SessionWindow* const window =
+      window_at(session, session->window_first++);
+    if (window->size) {
+      session->sounding = *window;
+      moved             = true;
+    }
+  }
+  if (moved) {
+    view_walk_add(session->view, session->sounding.z, session->sounding.size);
+  }
+}
+
+static void
+read_steps(Session* session)
+{
+  static PlanStep step; // large; the control thread's
+  while (planner_read_step(&session->worker->planner, &step)) {
+    if (!session->narrates) {
+      session->narrates = true;
+      narrator_begin(&session->narrator,
+                     session->rate_hz,
+                     atomic_load(&session->worker->origin_frame));
+    }
+    narrator_hear(&session->narrator, &step);
+    if (step.kind == PLAN_WINDOW || step.kind == PLAN_EVENTS) {
+      remember_window(session, &step);
+    }
+  }
+}
+
+static bool
+is_note(const uint8_t message[3])
+{
+  return (message[0] & 0xe0) == 0x80;
+}
+
+static void
+play(Session* session, const PlayedEvent* event)
+{
+  const bool  on   = (event->message[0] & 0xf0) == 0x90;
+  PlayedEvent here = *event;
+  here.frame       = session_since_origin(session, event->frame);
+  if (on && !session->heard_first) {
+    session->heard_first = true;
+    view_log(session->view,
+             "first note %.0f ms after the program's start",
+             1e3 * process_age_s());
+  }
+  if (on && event->number != PLAYED_NO_NOTE) {
+    narrator_note(&session->narrator, event->number, tell_line, session);
+    sound_window(session, event->number);
+  }
+  if (session->recording) {
+    recorder_add(&session->recorder,
+                 here.frame - session->record_origin_frame,
+                 here.number,
+                 here.message);
+  }
+  take_ring_add(&session->ring, &here);
+  if (is_note(event->message)) {
+    view_played(session->view, event->message);
+  }
+  if (session->trace) {
+    fprintf(session->trace,
+            "%" PRIu64 " %u %u %u\n",
+            event->frame,
+            event->message[0],
+            event->message[1],
+            event->message[2]);
+  }
+}
+
+void
+session_drain(Session* session)
+{
+  const uint64_t frame = session_frame(session);
+  PlayedEvent    event;
+  while (process_read_played(session->process, &event)) {
+    read_steps(session); // what is played was told before
+    play(session, &event);
+  }
+  read_steps(session);
+  narrator_turn(&session->narrator, frame, tell_line, session);
+}
+
+// --- The readout -------------------------------------------------------------
+
+static double
+seconds_between(const Session* session, uint64_t from, uint64_t to)
+{
+  return to > from && to != UINT64_MAX && session->rate_hz
+           ? (double)(to - from) / session->rate_hz
+           : 0;
+}
+
+static double
+buffered_s(const Session* session)
+{
+  return seconds_between(session,
+                         session_frame(session),
+                         atomic_load(&session->process->planned_until));
+}
+
+static double
+look_ahead_s(const Session* session)
+{
+  return session->rate_hz
+           ? (double)atomic_load(&session->worker->look_ahead_frames) /
+               session->rate_hz
+           : 0;
+}
+
+static uint16_t
+points_used(const Session* session)
+{
+  unsigned used = 0;
+  for (uint32_t slot = 1; slot <= POINTS_MAX; ++slot) {
+    used |= points_get(&session->points, slot) ? 1u << (slot - 1) : 0;
+  }
+  return (uint16_t)used;
+}
+
+// Whose beat, and whether it runs.
+static const char*
+sync_text(const Session* session)
+{
+  const BeatFollower* const beat = &session->beat;
+  switch ((Sync)(int)session->knobs.params.value[PARAM_SYNC]) {
+    case SYNC_JACK:
+      return !beat->transport.exists   ? "jack, no transport"
+             : beat->transport.rolling ? "jack, rolling"
+                                       : "jack, stopped";
+    case SYNC_MIDI:
+      return beat->running ? "midi, running" : "midi, stopped";
+    default:
+      return "free";
+  }
+}
+
+static void
+fill_bound(const Session* session,
+           char           texts[PARAM_COUNT][24],
+           const char*    bound[PARAM_COUNT])
+{
+  static const char* const kinds[] = { [MIDI_SOURCE_CC]   = "CC",
+                                       [MIDI_SOURCE_CC14] = "CC14",
+                                       [MIDI_SOURCE_NRPN] = "NRPN",
+                                       [MIDI_SOURCE_NOTE] = "key" };
+  for (size_t i = 0; i < session->map.bound_count; ++i) {
+    const MidiBinding* const binding = midi_map_binding(&session->map, i);
+    const ParamId            id      = binding->action.param;
+    if (binding->follows && id < PARAM_COUNT) {
+      snprintf(texts[id],
+               sizeof texts[id],
+               "%s %u",
+               kinds[binding->source.kind],
+               binding->source.number);
+      bound[id] = texts[id];
+    }
+  }
+}
+
+static void
+fill_counters(const Session* session, ViewStatus* status)
+{
+  const ProcessCounters* const counters = &session->process->counters;
+  const WorkerCounters* const  worker   = &session->worker->counters;
+  status->notes                         = atomic_load(&counters->notes);
+  status->late                          = atomic_load(&counters->late);
+  status->dropped =
+    atomic_load(&counters->dropped) + session->link.dropped_count;
+  status->starved        = atomic_load(&counters->spans_starved);
+  status->xruns          = session->link.xrun_count;
+  status->fewer_steps    = atomic_load(&worker->fewer_steps);
+  status->fallback_model = atomic_load(&worker->fallback_model);
+  status->repeated       = atomic_load(&worker->repeated);
+}
+
+void
+session_draw(Session* session)
+{
+  const LatencyHistogram* const latency = &session->worker->generation;
+  AuditionStatus                audition;
+  char                          model[160];
+  char                          texts[PARAM_COUNT][24];
+  const char*                   bound[PARAM_COUNT] = { NULL };
+  ViewStatus                    status = { .seed = session->options->seed };
+  if (!view_is_due(&session->view[0], session->now_s)) {
+    view_poll(session->view, session->now_s, &status, session_do, session);
+    return;
+  }
+  audition_status(session->audition, &audition);
+  snprintf(model,
+           sizeof model,
+           "%s %s",
+           *audition.playing.name ? audition.playing.name
+                                  : model_kind_name(session->model),
+           model_digest(session->model));
+  fill_bound(session, texts, bound);
+  fill_counters(session, &status);
+  status.backend           = session->link.backend;
+  status.on_gpu            = model_is_on_gpu(session->model);
+  status.connection_count  = session->link.connection_count;
+  status.buffered_s        = buffered_s(session);
+  status.look_ahead_s      = look_ahead_s(session);
+  status.generation_p50_ms = 1e3 * latency_percentile_s(latency, 0.50);
+  status.generation_p99_ms = 1e3 * latency_percentile_s(latency, 0.99);
+  status.model             = model;
+  status.preset            = session->preset.name;
+  status.sync              = sync_text(session);
+  status.bpm               = session_bpm(session);
+  status.side              = *audition.other.name ? audition.side : 0;
+  status.recording         = session->recording;
+  status.recorded_s =
+    seconds_between(session,
+                    session->record_origin_frame,
+                    session_since_origin(session, session_frame(session)));
+  status.points   = points_used(session);
+  status.learning = midi_map_is_learning(&session->map)
+                      ? "waits for a controller or a key"
+                      : NULL;
+  status.params   = &session->knobs.params;
+  status.bound    = bound;
+  view_poll(session->view, session->now_s, &status, session_do, session);
+}
+
+static void
+put_number(OscStatus* line, const char* name, double number)
+{
+  *line = (OscStatus){ .name = name, .number = number };
+}
+
+static void
+put_text(OscStatus* line, const char* name, const char* text)
+{
+  *line = (OscStatus){ .name = name };
+  snprintf(line->text, sizeof line->text, "%s", *text ? text : "-");
+}
+
+size_t
+session_fill_status(void* context, OscStatus lines[OSC_STATUS_MAX])
+{
+  const Session* const          session = context;
+  const LatencyHistogram* const latency = &session->worker->generation;
+  AuditionStatus                audition;
+  ViewStatus                    counts = { 0 };
+  size_t                        n      = 0;
+  audition_status(session->audition, &audition);
+  fill_counters(session, &counts);
+  put_number(&lines[n++], "buffered_s", buffered_s(session));
+  put_number(&lines[n++], "p50_ms", 1e3 * latency_percentile_s(latency, 0.5));
+  put_number(&lines[n++], "p99_ms", 1e3 * latency_percentile_s(latency, 0.99));
+  put_number(&lines[n++], "notes", (double)counts.notes);
+  put_number(&lines[n++], "late", (double)counts.late);
+  put_number(&lines[n++], "dropped", (double)counts.dropped);
+  put_number(&lines[n++], "xruns", (double)counts.xruns);
+  put_number(&lines[n++], "starved", (double)counts.starved);
+  put_number(&lines[n++], "fewer_steps", (double)counts.fewer_steps);
+  put_number(&lines[n++], "fallback_model", (double)counts.fallback_model);
+  put_number(&lines[n++], "repeated", (double)counts.repeated);
+  put_number(&lines[n++],
+             "changes",
+             (double)atomic_load(&session->worker->counters.changes));
+  put_number(&lines[n++], "bpm", session_bpm(session));
+  put_number(&lines[n++], "connections", session->link.connection_count);
+  put_text(&lines[n++], "sync", sync_text(session));
+  put_text(&lines[n++], "model", model_kind_name(session->model));
+  put_text(&lines[n++], "digest", model_digest(session->model));
+  put_text(&lines[n++], "name", audition.playing.name);
+  put_text(&lines[n++], "preset", session->preset.name);
+  put_number(&lines[n++], "recording", session->recording);
+  put_number(&lines[n++], "seed", (double)session->options->seed);
+  return n;
+}
