@@ -7,38 +7,14 @@
 // New ports between two polls. More: all ports are looked at again.
 #define NEW_PORTS_MAX 256u
 
-static Status
-compile(JackPattern* pattern,
-        const char*  text,
-        const char*  option,
-        Error*       error)
-{
-  if (!text) {
-    return STATUS_OK;
-  }
-  const int result = regcomp(&pattern->regex, text, REG_EXTENDED | REG_NOSUB);
-  if (result) {
-    char reason[80];
-    regerror(result, &pattern->regex, reason, sizeof reason);
-    return error_set(error,
-                     STATUS_BAD_ARGUMENT,
-                     "%s '%.80s' is no regular expression: %s",
-                     option,
-                     text,
-                     reason);
-  }
-  pattern->given = true;
-  return STATUS_OK;
-}
-
 Status
 jack_ports_init(JackPorts* ports, const BackendConfig* config, Error* error)
 {
-  Status status =
-    compile(&ports->connect, config->connect_pattern, "--connect", error);
+  Status status = port_pattern_compile(
+    &ports->connect, config->connect_pattern, "--connect", error);
   if (!status) {
-    status =
-      compile(&ports->controls, config->control_pattern, "--control", error);
+    status = port_pattern_compile(
+      &ports->controls, config->control_pattern, "--control", error);
   }
   if (!status) {
     status = ring_init(
@@ -50,13 +26,8 @@ jack_ports_init(JackPorts* ports, const BackendConfig* config, Error* error)
 void
 jack_ports_free(JackPorts* ports)
 {
-  JackPattern* const patterns[] = { &ports->connect, &ports->controls };
-  for (size_t i = 0; i < 2; ++i) {
-    if (patterns[i]->given) {
-      regfree(&patterns[i]->regex);
-      patterns[i]->given = false;
-    }
-  }
+  port_pattern_free(&ports->connect);
+  port_pattern_free(&ports->controls);
   ring_free(&ports->new_ports);
 }
 
@@ -103,12 +74,6 @@ jack_ports_note(JackPorts* ports, jack_port_id_t id)
   }
 }
 
-static bool
-matches(const JackPattern* pattern, const char* name)
-{
-  return pattern->given && !regexec(&pattern->regex, name, 0, NULL, 0);
-}
-
 // A failure is not ours to cure: it is connected already, or gone again.
 static void
 connect_port(JackPorts* ports, const jack_port_t* port)
@@ -120,8 +85,8 @@ connect_port(JackPorts* ports, const jack_port_t* port)
     return;
   }
   const int  flags    = jack_port_flags(port);
-  const bool controls = matches(&ports->controls, name);
-  if (flags & JackPortIsInput && matches(&ports->connect, name)) {
+  const bool controls = port_pattern_matches(&ports->controls, name);
+  if (flags & JackPortIsInput && port_pattern_matches(&ports->connect, name)) {
     jack_connect(
       ports->client, jack_port_name(ports->out[MIDI_OUT_NOTES]), name);
   }

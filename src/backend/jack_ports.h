@@ -3,23 +3,18 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "backend/port_pattern.h"
 #include "ring.h"
 
 #include <jack/jack.h>
-#include <regex.h>
 #include <stdatomic.h>
-
-typedef struct {
-  bool    given;
-  regex_t regex;
-} JackPattern;
 
 typedef struct {
   jack_client_t* client;
   jack_port_t*   out[2];   // notes, feedback: by MidiOut
   jack_port_t*   control;  // input
-  JackPattern    connect;  // inputs for notes
-  JackPattern    controls; // outputs for control, inputs for feedback
+  PortPattern    connect;  // inputs for notes
+  PortPattern    controls; // outputs for control, inputs for feedback
   // From JACK's notification thread.
   Ring        new_ports; // jack_port_id_t
   atomic_bool rescan;    // look at all ports again
