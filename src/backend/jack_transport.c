@@ -5,6 +5,9 @@
 
 // Beats a minute beyond this are a master's mistake.
 #define BPM_MAX 10000.0
+// More than 2^32 frames hold at that pace. (After a relocation JACK 2 shows a
+// master a rate of 0 frames a second: some then count infinitely many.)
+#define BEATS_MAX 1e8
 
 static bool
 is_positive(double value, double max) REALTIME
@@ -46,7 +49,7 @@ read_tempo(const jack_position_t* position, Transport* transport) REALTIME
     return;
   }
   const double beats = beats_passed(position);
-  if (!isfinite(beats)) {
+  if (!(fabs(beats) <= BEATS_MAX)) { // a NaN, too
     return;
   }
   const double quarters    = 4.0 / note; // of one beat

@@ -129,7 +129,7 @@ test_nonsense(void** state)
   far.bar             = INT32_MIN;
   far.beat            = INT32_MAX;
   far.tick            = INT32_MIN;
-  assert_true(isfinite(jack_transport_read(JackTransportRolling, &far).beat));
+  assert_false(jack_transport_read(JackTransportRolling, &far).has_tempo);
 }
 
 int
