@@ -1,6 +1,7 @@
 // A test tool: drives a backend without an instrument. It writes down every
 // span that it gets, and sends each message that came in on, at the same
-// offset, to both of its outputs. Ends on SIGTERM.
+// offset, to both of its outputs; a note-on of channel 16 only to feedback.
+// Ends on SIGTERM.
 //
 // backend_probe jack SERVER CONNECT CONTROL LOG
 // backend_probe alsa queue|direct CONNECT CONTROL LOG
@@ -58,7 +59,9 @@ process(void* context, const BackendSpan* span)
   for (uint32_t i = 0; i < span->input_count; ++i) {
     const MidiInput* const input      = &span->inputs[i];
     probe.inputs[probe.input_count++] = *input;
-    for (MidiOut port = MIDI_OUT_NOTES; port <= MIDI_OUT_FEEDBACK; ++port) {
+    const MidiOut first =
+      input->message[0] == 0x9f ? MIDI_OUT_FEEDBACK : MIDI_OUT_NOTES;
+    for (MidiOut port = first; port <= MIDI_OUT_FEEDBACK; ++port) {
       probe.refused_count += !span->sink->write(span->sink->handle,
                                                 port,
                                                 input->offset_frames,

@@ -3,7 +3,7 @@
 // priority.
 //
 // alsa_source play NAME LOG   each kind of message, a clock, long SysEx; then
-//                             listens until SIGTERM. One note never ends.
+//                             listens until SIGTERM. Two notes never end.
 // alsa_source beat NAME LOG   a note every 100 ms for 3 s, whoever listens
 // alsa_source flood CLIENT    5000 messages to port 1 of CLIENT, at once
 //
@@ -145,6 +145,7 @@ play_messages(int64_t start_ns)
     { 1, { 0xfa, 0, 0 } },       { 1, { 0xfb, 0, 0 } },
     { 1, { 0xfc, 0, 0 } },       { 1, { 0xfe, 0, 0 } },
     { 1, { 0xff, 0, 0 } },       { 3, { 0x95, 0x48, 0x40 } },
+    { 3, { 0x9f, 0x50, 0x40 } },
   };
   const int count = sizeof messages / sizeof *messages;
   for (int i = 0; i < count; ++i) {
