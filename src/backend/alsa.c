@@ -3,6 +3,7 @@
 // connections.
 #include "backend/alsa_ports.h"
 #include "backend/alsa_thread.h"
+#include "backend/alsa_time.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -46,11 +47,11 @@ stay_silent(const char* file,
 }
 
 static Status
-open_sequencer(AlsaBackend* alsa, const char* client_name, Error* error)
+open_sequencer(snd_seq_t** seq, const char* client_name, Error* error)
 {
   snd_lib_error_set_handler(stay_silent);
   const int result =
-    snd_seq_open(&alsa->seq, "default", SND_SEQ_OPEN_DUPLEX, SND_SEQ_NONBLOCK);
+    snd_seq_open(seq, "default", SND_SEQ_OPEN_DUPLEX, SND_SEQ_NONBLOCK);
   snd_lib_error_set_handler(NULL);
   if (result == -EACCES || result == -EPERM) {
     return error_set(error,
@@ -71,26 +72,7 @@ open_sequencer(AlsaBackend* alsa, const char* client_name, Error* error)
                      "ALSA: " DEVICE " is not there; load the sequencer with "
                      "'modprobe snd-seq' as root");
   }
-  alsa->thread.seq = alsa->seq;
-  snd_seq_set_client_name(alsa->seq, client_name);
-  return STATUS_OK;
-}
-
-static Status
-open_port(AlsaBackend* alsa, Error* error)
-{
-  const int port = snd_seq_create_simple_port(
-    alsa->seq,
-    "notes",
-    SND_SEQ_PORT_CAP_READ | SND_SEQ_PORT_CAP_SUBS_READ,
-    SND_SEQ_PORT_TYPE_MIDI_GENERIC | SND_SEQ_PORT_TYPE_APPLICATION);
-  if (port < 0) {
-    return error_set(error,
-                     STATUS_UNAVAILABLE,
-                     "ALSA: cannot make the port 'notes': %s",
-                     snd_strerror(port));
-  }
-  alsa->thread.port = port;
+  snd_seq_set_client_name(*seq, client_name);
   return STATUS_OK;
 }
 
@@ -132,69 +114,74 @@ read_queue_timer(int queue, char* text, size_t size_bytes)
   }
 }
 
-static Status
-open_queue(AlsaBackend* alsa, Error* error)
+// Its number; below 0: ALSA's error.
+static int
+open_queue(snd_seq_t* seq)
 {
-  const int queue = snd_seq_alloc_named_queue(alsa->seq, "meander");
+  const int queue = snd_seq_alloc_named_queue(seq, "meander");
   if (queue < 0) {
+    return queue;
+  }
+  snd_timer_id_t*        id;
+  snd_seq_queue_timer_t* timer;
+  snd_timer_id_alloca(&id);
+  snd_seq_queue_timer_alloca(&timer);
+  if (snd_seq_get_queue_timer(seq, queue, timer) >= 0) {
+    snd_timer_id_set_class(id, SND_TIMER_CLASS_GLOBAL);
+    snd_timer_id_set_device(id, SND_TIMER_GLOBAL_HRTIMER);
+    snd_seq_queue_timer_set_id(timer, id);
+    // Refused or not there: the kernel keeps a timer that works.
+    snd_seq_set_queue_timer(seq, queue, timer);
+  }
+  snd_seq_start_queue(seq, queue, NULL);
+  snd_seq_drain_output(seq);
+  return queue;
+}
+
+// A queue is there in both modes: it also stamps what comes in. Direct timing
+// can do without.
+static Status
+choose_timing(AlsaBackend* alsa, AlsaTiming timing, Error* error)
+{
+  AlsaThread* const thread = &alsa->thread;
+  alsa->realtime           = realtime_is_granted();
+  thread->queued           = timing == ALSA_TIMING_QUEUE ||
+                   (timing == ALSA_TIMING_AUTO && !alsa->realtime);
+  thread->lead_ns = thread->queued ? ALSA_QUEUE_LEAD_NS : ALSA_DIRECT_LEAD_NS;
+  const int queue = open_queue(alsa->seq);
+  if (thread->queued && queue < 0) {
     return error_set(error,
                      STATUS_UNAVAILABLE,
                      "ALSA: cannot make a queue: %s",
                      snd_strerror(queue));
   }
-  alsa->thread.queue   = queue;
-  alsa->thread.lead_ns = ALSA_QUEUE_LEAD_NS;
-  snd_seq_set_client_pool_output(alsa->seq, OUTPUT_POOL_EVENTS);
-  snd_timer_id_t*        id;
-  snd_seq_queue_timer_t* timer;
-  snd_timer_id_alloca(&id);
-  snd_seq_queue_timer_alloca(&timer);
-  if (snd_seq_get_queue_timer(alsa->seq, queue, timer) >= 0) {
-    snd_timer_id_set_class(id, SND_TIMER_CLASS_GLOBAL);
-    snd_timer_id_set_device(id, SND_TIMER_GLOBAL_HRTIMER);
-    snd_seq_queue_timer_set_id(timer, id);
-    // Refused or not there: the kernel keeps a timer that works.
-    snd_seq_set_queue_timer(alsa->seq, queue, timer);
+  thread->queue = queue < 0 ? -1 : queue;
+  if (thread->queued) {
+    snd_seq_set_client_pool_output(alsa->seq, OUTPUT_POOL_EVENTS);
   }
-  snd_seq_start_queue(alsa->seq, queue, NULL);
-  snd_seq_drain_output(alsa->seq);
   return STATUS_OK;
 }
 
-static Status
-choose_timing(AlsaBackend* alsa, AlsaTiming timing, Error* error)
+static void
+describe(AlsaBackend* alsa)
 {
-  alsa->realtime = realtime_is_granted();
-  const char* const priority =
+  const AlsaThread* const thread    = &alsa->thread;
+  char                    timer[64] = "";
+  const char* const       priority =
     alsa->realtime ? "real-time priority" : "no real-time priority";
-  const int client = snd_seq_client_id(alsa->seq);
-  if (timing == ALSA_TIMING_DIRECT ||
-      (timing == ALSA_TIMING_AUTO && alsa->realtime)) {
-    alsa->thread.queue   = -1;
-    alsa->thread.lead_ns = ALSA_DIRECT_LEAD_NS;
-    snprintf(alsa->text,
-             sizeof alsa->text,
-             "ALSA client %d, %u Hz, period %u, direct timing (%s)",
-             client,
-             alsa->thread.sample_rate_hz,
-             alsa->thread.period_frames,
-             priority);
-    return STATUS_OK;
+  if (thread->queued) {
+    read_queue_timer(thread->queue, timer, sizeof timer);
   }
-  const Status status = open_queue(alsa, error);
-  if (status == STATUS_OK) {
-    char timer[64];
-    read_queue_timer(alsa->thread.queue, timer, sizeof timer);
-    snprintf(alsa->text,
-             sizeof alsa->text,
-             "ALSA client %d, %u Hz, period %u, queue timing (%s, %s)",
-             client,
-             alsa->thread.sample_rate_hz,
-             alsa->thread.period_frames,
-             timer,
-             priority);
-  }
-  return status;
+  snprintf(alsa->text,
+           sizeof alsa->text,
+           "ALSA client %d, %u Hz, period %u, %s timing (%s%s%s)",
+           snd_seq_client_id(alsa->seq),
+           thread->sample_rate_hz,
+           thread->period_frames,
+           thread->queued ? "queue" : "direct",
+           timer,
+           thread->queued ? ", " : "",
+           priority);
 }
 
 // SCHED_FIFO may be refused to the new thread even where we have just held it;
@@ -262,6 +249,9 @@ alsa_close(Backend* backend)
   if (alsa->thread.encoder) {
     snd_midi_event_free(alsa->thread.encoder);
   }
+  if (alsa->thread.input.decoder) {
+    snd_midi_event_free(alsa->thread.input.decoder);
+  }
   if (alsa->seq) {
     snd_seq_close(alsa->seq);
   }
@@ -272,46 +262,102 @@ alsa_close(Backend* backend)
 static void
 alsa_poll(Backend* backend, BackendStatus* status)
 {
-  AlsaBackend* const alsa = (AlsaBackend*)backend;
-  *status                 = (BackendStatus){
-                    .sample_rate_hz   = alsa->thread.sample_rate_hz,
-                    .period_frames    = alsa->thread.period_frames,
-                    .xrun_count       = atomic_load(&alsa->thread.xrun_count),
-                    .dropped_count    = atomic_load(&alsa->thread.dropped_count),
-                    .connection_count = alsa_ports_poll(&alsa->ports),
+  AlsaBackend* const      alsa   = (AlsaBackend*)backend;
+  const SpanInputs* const inputs = &alsa->thread.input.inputs;
+  *status                        = (BackendStatus){
+                           .sample_rate_hz    = alsa->thread.sample_rate_hz,
+                           .period_frames     = alsa->thread.period_frames,
+                           .xrun_count        = atomic_load(&alsa->thread.xrun_count),
+                           .dropped_count     = atomic_load(&alsa->thread.dropped_count),
+                           .input_lost_count  = atomic_load(&inputs->lost_count),
+                           .input_stray_count = atomic_load(&inputs->stray_count),
   };
+  alsa_ports_poll(&alsa->ports, status);
   memcpy(status->text, alsa->text, sizeof status->text);
+}
+
+typedef struct {
+  char*  text;
+  size_t size_bytes;
+  size_t length;
+} InputList;
+
+static void
+list_input(void* context, const char* name, bool is_input)
+{
+  InputList* const list = context;
+  if (is_input && list->length < list->size_bytes) {
+    const int added = snprintf(list->text + list->length,
+                               list->size_bytes - list->length,
+                               "%s%s",
+                               list->length ? ", " : "",
+                               name);
+    list->length += added > 0 ? (size_t)added : 0;
+  }
 }
 
 static void
 alsa_list_inputs(Backend* backend, char* text, size_t size_bytes)
 {
-  alsa_ports_list(&((AlsaBackend*)backend)->ports, text, size_bytes);
+  InputList list = { .text = text, .size_bytes = size_bytes };
+  *text          = '\0';
+  alsa_ports_visit(((AlsaBackend*)backend)->seq, list_input, &list);
+}
+
+// What the thread needs of what was opened.
+static void
+set_up_thread(AlsaBackend* alsa)
+{
+  AlsaThread* const thread         = &alsa->thread;
+  AlsaInput* const  input          = &thread->input;
+  thread->seq                      = alsa->seq;
+  thread->ports[MIDI_OUT_NOTES]    = alsa->ports.out[MIDI_OUT_NOTES];
+  thread->ports[MIDI_OUT_FEEDBACK] = alsa->ports.out[MIDI_OUT_FEEDBACK];
+  input->seq                       = alsa->seq;
+  input->ports                     = &alsa->ports;
+  input->queue                     = thread->queue;
+  input->sample_rate_hz            = thread->sample_rate_hz;
+  // Processed ahead by the lead, a span takes what came in the period before.
+  input->delay_frames =
+    thread->period_frames +
+    (uint32_t)ns_to_frame(thread->lead_ns, thread->sample_rate_hz);
+}
+
+static Status
+open_coders(AlsaThread* thread, Error* error)
+{
+  if (snd_midi_event_new(3, &thread->encoder) < 0 ||
+      snd_midi_event_new(3, &thread->input.decoder) < 0) {
+    return error_set(error, STATUS_NO_MEMORY, "ALSA: no memory");
+  }
+  snd_midi_event_no_status(thread->input.decoder, 1); // each message whole
+  return STATUS_OK;
 }
 
 static Status
 set_up(AlsaBackend* alsa, const BackendConfig* config, Error* error)
 {
-  alsa->thread.sample_rate_hz  = config->sample_rate_hz;
-  alsa->thread.period_frames   = config->period_frames;
-  alsa->thread.process         = config->process;
-  alsa->thread.process_context = config->process_context;
-  Status status = open_sequencer(alsa, config->client_name, error);
+  AlsaThread* const thread = &alsa->thread;
+  thread->sample_rate_hz   = config->sample_rate_hz;
+  thread->period_frames    = config->period_frames;
+  thread->process          = config->process;
+  thread->process_context  = config->process_context;
+  Status status = open_sequencer(&alsa->seq, config->client_name, error);
   if (status == STATUS_OK) {
-    status = open_port(alsa, error);
-  }
-  if (status == STATUS_OK && snd_midi_event_new(3, &alsa->thread.encoder) < 0) {
-    status = error_set(error, STATUS_NO_MEMORY, "ALSA: no memory");
-  }
-  if (status == STATUS_OK) {
-    status = alsa_ports_open(&alsa->ports,
-                             alsa->seq,
-                             alsa->thread.port,
-                             config->connect_pattern,
-                             error);
+    snd_seq_set_client_pool_input(alsa->seq, ALSA_INPUT_POOL_EVENTS);
+    snd_seq_set_input_buffer_size(alsa->seq, ALSA_INPUT_BUFFER_BYTES);
+    status = open_coders(thread, error);
   }
   if (status == STATUS_OK) {
     status = choose_timing(alsa, config->alsa_timing, error);
+  }
+  if (status == STATUS_OK) {
+    status =
+      alsa_ports_open(&alsa->ports, alsa->seq, thread->queue, config, error);
+  }
+  if (status == STATUS_OK) {
+    set_up_thread(alsa);
+    describe(alsa);
   }
   return status;
 }
@@ -333,18 +379,30 @@ backend_open_alsa(const BackendConfig* config, Backend** out, Error* error)
   if (!alsa) {
     return error_set(error, STATUS_NO_MEMORY, "ALSA: no memory");
   }
-  alsa->base                = (Backend){ .name        = "alsa",
-                                         .start       = alsa_start,
-                                         .stop        = alsa_stop,
-                                         .close       = alsa_close,
-                                         .poll        = alsa_poll,
-                                         .list_inputs = alsa_list_inputs };
-  alsa->ports.announce_port = -1;
-  const Status status       = set_up(alsa, config, error);
+  alsa->base          = (Backend){ .name        = "alsa",
+                                   .start       = alsa_start,
+                                   .stop        = alsa_stop,
+                                   .close       = alsa_close,
+                                   .poll        = alsa_poll,
+                                   .list_inputs = alsa_list_inputs };
+  const Status status = set_up(alsa, config, error);
   if (status != STATUS_OK) {
     alsa_close(&alsa->base);
     return status;
   }
   *out = &alsa->base;
   return STATUS_OK;
+}
+
+Status
+backend_visit_alsa_ports(BackendPortVisit visit, void* context, Error* error)
+{
+  snd_seq_t*   seq    = NULL;
+  const Status status = open_sequencer(&seq, "meander-ports", error);
+  if (status == STATUS_OK) {
+    alsa_ports_visit(seq, visit, context);
+    snd_seq_close(seq);
+  }
+  snd_config_update_free_global();
+  return status;
 }

@@ -1,33 +1,44 @@
-// Who listens to our port: connects inputs that match a pattern as they appear,
-// and counts the connections. Control thread.
+// Our ALSA ports and who is connected to them: connects what matches a pattern
+// as it appears, and counts the connections. Control thread, but for what is
+// marked.
 #pragma once
 
-#include "status.h"
+#include "backend/backend.h"
+#include "backend/port_pattern.h"
+#include "ring.h"
 
 #include <alsa/asoundlib.h>
-#include <regex.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <stdatomic.h>
 
 typedef struct {
-  snd_seq_t* seq;
-  int        port;          // ours, that others listen to
-  int        announce_port; // hears of new ports; -1: no pattern
-  bool       rescan;        // look at all ports at the next poll
-  regex_t    pattern;
+  snd_seq_t*  seq;
+  int         out[2];        // notes, feedback: by MidiOut
+  int         control;       // what others play into
+  int         announcements; // hears of new ports; -1: no pattern
+  PortPattern connect;       // inputs for notes
+  PortPattern controls;      // outputs for control, inputs for feedback
+  // From the process thread, which reads all that comes to us.
+  Ring        new_ports; // snd_seq_addr_t
+  atomic_bool rescan;    // look at all ports again
 } AlsaPorts;
 
-// `connect_pattern` NULL: connects nothing. STATUS_BAD_ARGUMENT: not a regular
-// expression. `seq` stays the caller's and outlives `ports`.
-Status alsa_ports_open(AlsaPorts*  ports,
-                       snd_seq_t*  seq,
-                       int         port,
-                       const char* connect_pattern,
-                       Error*      error);
+// Makes our ports; `ports` is all zero, `seq` outlives it. Events to control
+// are stamped with the real time of `queue` (-1: they are not).
+// STATUS_BAD_ARGUMENT: a pattern is no regular expression. alsa_ports_close()
+// is for failed ones, too.
+Status alsa_ports_open(AlsaPorts*           ports,
+                       snd_seq_t*           seq,
+                       int                  queue,
+                       const BackendConfig* config,
+                       Error*               error);
 void   alsa_ports_close(AlsaPorts* ports);
 
-// Connects what matches and is new; returns how many inputs listen now.
-uint32_t alsa_ports_poll(AlsaPorts* ports);
+// Process thread: an event came to the announcements port, or some were lost.
+void alsa_ports_hear(AlsaPorts* ports, const snd_seq_event_t* event) REALTIME;
+void alsa_ports_miss(AlsaPorts* ports) REALTIME;
 
-// Names all inputs, ", " between; cut at `size_bytes` (at least 1).
-void alsa_ports_list(AlsaPorts* ports, char* text, size_t size_bytes);
+// Connects what is new and matches; counts connections into `status`.
+void alsa_ports_poll(AlsaPorts* ports, BackendStatus* status);
+
+// All ports of others, as backend_visit_alsa_ports().
+void alsa_ports_visit(snd_seq_t* seq, BackendPortVisit visit, void* context);

@@ -2,12 +2,11 @@
 // queue's clock, and the last note-offs. Runs in that thread alone.
 #include "backend/alsa_thread.h"
 
+#include "backend/alsa_time.h"
 #include "clock.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define NS_PER_S 1000000000ull
 
 // A full output pool empties as the queue plays; a note-on waits this often
 // for it, 1 ms each.
@@ -21,18 +20,6 @@
 #define QUEUE_READ_NS_MAX 500000ull
 #define QUEUE_READ_TRIES 8
 
-static uint64_t
-frame_to_ns(uint64_t frame, uint32_t rate_hz)
-{
-  return frame / rate_hz * NS_PER_S + frame % rate_hz * NS_PER_S / rate_hz;
-}
-
-static uint64_t
-ns_to_frame(uint64_t time_ns, uint32_t rate_hz)
-{
-  return time_ns / NS_PER_S * rate_hz + time_ns % NS_PER_S * rate_hz / NS_PER_S;
-}
-
 static bool
 sink_write(void*          handle,
            MidiOut        port,
@@ -40,27 +27,29 @@ sink_write(void*          handle,
            const uint8_t* message,
            uint32_t       size_bytes)
 {
-  AlsaThread* const thread = handle;
-  (void)port;
-  if (thread->message_count == PERIOD_EVENTS_MAX) {
+  AlsaOutput* const out = &((AlsaThread*)handle)->out[port];
+  if (out->count == PERIOD_EVENTS_MAX) {
     return false;
   }
-  AlsaMessage* const slot = &thread->messages[thread->message_count++];
+  AlsaMessage* const slot = &out->messages[out->count++];
   slot->offset_frames     = offset_frames;
+  slot->size_bytes        = (uint8_t)size_bytes;
   memcpy(slot->message, message, size_bytes);
   return true;
 }
 
 // Reads the queue's clock against ours; false when that took too long to be
-// trusted. Done for each span: the queue counts its timer's ticks and drifts
-// (by 0.1 ms in 10 s where ticks come late), and play may last all day.
+// trusted, or there is no queue. Done for each span: the queue counts its
+// timer's ticks and drifts (by 0.1 ms in 10 s where ticks come late), and play
+// may last all day.
 static bool
 queue_read_zero(AlsaThread* thread, uint64_t took_ns_max)
 {
   snd_seq_queue_status_t* status;
   snd_seq_queue_status_alloca(&status);
   const uint64_t before_ns = (uint64_t)clock_now_ns();
-  if (snd_seq_get_queue_status(thread->seq, thread->queue, status) < 0) {
+  if (thread->queue < 0 ||
+      snd_seq_get_queue_status(thread->seq, thread->queue, status) < 0) {
     return false;
   }
   const uint64_t took_ns = (uint64_t)clock_now_ns() - before_ns;
@@ -103,17 +92,27 @@ queue_stamp(AlsaThread* thread, uint64_t due_ns, snd_seq_event_t* event)
   snd_seq_ev_schedule_real(event, thread->queue, 0, &time);
 }
 
-// Remembers what sounds, by what was really sent.
+// Remembers what sounds, by what was really sent to the port "notes".
 static void
-track(AlsaThread* thread, const uint8_t message[3])
+track(AlsaThread* thread, const uint8_t* message)
 {
-  AlsaNote* const note = &thread->notes[message[0] & 0x0F][message[1] & 0x7F];
-  const uint8_t   kind = message[0] & 0xF0;
-  if (kind == 0x90 && message[2] > 0) {
-    *note = ALSA_NOTE_ON;
-  } else if (kind == 0x80 || kind == 0x90) {
-    *note = ALSA_NOTE_ENDED;
+  const uint8_t kind = message[0] & 0xF0;
+  if (kind != 0x80 && kind != 0x90) {
+    return;
   }
+  AlsaNote* const note = &thread->notes[message[0] & 0x0F][message[1] & 0x7F];
+  *note = kind == 0x90 && message[2] > 0 ? ALSA_NOTE_ON : ALSA_NOTE_ENDED;
+}
+
+static bool
+encode(AlsaThread* thread, const AlsaMessage* message, snd_seq_event_t* event)
+{
+  snd_seq_ev_clear(event);
+  snd_midi_event_reset_encode(thread->encoder);
+  return snd_midi_event_encode(
+           thread->encoder, message->message, message->size_bytes, event) ==
+           message->size_bytes &&
+         event->type != SND_SEQ_EVENT_NONE;
 }
 
 // Sends one message, due at `due_ns` by CLOCK_MONOTONIC: through the queue, or
@@ -121,19 +120,18 @@ track(AlsaThread* thread, const uint8_t message[3])
 // and the event was not taken). Sent directly, -EAGAIN says that one receiver's
 // pool is full, and the others have the event already.
 static void
-send_message(AlsaThread*   thread,
-             const uint8_t message[3],
-             uint64_t      due_ns,
-             bool          queued)
+send_message(AlsaThread*        thread,
+             MidiOut            port,
+             const AlsaMessage* message,
+             uint64_t           due_ns,
+             bool               queued)
 {
   snd_seq_event_t event;
-  snd_seq_ev_clear(&event);
-  if (snd_midi_event_encode(thread->encoder, message, 3, &event) < 0 ||
-      event.type == SND_SEQ_EVENT_NONE) {
+  if (!encode(thread, message, &event)) {
     atomic_fetch_add(&thread->dropped_count, 1);
     return;
   }
-  snd_seq_ev_set_source(&event, thread->port);
+  snd_seq_ev_set_source(&event, thread->ports[port]);
   snd_seq_ev_set_subs(&event);
   if (queued) {
     queue_stamp(thread, due_ns, &event);
@@ -148,23 +146,34 @@ send_message(AlsaThread*   thread,
   if (result < 0) {
     atomic_fetch_add(&thread->dropped_count, 1);
   }
-  if (result >= 0 || !queued) {
-    track(thread, message);
+  if (port == MIDI_OUT_NOTES && (result >= 0 || !queued)) {
+    track(thread, message->message);
   }
 }
 
+// Both ports' messages in one order, so that none waits for a later one.
 static void
 send_span(AlsaThread* thread, uint64_t frame)
 {
-  const bool queued = thread->queue >= 0;
-  for (uint32_t i = 0; i < thread->message_count; ++i) {
-    const AlsaMessage* const message = &thread->messages[i];
-    const uint64_t           due_ns =
+  const AlsaOutput* const notes    = &thread->out[MIDI_OUT_NOTES];
+  const AlsaOutput* const feedback = &thread->out[MIDI_OUT_FEEDBACK];
+  for (uint32_t n = 0, f = 0; n < notes->count || f < feedback->count;) {
+    const bool is_note =
+      f == feedback->count ||
+      (n < notes->count &&
+       notes->messages[n].offset_frames <= feedback->messages[f].offset_frames);
+    const AlsaMessage* const message =
+      is_note ? &notes->messages[n++] : &feedback->messages[f++];
+    const uint64_t due_ns =
       frame_to_ns(frame + message->offset_frames, thread->sample_rate_hz);
-    if (!queued) {
+    if (!thread->queued) {
       clock_sleep_until_ns((int64_t)due_ns);
     }
-    send_message(thread, message->message, due_ns, queued);
+    send_message(thread,
+                 is_note ? MIDI_OUT_NOTES : MIDI_OUT_FEEDBACK,
+                 message,
+                 due_ns,
+                 thread->queued);
   }
 }
 
@@ -203,8 +212,9 @@ release_notes(AlsaThread* thread, bool heard)
     for (uint8_t pitch = 0; pitch < ALSA_PITCHES; ++pitch) {
       const AlsaNote note = thread->notes[channel][pitch];
       if (note == ALSA_NOTE_ON || (note == ALSA_NOTE_ENDED && !heard)) {
-        const uint8_t message[3] = { 0x80 | channel, pitch, 64 };
-        send_message(thread, message, 0, false);
+        const AlsaMessage off = { .message    = { 0x80 | channel, pitch, 64 },
+                                  .size_bytes = 3 };
+        send_message(thread, MIDI_OUT_NOTES, &off, 0, false);
       }
     }
   }
@@ -223,35 +233,41 @@ skip_missed(AlsaThread* thread, uint64_t frame)
   return now_frame;
 }
 
+static void
+run_span(AlsaThread* thread, uint64_t frame)
+{
+  AlsaInput* const input = &thread->input;
+  const MidiSink   sink  = { sink_write, thread };
+  BackendSpan      span  = { .frame              = frame,
+                             .frame_count        = thread->period_frames,
+                             .input_delay_frames = input->delay_frames,
+                             .sink               = &sink };
+  alsa_input_read(input, frame, thread->period_frames, thread->queue_zero_ns);
+  span_inputs_give(&input->inputs, &span);
+  thread->out[MIDI_OUT_NOTES].count    = 0;
+  thread->out[MIDI_OUT_FEEDBACK].count = 0;
+  rt_enter();
+  thread->process(thread->process_context, &span);
+  rt_leave();
+  send_span(thread, frame);
+}
+
 void*
 alsa_thread_run(void* context)
 {
   AlsaThread* const thread  = context;
-  const MidiSink    sink    = { sink_write, thread };
   const uint32_t    rate_hz = thread->sample_rate_hz;
-  const bool        queued  = thread->queue >= 0;
-  if (queued) {
-    queue_read_first_zero(thread);
-  }
+  queue_read_first_zero(thread);
   uint64_t frame =
     ns_to_frame((uint64_t)clock_now_ns() + thread->lead_ns, rate_hz) + 1;
   while (!atomic_load(&thread->stopping)) {
     clock_sleep_until_ns((int64_t)frame_to_ns(frame, rate_hz) -
-                         thread->lead_ns);
+                         (int64_t)thread->lead_ns);
     frame = skip_missed(thread, frame);
-    if (queued) {
-      queue_read_zero(thread, QUEUE_READ_NS_MAX);
-    }
-    thread->message_count = 0;
-    rt_enter();
-    const BackendSpan span = { .frame       = frame,
-                               .frame_count = thread->period_frames,
-                               .sink        = &sink };
-    thread->process(thread->process_context, &span);
-    rt_leave();
-    send_span(thread, frame);
+    queue_read_zero(thread, QUEUE_READ_NS_MAX);
+    run_span(thread, frame);
     frame += thread->period_frames;
   }
-  release_notes(thread, !queued || queue_finish(thread));
+  release_notes(thread, !thread->queued || queue_finish(thread));
   return NULL;
 }

@@ -1,12 +1,14 @@
 // Everything the ALSA process thread touches, and the thread itself: it calls
 // process for one span after another and sends what process wrote.
 //
-// The real-time rule holds inside process. Sending cannot keep it: the ALSA
-// sequencer is reached by write(2), so messages go into a fixed array during
+// The real-time rule holds inside process. Reading and sending cannot keep it:
+// the ALSA sequencer is reached by read(2) and write(2), so what came in is
+// read before process is called, and messages go into fixed arrays during
 // process and are sent after it returned. The thread allocates nothing and
 // takes no lock of ours.
 #pragma once
 
+#include "backend/alsa_input.h"
 #include "backend/backend.h"
 #include "caps.h"
 
@@ -28,14 +30,22 @@ typedef enum { ALSA_NOTE_NEVER, ALSA_NOTE_ON, ALSA_NOTE_ENDED } AlsaNote;
 typedef struct {
   uint32_t offset_frames;
   uint8_t  message[3];
+  uint8_t  size_bytes;
 } AlsaMessage;
+
+// Of one port and span, in time.
+typedef struct {
+  AlsaMessage messages[PERIOD_EVENTS_MAX];
+  uint32_t    count;
+} AlsaOutput;
 
 typedef struct {
   // Set before the thread starts, then only read.
   snd_seq_t*        seq; // shared with poll: ALSA locks within the kernel
   snd_midi_event_t* encoder;
-  int               port;
-  int               queue; // -1: direct
+  int               ports[2]; // by MidiOut
+  int               queue;    // -1: none
+  bool              queued;   // messages go through the queue
   uint64_t          lead_ns;
   uint32_t          sample_rate_hz;
   uint32_t          period_frames;
@@ -43,11 +53,11 @@ typedef struct {
   void*             process_context;
 
   // The thread's own.
-  AlsaMessage messages[PERIOD_EVENTS_MAX]; // of this span
-  uint32_t    message_count;
-  uint64_t    queue_zero_ns; // CLOCK_MONOTONIC at the queue's time 0
-  uint64_t    queue_last_ns; // queue time of the last event queued
-  AlsaNote    notes[ALSA_CHANNELS][ALSA_PITCHES];
+  AlsaInput  input;
+  AlsaOutput out[2];        // by MidiOut
+  uint64_t   queue_zero_ns; // CLOCK_MONOTONIC at the queue's time 0
+  uint64_t   queue_last_ns; // queue time of the last event queued
+  AlsaNote   notes[ALSA_CHANNELS][ALSA_PITCHES]; // at the port "notes"
   // Between the threads.
   _Atomic bool     stopping;
   _Atomic uint32_t xrun_count;

@@ -49,11 +49,14 @@ typedef struct {
 typedef struct {
   bool     exists;
   bool     rolling;
-  bool     has_tempo;     // a timebase master tells the next four
-  uint32_t frame;         // of the transport, not of the clock
-  double   bpm;           // quarter notes a minute
-  double   beat;          // quarter notes since bar 1 beat 1
-  double   beats_per_bar; // in quarter notes
+  uint32_t frame; // of the transport, not of the clock
+  // A timebase master tells the next three. A relocation may leave a span
+  // without them.
+  bool   has_tempo;
+  double bpm;           // quarter notes a minute
+  double beat;          // quarter notes since bar 1 beat 1, as if all bars were
+                        // as long as this one; below 0: a count-in
+  double beats_per_bar; // in quarter notes
 } Transport;
 
 typedef struct {
@@ -62,8 +65,11 @@ typedef struct {
   bool             freewheeling; // only then may the callee wait
   const MidiInput* inputs;       // [input_count <= SPAN_INPUTS_MAX]
   uint32_t         input_count;
-  Transport        transport;
-  const MidiSink*  sink;
+  // How long before its offset an input really came: the same for all, so that
+  // their distances are true. 0 with JACK.
+  uint32_t        input_delay_frames;
+  Transport       transport;
+  const MidiSink* sink;
 } BackendSpan;
 
 // Called in the process thread for each span.
@@ -99,8 +105,12 @@ typedef struct {
   uint32_t dropped_count;    // taken by the sink, refused by the system
   uint32_t connection_count; // inputs that listen to meander:notes
   uint32_t control_count;    // outputs that play into meander:control
-  uint32_t input_lost_count; // messages to meander:control that found no room
-  char     text[160];        // e.g. "JACK 'default', 48000 Hz, period 256"
+  // Messages to meander:control that found no room. Where the system does not
+  // say how many it threw away, one for each time. Once it grows, a note-off
+  // may be among them.
+  uint32_t input_lost_count;
+  uint32_t input_stray_count; // bytes there that are no MIDI (midi_parser.h)
+  char     text[160];         // e.g. "JACK 'default', 48000 Hz, period 256"
 } BackendStatus;
 
 typedef struct Backend Backend;
@@ -121,9 +131,9 @@ struct Backend {
   void (*list_inputs)(Backend* backend, char* text, size_t size_bytes);
 };
 
-// Open: makes the client and the port "notes"; process is not yet called.
-// STATUS_NOT_FOUND: no server runs / no /dev/snd/seq / no audio device or no
-// soundfont. The synth reads MEANDER_SOUNDFONT, MEANDER_AUDIO_DRIVER
+// Open: makes the client and its ports notes, control and feedback; process is
+// not yet called. STATUS_NOT_FOUND: no server runs / no /dev/snd/seq / no audio
+// device or no soundfont. The synth reads MEANDER_SOUNDFONT, MEANDER_AUDIO_DRIVER
 // (pulseaudio, alsa, jack; or file, which writes MEANDER_AUDIO_FILE).
 Status backend_open_null(const BackendConfig* config,
                          Backend**            out,
@@ -137,3 +147,18 @@ Status backend_open_alsa(const BackendConfig* config,
 Status backend_open_synth(const BackendConfig* config,
                           Backend**            out,
                           Error*               error);
+
+// The MIDI ports of other programs: `visit` gets each one's "client:port" and
+// whether it is an input (connect_pattern may name it) or an output
+// (control_pattern may). Control thread; needs no open backend. The same errors
+// as open.
+typedef void (*BackendPortVisit)(void*       context,
+                                 const char* name,
+                                 bool        is_input);
+Status backend_visit_jack_ports(const char*      server_name, // or NULL
+                                BackendPortVisit visit,
+                                void*            context,
+                                Error*           error);
+Status backend_visit_alsa_ports(BackendPortVisit visit,
+                                void*            context,
+                                Error*           error);

@@ -1,48 +1,43 @@
-// The JACK backend: one client with one MIDI output. Notes are written in the
-// cycle and at the offset that their frame falls on, so they are exact to the
-// sample.
+// The JACK backend: one client with its MIDI ports. Messages are written in the
+// cycle and at the offset that their frame falls on, and read with theirs, so
+// they are exact to the sample.
 //
 // Threads: on_process runs in JACK's real-time thread. The other callbacks run
 // in JACK's notification thread and only set atomics. The rest is the control
 // thread's, save that a dead server's client is closed in a thread of its own,
 // which is left behind when libjack does not return.
-#include "backend/backend.h"
 #include "backend/frame_clock.h"
+#include "backend/jack_ports.h"
+#include "backend/jack_transport.h"
+#include "backend/span_inputs.h"
 #include "clock.h"
-#include "ring.h"
 
 #include <errno.h>
-#include <jack/jack.h>
 #include <jack/midiport.h>
 #include <pthread.h>
-#include <regex.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define CLOSE_S_MAX 2
-// New ports between two polls. More: all ports are looked at again.
-#define NEW_PORTS_MAX 256u
 
 typedef struct {
   Backend        base; // first: a Backend* is a JackBackend*
   jack_client_t* client;
-  jack_port_t*   port;
+  JackPorts      ports;
   BackendProcess process;
   void*          process_context;
-  bool           has_pattern;
-  regex_t        pattern;
   char           server[64];
   uint32_t       sample_rate_hz;
   bool           active;
 
-  FrameClock clock; // on_process's own
+  // on_process's own.
+  FrameClock clock;
+  SpanInputs inputs;
+  void*      out[2]; // the cycle's port buffers, by MidiOut; NULL: none
 
   // From callbacks.
-  Ring             new_ports; // jack_port_id_t
-  atomic_bool      rescan;
   atomic_bool      lost;
   atomic_bool      freewheeling;
   _Atomic uint32_t xrun_count;
@@ -61,14 +56,62 @@ write_message(void*          handle,
               const uint8_t* message,
               uint32_t       size_bytes) REALTIME
 {
-  (void)port;
+  void* const             buffer = ((JackBackend*)handle)->out[port];
   jack_midi_data_t* const room =
-    jack_midi_event_reserve(handle, offset_frames, size_bytes);
+    buffer ? jack_midi_event_reserve(buffer, offset_frames, size_bytes) : NULL;
   if (!room) {
     return false;
   }
   memcpy(room, message, size_bytes);
   return true;
+}
+
+// A port buffer is never NULL with JACK; with other makes of it, it may be.
+static void
+open_outputs(JackBackend* jack, jack_nframes_t frame_count) REALTIME
+{
+  for (int i = 0; i < 2; ++i) {
+    jack->out[i] = jack_port_get_buffer(jack->ports.out[i], frame_count);
+    if (jack->out[i]) {
+      jack_midi_clear_buffer(jack->out[i]);
+    }
+  }
+}
+
+static void
+read_inputs(JackBackend* jack, jack_nframes_t frame_count) REALTIME
+{
+  SpanInputs* const inputs = &jack->inputs;
+  void* const buffer = jack_port_get_buffer(jack->ports.control, frame_count);
+  span_inputs_begin(inputs, frame_count);
+  if (!buffer) {
+    return;
+  }
+  const uint32_t count = jack_midi_get_event_count(buffer);
+  for (uint32_t i = 0; i < count; ++i) {
+    jack_midi_event_t event;
+    if (!jack_midi_event_get(&event, buffer, i) && event.buffer) {
+      span_inputs_take(inputs, event.time, event.buffer, event.size);
+    }
+  }
+  span_inputs_lose(inputs, jack_midi_get_lost_event_count(buffer));
+}
+
+static void
+process_span_of(JackBackend* jack, jack_nframes_t frame_count) REALTIME
+{
+  jack_position_t              position;
+  const jack_transport_state_t state =
+    jack_transport_query(jack->client, &position);
+  const MidiSink sink = { .write = write_message, .handle = jack };
+  BackendSpan    span = { .frame        = jack->clock.frame,
+                          .frame_count  = frame_count,
+                          .freewheeling = atomic_load(&jack->freewheeling),
+                          .transport    = jack_transport_read(state, &position),
+                          .sink         = &sink };
+  read_inputs(jack, frame_count);
+  span_inputs_give(&jack->inputs, &span);
+  jack->process(jack->process_context, &span);
 }
 
 static int
@@ -77,19 +120,13 @@ on_process(jack_nframes_t frame_count, void* context) REALTIME
   JackBackend* const jack = context;
   atomic_store(&jack->in_process, true);
   rt_enter();
-  void* const buffer = jack_port_get_buffer(jack->port, frame_count);
-  jack_midi_clear_buffer(buffer);
+  open_outputs(jack, frame_count);
   atomic_store_explicit(
     &jack->period_frames, frame_count, memory_order_relaxed);
   if (frame_clock_next(
         &jack->clock, jack_last_frame_time(jack->client), frame_count) &&
       atomic_load(&jack->running)) {
-    const MidiSink    sink = { .write = write_message, .handle = buffer };
-    const BackendSpan span = { .frame        = jack->clock.frame,
-                               .frame_count  = frame_count,
-                               .freewheeling = atomic_load(&jack->freewheeling),
-                               .sink         = &sink };
-    jack->process(jack->process_context, &span);
+    process_span_of(jack, frame_count);
   }
   rt_leave();
   atomic_store(&jack->in_process, false);
@@ -120,14 +157,8 @@ on_freewheel(int starting, void* context)
 static void
 on_port(jack_port_id_t id, int registered, void* context)
 {
-  JackBackend* const jack = context;
-  if (!registered) {
-    return;
-  }
-  if (ring_push(&jack->new_ports, &id)) {
-    ring_commit(&jack->new_ports);
-  } else {
-    atomic_store(&jack->rescan, true);
+  if (registered) {
+    jack_ports_note(&((JackBackend*)context)->ports, id);
   }
 }
 
@@ -135,40 +166,6 @@ static void
 stay_silent(const char* message)
 {
   (void)message; // our error lines say what libjack's would say
-}
-
-static void
-connect_if_wanted(JackBackend* jack, const jack_port_t* port)
-{
-  const char* const name = jack_port_name(port);
-  if (!jack->has_pattern || !name || jack_port_is_mine(jack->client, port) ||
-      !(jack_port_flags(port) & JackPortIsInput) ||
-      strcmp(jack_port_type(port), JACK_DEFAULT_MIDI_TYPE) ||
-      jack_port_connected_to(jack->port, name) ||
-      regexec(&jack->pattern, name, 0, NULL, 0)) {
-    return;
-  }
-  jack_connect(jack->client, jack_port_name(jack->port), name);
-}
-
-static const char**
-get_inputs(const JackBackend* jack)
-{
-  return jack_get_ports(
-    jack->client, NULL, JACK_DEFAULT_MIDI_TYPE, JackPortIsInput);
-}
-
-static void
-connect_existing(JackBackend* jack)
-{
-  const char** const names = get_inputs(jack);
-  for (size_t i = 0; names && names[i]; ++i) {
-    const jack_port_t* const port = jack_port_by_name(jack->client, names[i]);
-    if (port) {
-      connect_if_wanted(jack, port);
-    }
-  }
-  jack_free(names);
 }
 
 // Long enough for a change of the graph or a written cycle to get through.
@@ -193,8 +190,8 @@ jack_start(Backend* backend, Error* error)
   jack->active = true;
   // Process begins when those who listen are connected, so that they hear its
   // first messages: after a reconnection, the end of what sounded.
-  connect_existing(jack);
-  if (jack_port_connected(jack->port) > 0) {
+  jack_ports_connect_all(&jack->ports);
+  if (jack_ports_are_connected(&jack->ports)) {
     sleep_periods(jack);
   }
   atomic_store(&jack->running, true);
@@ -217,22 +214,30 @@ jack_stop(Backend* backend)
   }
 }
 
-static void
-free_backend(JackBackend* jack)
-{
-  if (jack->has_pattern) {
-    regfree(&jack->pattern);
-  }
-  ring_free(&jack->new_ports);
-  free(jack);
-}
-
 static void*
-close_client(void* context)
+close_thread(void* client)
 {
   // Deactivates first. Blocks for ever on some dead servers.
-  jack_client_close(((JackBackend*)context)->client);
+  jack_client_close(client);
   return NULL;
+}
+
+// False when it is left behind, and libjack may still use what callbacks got.
+static bool
+close_client(jack_client_t* client)
+{
+  pthread_t       thread;
+  struct timespec deadline;
+  clock_gettime(CLOCK_MONOTONIC, &deadline);
+  deadline.tv_sec += CLOSE_S_MAX;
+  if (pthread_create(&thread, NULL, close_thread, client)) {
+    return false;
+  }
+  if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &deadline)) {
+    pthread_detach(thread);
+    return false;
+  }
+  return true;
 }
 
 static void
@@ -240,20 +245,10 @@ jack_close(Backend* backend)
 {
   JackBackend* const jack = (JackBackend*)backend;
   jack_stop(backend);
-  pthread_t       thread;
-  struct timespec deadline;
-  clock_gettime(CLOCK_MONOTONIC, &deadline);
-  deadline.tv_sec += CLOSE_S_MAX;
-  if (jack->client) {
-    if (pthread_create(&thread, NULL, close_client, jack)) {
-      return; // leaves the client behind: libjack may still use it
-    }
-    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &deadline)) {
-      pthread_detach(thread);
-      return; // likewise
-    }
+  if (!jack->client || close_client(jack->client)) {
+    jack_ports_free(&jack->ports);
+    free(jack);
   }
-  free_backend(jack);
 }
 
 static void
@@ -262,10 +257,12 @@ jack_poll(Backend* backend, BackendStatus* status)
   JackBackend* const jack = (JackBackend*)backend;
   const bool         lost = atomic_load(&jack->lost);
   *status                 = (BackendStatus){
-                    .lost           = lost,
-                    .sample_rate_hz = jack->sample_rate_hz,
-                    .period_frames  = atomic_load(&jack->period_frames),
-                    .xrun_count     = atomic_load(&jack->xrun_count),
+                    .lost              = lost,
+                    .sample_rate_hz    = jack->sample_rate_hz,
+                    .period_frames     = atomic_load(&jack->period_frames),
+                    .xrun_count        = atomic_load(&jack->xrun_count),
+                    .input_lost_count  = atomic_load(&jack->inputs.lost_count),
+                    .input_stray_count = atomic_load(&jack->inputs.stray_count),
   };
   snprintf(status->text,
            sizeof status->text,
@@ -273,28 +270,18 @@ jack_poll(Backend* backend, BackendStatus* status)
            jack->server,
            status->sample_rate_hz,
            status->period_frames);
-  if (lost || !jack->active) {
-    return;
+  if (!lost && jack->active) {
+    jack_ports_poll(&jack->ports, status);
   }
-  const jack_port_id_t* id;
-  while ((id = ring_peek(&jack->new_ports))) {
-    const jack_port_t* const port = jack_port_by_id(jack->client, *id);
-    ring_pop(&jack->new_ports);
-    if (port) {
-      connect_if_wanted(jack, port);
-    }
-  }
-  if (atomic_exchange(&jack->rescan, false)) {
-    connect_existing(jack);
-  }
-  const int connections    = jack_port_connected(jack->port);
-  status->connection_count = connections > 0 ? (uint32_t)connections : 0;
 }
 
 static void
 jack_list_inputs(Backend* backend, char* text, size_t size_bytes)
 {
-  const char** const names  = get_inputs((JackBackend*)backend);
+  const char** const names  = jack_get_ports(((JackBackend*)backend)->client,
+                                            NULL,
+                                            JACK_DEFAULT_MIDI_TYPE,
+                                            JackPortIsInput);
   size_t             length = 0;
   *text                     = '\0';
   for (size_t i = 0; names && names[i] && length < size_bytes; ++i) {
@@ -305,69 +292,62 @@ jack_list_inputs(Backend* backend, char* text, size_t size_bytes)
   jack_free(names);
 }
 
-static Status
-compile_pattern(JackBackend* jack, const char* pattern, Error* error)
+static const char*
+shown_name(const char* server_name)
 {
-  if (!pattern) {
-    return STATUS_OK;
-  }
-  const int result = regcomp(&jack->pattern, pattern, REG_EXTENDED | REG_NOSUB);
-  if (result) {
-    char reason[80];
-    regerror(result, &jack->pattern, reason, sizeof reason);
-    return error_set(error,
-                     STATUS_BAD_ARGUMENT,
-                     "--connect '%.80s' is no regular expression: %s",
-                     pattern,
-                     reason);
-  }
-  jack->has_pattern = true;
-  return STATUS_OK;
+  const char* const named = getenv("JACK_DEFAULT_SERVER");
+  return server_name ? server_name : named && *named ? named : "default";
 }
 
 static Status
-open_client(JackBackend* jack, const BackendConfig* config, Error* error)
+open_client(const char*     client_name,
+            const char*     server_name,
+            jack_client_t** client,
+            Error*          error)
 {
   jack_status_t  status  = 0;
   jack_options_t options = JackNoStartServer;
   jack_set_error_function(stay_silent);
   jack_set_info_function(stay_silent);
-  if (config->server_name) {
+  if (server_name) {
     options |= JackServerName;
-    jack->client = jack_client_open(
-      config->client_name, options, &status, config->server_name);
+    *client = jack_client_open(client_name, options, &status, server_name);
   } else {
-    jack->client = jack_client_open(config->client_name, options, &status);
+    *client = jack_client_open(client_name, options, &status);
   }
-  if (!jack->client && status & JackServerFailed) {
+  if (!*client && status & JackServerFailed) {
     return error_set(error,
                      STATUS_NOT_FOUND,
-                     "no JACK server '%s' answers: start one, or choose "
+                     "no JACK server '%.80s' answers: start one, or choose "
                      "another --backend",
-                     jack->server);
+                     shown_name(server_name));
   }
-  if (!jack->client) {
+  if (!*client) {
     return error_set(error,
                      STATUS_UNAVAILABLE,
-                     "JACK '%s': the server refused us (status 0x%x): restart "
-                     "it, or choose another --backend",
-                     jack->server,
+                     "JACK '%.80s': the server refused us (status 0x%x): "
+                     "restart it, or choose another --backend",
+                     shown_name(server_name),
                      (unsigned)status);
   }
-  jack->port = jack_port_register(jack->client,
-                                  "notes",
-                                  JACK_DEFAULT_MIDI_TYPE,
-                                  JackPortIsOutput | JackPortIsTerminal,
-                                  0);
-  if (!jack->port) {
-    return error_set(error,
-                     STATUS_UNAVAILABLE,
-                     "JACK '%s': the server has no room for the port 'notes'",
-                     jack->server);
-  }
-  jack->sample_rate_hz = jack_get_sample_rate(jack->client);
-  atomic_store(&jack->period_frames, jack_get_buffer_size(jack->client));
   return STATUS_OK;
+}
+
+static Status
+set_up(JackBackend* jack, const BackendConfig* config, Error* error)
+{
+  Status status = jack_ports_init(&jack->ports, config, error);
+  if (!status) {
+    status = open_client(
+      config->client_name, config->server_name, &jack->client, error);
+  }
+  if (!status) {
+    jack->sample_rate_hz = jack_get_sample_rate(jack->client);
+    atomic_store(&jack->period_frames, jack_get_buffer_size(jack->client));
+    status =
+      jack_ports_register(&jack->ports, jack->client, jack->server, error);
+  }
+  return status;
 }
 
 static Status
@@ -394,13 +374,8 @@ backend_open_jack(const BackendConfig* config, Backend** out, Error* error)
   if (!jack) {
     return error_set(error, STATUS_NO_MEMORY, "no memory for JACK");
   }
-  const char* const named = getenv("JACK_DEFAULT_SERVER");
-  snprintf(jack->server,
-           sizeof jack->server,
-           "%s",
-           config->server_name ? config->server_name
-           : named && *named   ? named
-                               : "default");
+  snprintf(
+    jack->server, sizeof jack->server, "%s", shown_name(config->server_name));
   jack->base            = (Backend){ .name        = "jack",
                                      .start       = jack_start,
                                      .stop        = jack_stop,
@@ -409,15 +384,39 @@ backend_open_jack(const BackendConfig* config, Backend** out, Error* error)
                                      .list_inputs = jack_list_inputs };
   jack->process         = config->process;
   jack->process_context = config->process_context;
-  Status status         = compile_pattern(jack, config->connect_pattern, error);
-  if (status ||
-      (status = ring_init(
-         &jack->new_ports, sizeof(jack_port_id_t), NEW_PORTS_MAX, error)) ||
-      (status = open_client(jack, config, error)) ||
-      (status = set_callbacks(jack, error))) {
+  Status status         = set_up(jack, config, error);
+  if (!status) {
+    status = set_callbacks(jack, error);
+  }
+  if (status) {
     jack_close(&jack->base);
     return status;
   }
   *out = &jack->base;
+  return STATUS_OK;
+}
+
+Status
+backend_visit_jack_ports(const char*      server_name,
+                         BackendPortVisit visit,
+                         void*            context,
+                         Error*           error)
+{
+  jack_client_t* client;
+  const Status   status =
+    open_client("meander-ports", server_name, &client, error);
+  if (status) {
+    return status;
+  }
+  const char** const names =
+    jack_get_ports(client, NULL, JACK_DEFAULT_MIDI_TYPE, 0);
+  for (size_t i = 0; names && names[i]; ++i) {
+    const jack_port_t* const port = jack_port_by_name(client, names[i]);
+    if (port) {
+      visit(context, names[i], jack_port_flags(port) & JackPortIsInput);
+    }
+  }
+  jack_free(names);
+  close_client(client);
   return STATUS_OK;
 }

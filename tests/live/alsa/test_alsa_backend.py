@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """The ALSA backend against a real kernel sequencer, in both timing modes.
 
-    test_alsa_backend.py CACHE_DIR ALSA_PLAYER ALSA_CAPTURE
+    test_alsa_backend.py CACHE_DIR ALSA_PLAYER ALSA_CAPTURE ALSA_SOURCE
+                         BACKEND_PROBE
 
 Known notes go out; every one must reach two receivers once, in order, each on
-with its off, although a third receiver is stuck. Prints the timing error.
+with its off, although a third receiver is stuck. What comes in is alsa_inputs'
+part. Prints the timing errors.
 """
 
 import re
 import sys
 
 import alsa_events
+import alsa_inputs
 import run_vm
 from alsa_events import Failure
 
@@ -48,7 +51,7 @@ for timing in queue direct; do
   wait
 done
 alsa_player auto nobody /out/none 0.1 >/out/auto.log
-"""
+""" + alsa_inputs.GUEST
 
 
 def check_mode(timing, results):
@@ -91,12 +94,12 @@ def expect(results, name, words):
 
 
 def main():
-    cache, player, capture = sys.argv[1:4]
+    cache, *programs = sys.argv[1:]
     try:
         status, console, results = run_vm.run_vm(
             cache,
             GUEST.replace("SECONDS", str(SECONDS)),
-            [player, capture, "aseqdump"],
+            [*programs, "aseqdump", "aconnect"],
         )
     except run_vm.Skip as reason:
         print(f"SKIP: no virtual machine: {reason}")
@@ -115,6 +118,7 @@ def main():
         expect(results, "auto.log", "direct timing (real-time priority)")
         check_mode("queue", results)
         check_mode("direct", results)
+        alsa_inputs.check(results)
     except Failure as failure:
         print(f"FAIL: {failure}")
         print(console)

@@ -1,0 +1,22 @@
+// A regular expression on "client:port", as --connect and --control take it.
+// Control thread.
+#pragma once
+
+#include "status.h"
+
+#include <regex.h>
+#include <stdbool.h>
+
+// All zero: matches nothing.
+typedef struct {
+  bool    given;
+  regex_t regex;
+} PortPattern;
+
+// `text` NULL: matches nothing. STATUS_BAD_ARGUMENT names `option`.
+Status port_pattern_compile(PortPattern* pattern,
+                            const char*  text,
+                            const char*  option,
+                            Error*       error);
+bool   port_pattern_matches(const PortPattern* pattern, const char* name);
+void   port_pattern_free(PortPattern* pattern);
