@@ -5,7 +5,7 @@
 #include "clock.h"
 #include "live/process_setup.h"
 #include "live/worker.h"
-#include "recording.h"
+#include "session/session.h"
 #include "sources.h"
 #include "view/view.h"
 
@@ -19,21 +19,23 @@
 #include <time.h>
 #include <unistd.h>
 
-// How long the control loop sleeps: short until the first note was seen.
-#define LOOP_NS 20000000
-#define LOOP_FIRST_NS 2000000
+// How long the control loop sleeps: a part of what lies between a player's hand
+// and the note that obeys it.
+#define LOOP_NS 2000000
+// Between two looks at the server.
+#define POLL_S 0.02
 #define RECONNECT_S 1.0
 // How long process may take to end all notes before it is given up.
 #define END_S_MAX 1.0
 
 typedef struct {
-  const Options* options;
-  Sources        sources;
-  Process        process;
-  Worker         worker;
-  Recorder       recorder;
-  View           view;
-  FILE*          trace;
+  Options options;
+  Sources sources;
+  Process process;
+  Worker  worker;
+  Session session;
+  View    view;
+  FILE*   trace;
 
   Choice        choice;
   BackendConfig config;
@@ -41,8 +43,8 @@ typedef struct {
   BackendStatus status;
   uint32_t      sample_rate_hz; // of the session
   double        start_s;
-  double        retry_s; // when to look for the server again
-  bool          heard_first;
+  double        poll_s;
+  double        retry_s;    // when to look for the server again
   bool          told_retry; // the reason for waiting was logged
   bool          told_model; // that it failed
   bool          told_fallback;
@@ -70,63 +72,6 @@ catch_signals(void)
   sigaction(SIGHUP, &catch, NULL);
   sigaction(SIGPIPE, &ignore, NULL);
   sigaction(SIGXFSZ, &ignore, NULL); // a write fails instead
-}
-
-// Since the kernel started this process, libraries loaded and all.
-static double
-process_age_s(void)
-{
-  char        text[1024] = "";
-  FILE* const file       = fopen("/proc/self/stat", "re");
-  if (!file) {
-    return 0;
-  }
-  const size_t length = fread(text, 1, sizeof text - 1, file);
-  fclose(file);
-  text[length] = '\0';
-  // The name in brackets may hold anything; starttime is field 22.
-  const char* field = strrchr(text, ')');
-  for (int i = 2; field && i < 22; ++i) {
-    field = strchr(field + 1, ' ');
-  }
-  struct timespec now;
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return field ? (double)now.tv_sec + 1e-9 * (double)now.tv_nsec -
-                   strtod(field, NULL) / (double)sysconf(_SC_CLK_TCK)
-               : 0;
-}
-
-static void
-hear(App* app, const PlayedEvent* event)
-{
-  if (!app->heard_first && (event->message[0] & 0xf0) == 0x90) {
-    app->heard_first = true;
-    view_log(&app->view,
-             "first note %.0f ms after the program's start",
-             1e3 * process_age_s());
-  }
-  recorder_add(&app->recorder,
-               event->frame - atomic_load(&app->worker.origin_frame),
-               event->number,
-               event->message);
-  view_played(&app->view, event->message);
-  if (app->trace) {
-    fprintf(app->trace,
-            "%" PRIu64 " %u %u %u\n",
-            event->frame,
-            event->message[0],
-            event->message[1],
-            event->message[2]);
-  }
-}
-
-static void
-drain(App* app)
-{
-  PlayedEvent event;
-  while (process_read_played(&app->process, &event)) {
-    hear(app, &event);
-  }
 }
 
 static Status
@@ -212,81 +157,18 @@ static uint64_t
 end_frame(const App* app)
 {
   const uint64_t origin  = atomic_load(&app->worker.origin_frame);
-  const double   seconds = app->options->seconds;
+  const double   seconds = app->options.seconds;
   return origin == WORKER_NO_ORIGIN || seconds < 0
            ? UINT64_MAX
            : origin + (uint64_t)llround(seconds * app->sample_rate_hz);
 }
 
-static double
-buffered_s(const App* app)
-{
-  const uint64_t planned   = atomic_load(&app->process.planned_until);
-  const uint64_t processed = atomic_load(&app->process.processed_until);
-  const uint64_t end       = end_frame(app);
-  const uint64_t until     = planned < end ? planned : end;
-  return until > processed && until != UINT64_MAX
-           ? (double)(until - processed) / app->sample_rate_hz
-           : 0;
-}
-
-static double
-look_ahead_s(const App* app)
-{
-  return app->sample_rate_hz
-           ? (double)atomic_load(&app->worker.look_ahead_frames) /
-               app->sample_rate_hz
-           : 0;
-}
-
-// By process, and by the system after it took them.
-static uint64_t
-dropped_count(const App* app)
-{
-  return atomic_load(&app->process.counters.dropped) +
-         app->status.dropped_count;
-}
-
-static Status
-act(void* context, const Action* action, Error* error)
-{
-  const bool quit = action->kind == ACTION_QUIT;
-  atomic_fetch_add((atomic_int*)context, quit);
-  return quit ? STATUS_OK : error_set(error, STATUS_UNSUPPORTED, "only q");
-}
-
-static void
-draw(App* app)
-{
-  const ProcessCounters* const  counters = &app->process.counters;
-  const WorkerCounters* const   worker   = &app->worker.counters;
-  const LatencyHistogram* const latency  = &app->worker.generation;
-  const ViewStatus              status   = {
-                   .seed              = app->options->seed,
-                   .backend           = app->backend ? app->backend->name : NULL,
-                   .on_gpu            = model_is_on_gpu(app->sources.model),
-                   .connection_count  = app->status.connection_count,
-                   .buffered_s        = buffered_s(app),
-                   .look_ahead_s      = look_ahead_s(app),
-                   .generation_p50_ms = 1e3 * latency_percentile_s(latency, 0.50),
-                   .generation_p99_ms = 1e3 * latency_percentile_s(latency, 0.99),
-                   .notes             = atomic_load(&counters->notes),
-                   .late              = atomic_load(&counters->late),
-                   .dropped           = dropped_count(app),
-                   .starved           = atomic_load(&counters->spans_starved),
-                   .xruns             = app->status.xrun_count,
-                   .fewer_steps       = atomic_load(&worker->fewer_steps),
-                   .fallback_model    = atomic_load(&worker->fallback_model),
-                   .repeated          = atomic_load(&worker->repeated),
-  };
-  view_poll(&app->view, clock_now_s(), &status, act, &signal_count);
-}
-
 static bool
 is_over(const App* app)
 {
-  const double seconds = app->options->seconds;
-  if (atomic_load(&signal_count) || atomic_load(&app->worker.failed)) {
+  const double seconds = app->options.seconds;
+  if (atomic_load(&signal_count) || atomic_load(&app->worker.failed) ||
+      app->session.quit) {
     return true;
   }
   if (seconds >= 0 && !app->backend) {
@@ -326,23 +208,38 @@ tell_faults(App* app)
              &app->told_fallback);
 }
 
+static SessionLink
+link_of(const App* app)
+{
+  return (SessionLink){ .backend = app->backend ? app->backend->name : NULL,
+                        .connection_count = app->status.connection_count,
+                        .control_count    = app->status.control_count,
+                        .xrun_count       = app->status.xrun_count,
+                        .dropped_count    = app->status.dropped_count,
+                        .input_lost_count = app->status.input_lost_count };
+}
+
+static void
+turn(App* app)
+{
+  const SessionLink link = link_of(app);
+  session_turn(&app->session, &link);
+}
+
 static void
 loop(App* app)
 {
   while (!is_over(app)) {
-    clock_sleep_ns(app->heard_first ? LOOP_NS : LOOP_FIRST_NS);
-    drain(app);
-    Error told;
-    if (recording_turn(&app->recorder, &app->worker, &told)) {
-      view_log(&app->view, "%s", told.text);
-    }
+    clock_sleep_ns(LOOP_NS);
     tell_faults(app);
-    if (app->backend) {
+    const double now_s = clock_now_s();
+    if (app->backend && now_s >= app->poll_s) {
+      app->poll_s = now_s + POLL_S;
       poll_backend(app);
-    } else if (clock_now_s() >= app->retry_s) {
+    } else if (!app->backend && now_s >= app->retry_s) {
       try_reconnect(app);
     }
-    draw(app);
+    turn(app);
   }
 }
 
@@ -354,7 +251,7 @@ end_music(App* app)
   if (app->backend) {
     const double deadline_s = clock_now_s() + END_S_MAX;
     while (!atomic_load(&app->process.ended) && clock_now_s() < deadline_s) {
-      clock_sleep_ns(LOOP_FIRST_NS);
+      clock_sleep_ns(LOOP_NS);
       app->backend->poll(app->backend, &app->status);
       if (app->status.lost) {
         break;
@@ -365,7 +262,6 @@ end_music(App* app)
     app->backend = NULL;
   }
   app->model_stuck = !worker_stop(&app->worker);
-  drain(app);
 }
 
 static void
@@ -392,17 +288,19 @@ tell_inputs(App* app)
 static Status
 open_backend(App* app, Error* error)
 {
-  const Options* const options = app->options;
+  const Options* const options = &app->options;
   char                 why[420];
-  app->choice         = options->backend;
-  app->config         = (BackendConfig){ .client_name     = "meander",
-                                         .server_name     = options->jack_server,
-                                         .connect_pattern = options->connect_pattern,
-                                         .sample_rate_hz  = options->sample_rate_hz,
-                                         .period_frames   = options->period_frames,
-                                         .alsa_timing     = options->alsa_timing,
-                                         .process         = process_span,
-                                         .process_context = &app->process };
+  app->choice = options->backend;
+  app->config =
+    (BackendConfig){ .client_name     = session_client_name(&app->session),
+                     .server_name     = options->jack_server,
+                     .connect_pattern = options->connect_pattern,
+                     .control_pattern = options->control_pattern,
+                     .sample_rate_hz  = options->sample_rate_hz,
+                     .period_frames   = options->period_frames,
+                     .alsa_timing     = options->alsa_timing,
+                     .process         = process_span,
+                     .process_context = &app->process };
   const Status status = backend_open_choice(
     &app->choice, &app->config, &app->backend, why, sizeof why, error);
   if (status) {
@@ -419,58 +317,79 @@ open_backend(App* app, Error* error)
 }
 
 static Status
-start(App* app, Error* error)
+open_trace(App* app, Error* error)
 {
-  const Options* const options = app->options;
-  Status               status  = STATUS_OK;
-  if (options->record_path) {
-    status = record_check_target(options->record_path, error);
+  const char* const path = app->options.trace_path;
+  app->trace             = path ? fopen(path, "we") : NULL;
+  return path && !app->trace
+           ? error_set(
+               error, STATUS_IO, "%s: cannot write: %s", path, strerror(errno))
+           : STATUS_OK;
+}
+
+static void
+tell_models(App* app)
+{
+  const Sources* const sources = &app->sources;
+  view_log(&app->view,
+           "seed %" PRIu64 ", model %s %s on %s",
+           app->options.seed,
+           model_kind_name(sources->model),
+           model_digest(sources->model),
+           model_device(sources->model));
+  if (sources->fallback) {
+    view_log(&app->view,
+             "where it is too slow: %s %s",
+             model_kind_name(sources->fallback),
+             model_digest(sources->fallback));
   }
-  if (!status && options->trace_path) {
-    app->trace = fopen(options->trace_path, "we");
-    if (!app->trace) {
-      status = error_set(error,
-                         STATUS_IO,
-                         "%s: cannot write: %s",
-                         options->trace_path,
-                         strerror(errno));
-    }
-  }
-  if (status || (status = sources_load(&app->sources, options, true, error)) ||
-      (status = process_init(&app->process, error))) {
+}
+
+// All that has to be there before the clock runs.
+static Status
+make_ready(App* app, Error* error)
+{
+  Options* const options = &app->options;
+  Session* const session = &app->session;
+  Status         status  = options->record_path
+                             ? record_check_target(options->record_path, error)
+                             : STATUS_OK;
+  if (status || (status = open_trace(app, error)) ||
+      (status = process_init(&app->process, error)) ||
+      (status = session_find_first(session, options, error)) ||
+      (status = sources_load(&app->sources, options, true, error))) {
     return status;
   }
   const WorkerSetup setup = sources_setup(&app->sources, options);
-  if ((status = worker_init(&app->worker, &app->process, &setup, error))) {
+  status = worker_init(&app->worker, &app->process, &setup, error);
+  if (status) {
     return status;
   }
-  view_log(&app->view,
-           "seed %" PRIu64 ", model %s %s on %s",
-           options->seed,
-           model_kind_name(app->sources.model),
-           model_digest(app->sources.model),
-           model_device(app->sources.model));
-  if (app->sources.fallback) {
-    view_log(&app->view,
-             "where it is too slow: %s %s",
-             model_kind_name(app->sources.fallback),
-             model_digest(app->sources.fallback));
+  session->sources = &app->sources;
+  session->process = &app->process;
+  session->worker  = &app->worker;
+  session->trace   = app->trace;
+  tell_models(app);
+  status = session_open(session, error);
+  if (!status) {
+    status = worker_prime(&app->worker, &signal_count, error);
   }
-  status = worker_prime(&app->worker, &signal_count, error);
-  if (status || atomic_load(&signal_count)) {
-    return status; // given up: it is over before it began
-  }
-  if (!app->worker.primed_count) {
+  if (!status && !app->worker.primed_count && !atomic_load(&signal_count)) {
     view_log(&app->view,
              "the model has made no notes yet: music begins when it has");
   }
+  return status;
+}
+
+static Status
+start(App* app, Error* error)
+{
+  Status status = make_ready(app, error);
+  if (status || atomic_load(&signal_count)) {
+    return status; // given up: it is over before it began
+  }
   if ((status = open_backend(app, error)) ||
-      (status = recording_start(&app->recorder,
-                                options,
-                                &app->sources,
-                                &app->worker,
-                                app->sample_rate_hz,
-                                error)) ||
+      (status = session_start(&app->session, app->sample_rate_hz, error)) ||
       (status = worker_start(&app->worker, app->sample_rate_hz, error)) ||
       (status = start_backend(app, error))) {
     return status;
@@ -484,32 +403,15 @@ start(App* app, Error* error)
 static Status
 finish_files(App* app, Error* error)
 {
-  Status status = STATUS_OK;
-  if (app->trace) {
-    const bool failed = ferror(app->trace) | fclose(app->trace);
-    app->trace        = NULL;
-    if (failed) {
-      status = error_set(error,
-                         STATUS_IO,
-                         "%s: could not be written whole",
-                         app->options->trace_path);
-    }
-  }
-  if (app->options->record_path && !app->recorder.count) {
-    view_log(&app->view,
-             "no notes to record: %s is left as it was",
-             app->options->record_path);
-  } else if (app->options->record_path) {
-    const Status written = recording_end(&app->recorder,
-                                         app->options,
-                                         &app->sources,
-                                         &app->worker,
-                                         app->sample_rate_hz,
-                                         error);
-    status               = written ? written : status;
-    if (!written) {
-      view_log(&app->view, "recorded in %s", app->options->record_path);
-    }
+  Status      status = session_end(&app->session, error);
+  FILE* const trace  = app->trace;
+  app->trace         = NULL;
+  app->session.trace = NULL;
+  if (trace && (ferror(trace) | fclose(trace)) && !status) {
+    status = error_set(error,
+                       STATUS_IO,
+                       "%s: could not be written whole",
+                       app->options.trace_path);
   }
   return status;
 }
@@ -525,7 +427,7 @@ tell_end(App* app)
     const char* what;
   } faults[] = {
     { atomic_load(&counters->late), "late" },
-    { dropped_count(app), "dropped" },
+    { atomic_load(&counters->dropped) + app->status.dropped_count, "dropped" },
     { atomic_load(&counters->offs_retried), "note-offs written late" },
     { atomic_load(&counters->spans_starved), "periods without a plan" },
     { atomic_load(&counters->reports_lost), "missing in view and recording" },
@@ -583,11 +485,14 @@ app_run(const Options* options, bool* model_stuck, Error* error)
     return error_set(error, STATUS_NO_MEMORY, "no memory to play");
   }
   memset(app, 0, sizeof *app);
-  app->options = options;
+  app->options = *options;
   catch_signals();
   rt_init();
   view_open(&app->view);
-  const Status status = run(app, error);
+  app->session.options = &app->options;
+  app->session.view    = &app->view;
+  app->session.give_up = &signal_count;
+  const Status status  = run(app, error);
   view_close(&app->view);
   *model_stuck = app->model_stuck;
   if (app->model_stuck) {
@@ -599,7 +504,11 @@ app_run(const Options* options, bool* model_stuck, Error* error)
   if (app->trace) {
     fclose(app->trace);
   }
-  recorder_free(&app->recorder);
+  app->model_stuck = !session_close(&app->session);
+  *model_stuck     = app->model_stuck;
+  if (app->model_stuck) {
+    return status;
+  }
   worker_free(&app->worker);
   process_free(&app->process);
   sources_free(&app->sources);

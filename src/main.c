@@ -1,18 +1,32 @@
 // The instrument's entry. Only here is an exit code made: 0 it went well, 1 it
 // did not, 2 the command line makes no sense.
 #include "app.h"
+#include "doctor.h"
 #include "listing.h"
 #include "options.h"
+#include "ports.h"
 #include "render.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 static Status
+run_doctor(Error* error)
+{
+  bool         heard  = false;
+  const Status status = doctor_run(&heard, error);
+  return status || heard ? status
+                         : error_set(error,
+                                     STATUS_NOT_FOUND,
+                                     "nothing would be heard: see above");
+}
+
+static Status
 run(const Options* options, bool* model_stuck, Error* error)
 {
   switch (options->command) {
     case COMMAND_PLAY:
+    case COMMAND_AUDITION:
       return app_run(options, model_stuck, error);
     case COMMAND_RENDER:
       return render_run(options, error);
@@ -22,6 +36,10 @@ run(const Options* options, bool* model_stuck, Error* error)
     case COMMAND_PRESETS:
       listing_print_presets();
       return STATUS_OK;
+    case COMMAND_DOCTOR:
+      return run_doctor(error);
+    case COMMAND_LIST_PORTS:
+      return ports_print(options->jack_server, error);
     case COMMAND_HELP:
       options_print_help();
       return STATUS_OK;

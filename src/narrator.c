@@ -108,10 +108,10 @@ tell_first(Narrator* narrator, uint32_t count, NarratorTell tell, void* context)
 }
 
 void
-narrator_turn(Narrator*    narrator,
-              uint64_t     frame,
-              NarratorTell tell,
-              void*        context)
+narrator_reach(Narrator*    narrator,
+               uint64_t     frame,
+               NarratorTell tell,
+               void*        context)
 {
   uint32_t told = 0;
   for (uint32_t i = 0; i < narrator->count; ++i) {

@@ -41,12 +41,13 @@ void narrator_free(Narrator* narrator);
 
 // A step of the planner, in its order.
 void narrator_hear(Narrator* narrator, const PlanStep* step);
-// All notes before `frame` (session clock) were recorded.
-void narrator_turn(Narrator*    narrator,
-                   uint64_t     frame,
-                   NarratorTell tell,
-                   void*        context);
-// Note `number` is about to be recorded.
+// A message of `frame` (session clock) is about to be recorded: breaks until
+// then stand before it.
+void narrator_reach(Narrator*    narrator,
+                    uint64_t     frame,
+                    NarratorTell tell,
+                    void*        context);
+// The note-on of note `number` is.
 void narrator_note(Narrator*    narrator,
                    uint64_t     number,
                    NarratorTell tell,

@@ -275,9 +275,10 @@ plan_text_write(PlanTextWriter* writer,
       break;
     case PLAN_BREAK:
       put(&line,
-          "break first=%" PRIu64 " frame=%" PRIu64,
+          "break first=%" PRIu64 " frame=%" PRIu64 " ends=%d",
           step->number,
-          step->ends ? since_origin(writer, step->frame) : UINT64_MAX);
+          since_origin(writer, step->frame),
+          step->ends);
       break;
   }
 }
@@ -494,6 +495,11 @@ read_stamps(const char* name, const char* text, PlanTextLine* line)
   if (is(name, "started")) {
     const bool good = read_u32(text, 1, &number);
     s->started      = number;
+    return good;
+  }
+  if (is(name, "ends")) {
+    const bool good = read_u32(text, 1, &number);
+    line->step.ends = number;
     return good;
   }
   if (is(name, "at")) {

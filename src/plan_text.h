@@ -5,7 +5,7 @@
 //   window model=DIGEST seed=5 w=17 ... z=walk:0.35:0:5:17 past=tail
 //   events notes=...
 //   stamps at=12.5 started=1 ... p.tempo=1.2
-//   break frame=480000
+//   break first=33 frame=480000 ends=1
 #pragma once
 
 #include "caps.h"

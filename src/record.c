@@ -193,8 +193,11 @@ rescue(const Error* cause, const SmfTrack* track, bool grew, Error* error)
            named && *named ? named : "/tmp",
            (int)getpid());
   Error        second;
-  const Status status =
-    record_write_track(path, track, SMF_WRITE_TEMPO_US, &second);
+  const Status status = record_write_track(
+    path,
+    track,
+    (recorder->tempo_us ? recorder->tempo_us : SMF_WRITE_TEMPO_US),
+    &second);
   if (status) {
     return error_set(error,
                      cause->status,
@@ -247,7 +250,11 @@ recorder_write(Recorder*   recorder,
   SmfTrack track   = { 0 };
   Status   status = encode(recorder, path, sample_rate_hz, text, &track, error);
   Error    cause;
-  if (!status && record_write_track(path, &track, SMF_WRITE_TEMPO_US, &cause)) {
+  if (!status && record_write_track(path,
+                                    &track,
+                                    (recorder->tempo_us ? recorder->tempo_us
+                                                        : SMF_WRITE_TEMPO_US),
+                                    &cause)) {
     status = rescue(&cause, &track, grew, error);
   } else if (!status && recorder->lost_count) {
     status = error_set(error,

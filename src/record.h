@@ -47,6 +47,7 @@ typedef struct {
   Keyboard         keyboard;
   uint64_t         first_number; // of the notes that are here, if any
   bool             has_number;
+  uint32_t         tempo_us;     // of the file; 0: the usual one
   uint64_t         origin_frame; // on the session clock: the cut line says it
   uint64_t         last_frame;
   bool             is_cut;     // recorder_finish() was called

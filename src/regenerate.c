@@ -255,7 +255,7 @@ take_line(Regeneration* r, uint64_t number, PlanTextLine* line, Error* error)
   if (step->kind == PLAN_BREAK) {
     segment.number = step->number;
     segment.silent = true;
-    segment.ends   = step->frame;
+    segment.ends   = step->ends ? step->frame : UINT64_MAX;
   }
   return add_segment(r, &segment, error);
 }

@@ -3,6 +3,7 @@
 
 #include "live/process_setup.h"
 #include "live/worker.h"
+#include "narrator.h"
 #include "provenance.h"
 #include "record.h"
 #include "sources.h"
@@ -20,14 +21,40 @@ typedef struct {
   Process  process;
   Worker   worker;
   Recorder recorder;
+  Narrator narrator;
+  PlanStep step;
   Sources  sources;
 } Render;
+
+static void
+tell_line(void* context, const RecordLine* line)
+{
+  Render* const render = context;
+  Error         error; // a line that is lost is counted there
+  recorder_line(&render->recorder, line, &error);
+}
+
+static void
+record_played(Render* render)
+{
+  PlayedEvent event;
+  while (planner_read_step(&render->worker.planner, &render->step)) {
+    narrator_hear(&render->narrator, &render->step);
+  }
+  while (process_read_played(&render->process, &event)) {
+    if ((event.message[0] & 0xf0) == 0x90) {
+      narrator_note(&render->narrator, event.number, tell_line, render);
+    }
+    recorder_add(&render->recorder, event.frame, event.number, event.message);
+  }
+}
 
 static Status
 play_through(Render* render, double seconds, Error* error)
 {
   const uint64_t end = (uint64_t)llround(seconds * RENDER_RATE_HZ);
   worker_place(&render->worker, RENDER_RATE_HZ, 0);
+  narrator_begin(&render->narrator, RENDER_RATE_HZ, 0);
   for (uint64_t frame = 0; frame <= end; frame += RENDER_SPAN_FRAMES) {
     const Status status =
       worker_run_until(&render->worker, frame + RENDER_SPAN_FRAMES, error);
@@ -38,10 +65,7 @@ play_through(Render* render, double seconds, Error* error)
                                .frame_count = RENDER_SPAN_FRAMES,
                                .sink        = &midi_sink_nowhere };
     process_span(&render->process, &span);
-    PlayedEvent event;
-    while (process_read_played(&render->process, &event)) {
-      recorder_add(&render->recorder, event.frame, event.number, event.message);
-    }
+    record_played(render);
   }
   recorder_finish(&render->recorder, end);
   return STATUS_OK;
@@ -78,6 +102,9 @@ run(Render* render, const Options* options, Error* error)
 Status
 render_run(const Options* options, Error* error)
 {
+  if (options->from_path) {
+    return render_again(options, error);
+  }
   // Aligned: rings keep their indices on cache lines of their own.
   Render* const render = aligned_alloc(alignof(Render), sizeof *render);
   if (!render) {
@@ -86,6 +113,7 @@ render_run(const Options* options, Error* error)
   memset(render, 0, sizeof *render);
   const Status status = run(render, options, error);
   recorder_free(&render->recorder);
+  narrator_free(&render->narrator);
   worker_free(&render->worker);
   process_free(&render->process);
   sources_free(&render->sources);

@@ -6,3 +6,6 @@
 #include "status.h"
 
 Status render_run(const Options* options, Error* error);
+
+// `meander render --from`: a recording made again from the lines in it.
+Status render_again(const Options* options, Error* error);

@@ -67,6 +67,9 @@ Status preset_save(const char*   name,
                    char*         path,
                    Error*        error);
 
+// The same to a file of any place.
+Status preset_write(const char* path, const Preset* preset, Error* error);
+
 // Listing. Sorted by name; a place in it is the number that a Program Change
 // chooses, whether or not the file can be used.
 #define PRESETS_MAX 256u // more are not listed

@@ -225,6 +225,32 @@ write_text(const char* path, const char* text, Error* error)
   return file_writer_commit(&writer, error);
 }
 
+// Parents may be gone, have changed, or become heirs of this very name: then it
+// stands by itself.
+static Status
+save_to(const char* name, const char* path, const Preset* preset, Error* error)
+{
+  char*  text   = NULL;
+  Status status = STATUS_OK;
+  Preset base;
+  if (!preset->parent_count || load_base(name, path, preset, &base, error) ||
+      make_text(name, path, preset, &base, &text, error)) {
+    const Preset standard = { .params = params_standard() };
+    status = make_text(name, path, preset, &standard, &text, error);
+  }
+  if (!status) {
+    status = write_text(path, text, error);
+    free(text);
+  }
+  return status;
+}
+
+Status
+preset_write(const char* path, const Preset* preset, Error* error)
+{
+  return save_to("", path, preset, error);
+}
+
 Status
 preset_save(const char* name, const Preset* preset, char* path, Error* error)
 {
@@ -241,19 +267,7 @@ preset_save(const char* name, const Preset* preset, char* path, Error* error)
                      "no place for presets of your own: set HOME or "
                      "XDG_CONFIG_HOME");
   }
-  // Parents may be gone, have changed, or become heirs of this very name: then
-  // it stands by itself.
-  char*  text = NULL;
-  Preset base;
-  if (!preset->parent_count || load_base(name, target, preset, &base, error) ||
-      make_text(name, target, preset, &base, &text, error)) {
-    const Preset standard = { .params = params_standard() };
-    status = make_text(name, target, preset, &standard, &text, error);
-  }
-  if (!status) {
-    status = write_text(target, text, error);
-    free(text);
-  }
+  status = save_to(name, target, preset, error);
   if (!status && path) {
     strcpy(path, target);
   }

@@ -377,14 +377,17 @@ moves_song(uint8_t status) REALTIME
 }
 
 static void
-take_input(Span* span, const MidiInput* input, uint64_t frame) REALTIME
+take_input(Span*            span,
+           const MidiInput* input,
+           uint64_t         frame,
+           uint32_t         delay) REALTIME
 {
   Process* const process = span->process;
   if (process->followed == SYNC_MIDI && moves_song(input->message[0])) {
     break_time(process, frame);
   }
   const HeardEvent event = { .kind   = HEARD_MIDI,
-                             .frame  = frame,
+                             .frame  = frame > delay ? frame - delay : 0,
                              .breaks = process->breaks,
                              .midi   = *input };
   report_heard(process, &event);
@@ -547,7 +550,8 @@ play_span(Span* span, const BackendSpan* given, bool quiet) REALTIME
     const uint64_t frame = span->start + given->inputs[i].offset_frames;
     span_merge(span, frame, quiet);
     span->cursor = frame > span->cursor ? frame : span->cursor;
-    take_input(span, &given->inputs[i], span->cursor);
+    take_input(
+      span, &given->inputs[i], span->cursor, given->input_delay_frames);
   }
   span_merge(span, span->end, quiet);
   ring_commit(&span->process->heard);

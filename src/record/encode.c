@@ -6,6 +6,12 @@
 
 #include <string.h>
 
+static uint32_t
+tempo_of(const Recorder* recorder)
+{
+  return recorder->tempo_us ? recorder->tempo_us : SMF_WRITE_TEMPO_US;
+}
+
 static Status
 add_text(SmfTrack* track, uint64_t tick, const char* text, Error* error)
 {
@@ -30,7 +36,7 @@ recorder_encode(const Recorder* recorder,
     const uint64_t tick =
       smf_tick(message ? message->frame : recorder->last_frame,
                sample_rate_hz,
-               SMF_WRITE_TEMPO_US);
+               tempo_of(recorder));
     if (place->line < recorder->line_count &&
         recorder->lines[place->line].before <= place->message) {
       status =
@@ -65,7 +71,7 @@ recorder_encode_cut(const Recorder* recorder,
   char          text[LINE_TEXT_BYTES_MAX];
   line_text_format_cut(&cut, text);
   return add_text(
-    track, smf_tick(frame, sample_rate_hz, SMF_WRITE_TEMPO_US), text, error);
+    track, smf_tick(frame, sample_rate_hz, tempo_of(recorder)), text, error);
 }
 
 typedef struct {
@@ -99,7 +105,7 @@ recorder_encode_closing(const Recorder* recorder,
   Keyboard keyboard = recorder->keyboard;
   Closing  closing  = { .track = track,
                         .tick =
-                          smf_tick(frame, sample_rate_hz, SMF_WRITE_TEMPO_US),
+                          smf_tick(frame, sample_rate_hz, tempo_of(recorder)),
                         .error = error };
   keyboard_end_all(&keyboard, add_off, &closing);
   if (!closing.status) {

@@ -3,12 +3,15 @@
 
 #include "clock.h"
 #include "data_path.h"
+#include "live/process_setup.h"
 #include "provenance.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // Between two looks at what controllers should show.
 #define FEEDBACK_S 0.03
@@ -45,7 +48,7 @@ session_bpm(const Session* session)
 // --- Opening -----------------------------------------------------------------
 
 static void
-bind(Session* session, const char* text)
+add_binding(Session* session, const char* text)
 {
   MidiBinding binding;
   Error       error;
@@ -61,10 +64,10 @@ bind_preset(Session* session)
   const Preset* const preset = &session->preset;
   midi_map_clear(&session->map);
   for (size_t i = 0; i < midi_map_standard_count; ++i) {
-    bind(session, midi_map_standard[i]);
+    add_binding(session, midi_map_standard[i]);
   }
   for (uint32_t i = 0; i < preset->binding_count; ++i) {
-    bind(session, preset->bindings[i]);
+    add_binding(session, preset->bindings[i]);
   }
   midi_map_saved(&session->map);
 }
@@ -96,25 +99,63 @@ open_osc(Session* session, Error* error)
   return status;
 }
 
+// Beside what was named, the shipped ones are at hand.
 static Status
-open_audition(Session* session, Error* error)
+open_list(Session* session, const Options* options, Error* error)
 {
-  const Options* const options = session->options;
-  const AuditionSetup  setup   = { .paths      = options->paths,
-                                   .path_count = options->path_count,
-                                   .watch      = options->watch,
-                                   .follow     = true,
-                                   .device     = options->device,
-                                   .seed       = options->seed };
-  const Status status = audition_open(&setup, &session->audition, error);
-  if (status) {
-    return status;
+  char         folders[DATA_DIRECTORIES_MAX][1024];
+  char         shipped[1024 + 32] = "";
+  const size_t count              = data_directories(folders);
+  const char*  paths[2];
+  size_t       path_count = 0;
+  const bool   named      = options->command == COMMAND_AUDITION;
+  for (size_t i = 0; i < count && !*shipped; ++i) {
+    snprintf(shipped, sizeof shipped, "%s/models/weights", folders[i]);
+    *shipped = access(shipped, R_OK) ? '\0' : *shipped;
   }
+  if (!named) {
+    paths[path_count++] = options->model_path;
+  }
+  if (!named && *shipped) {
+    paths[path_count++] = shipped;
+  }
+  const AuditionSetup setup = { .paths = named ? options->paths : paths,
+                                .path_count =
+                                  named ? options->path_count : path_count,
+                                .watch  = options->watch,
+                                .follow = true,
+                                .device = options->device,
+                                .seed   = options->seed };
+  return audition_open(&setup, &session->audition, error);
+}
+
+Status
+session_find_first(Session* session, Options* options, Error* error)
+{
+  Status status = session_open_nsm(session, options, error);
+  if (!status) {
+    status = open_list(session, options, error);
+  }
+  if (!status && options->command == COMMAND_AUDITION &&
+      audition_first(session->audition, session->first_path)) {
+    options->model_path = session->first_path;
+  }
+  return status;
+}
+
+const char*
+session_client_name(const Session* session)
+{
+  return *session->client_name ? session->client_name : "meander";
+}
+
+static void
+adopt_model(Session* session)
+{
   session->model                           = session->sources->model;
   session->handed[session->handed_count++] = session->model;
   audition_adopt(
     session->audition, session->model, session->options->model_path);
-  return STATUS_OK;
 }
 
 Status
@@ -137,8 +178,8 @@ session_open(Session* session, Error* error)
   if (points_load(&session->points, &told)) {
     view_log(session->view, "%s", told.text);
   }
-  const Status status = open_osc(session, error);
-  return status ? status : open_audition(session, error);
+  adopt_model(session);
+  return open_osc(session, error);
 }
 
 void
@@ -324,7 +365,7 @@ swap_to(Session* session, const AuditionEvent* event)
 {
   const WorkerCommand command = { .kind  = COMMAND_MODEL,
                                   .model = event->model,
-                                  .again = event->again };
+                                  .again = session->compares };
   Error               error;
   if (session->handed_count == SESSION_MODELS ||
       session_tell(session, &command, &error)) {
@@ -456,8 +497,8 @@ session_end(Session* session, Error* error)
 bool
 session_close(Session* session)
 {
-  if (session->audition) {
-    session->sources->model = NULL;
+  if (session->model) {
+    session->sources->model = NULL; // it goes with the others
   }
   while (session->handed_count) {
     give_back(session, session->handed[0]);

@@ -22,6 +22,7 @@
 #include "sources.h"
 #include "view/view.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -49,14 +50,15 @@ typedef struct {
 } SessionWindow;
 
 typedef struct {
-  const Options* options;
-  Sources*       sources;
-  Process*       process;
-  Worker*        worker;
-  View*          view;
-  FILE*          trace; // NULL: none
-  uint32_t       rate_hz;
-  bool           started; // the rate is known
+  const Options*    options;
+  Sources*          sources;
+  Process*          process;
+  Worker*           worker;
+  View*             view;
+  const atomic_int* give_up; // not 0: the player wants to leave
+  FILE*             trace;   // NULL: none
+  uint32_t          rate_hz;
+  bool              started; // the rate is known
 
   Knobs        knobs;
   Preset       preset;
@@ -68,7 +70,10 @@ typedef struct {
   Nsm          nsm;
   bool         has_osc;
   bool         has_nsm;
-  char         nsm_path[1024]; // empty: no state to keep
+  char         nsm_path[1024];   // empty: no state to keep
+  char         nsm_preset[1100]; // its file
+  char         client_name[64];  // empty: the usual one
+  char         first_path[1024]; // what plays first
 
   Audition* audition;
   Model*    model;    // what sounds or sounds next
@@ -102,6 +107,12 @@ typedef struct {
   bool        quit;
 } Session;
 
+// The first of all: opens the list of checkpoints, under a session manager asks
+// it for what to open, and sets in `options` what plays first.
+Status session_find_first(Session* session, Options* options, Error* error);
+// The name of the MIDI client.
+const char* session_client_name(const Session* session);
+
 // Before anything plays: models, points, presets' bindings, OSC, NSM. `session`
 // is all zeros but for its first fields. After a failure session_close() is
 // still owed.
@@ -130,6 +141,7 @@ Status session_take_preset(Session* session, const char* name, Error* error);
 void session_fill_preset(const Session* session, Preset* preset);
 // What plays has other points.
 void   session_tell_points(Session* session);
+Status session_open_nsm(Session* session, Options* options, Error* error);
 Status session_start_recording(Session*    session,
                                const char* path,
                                Error*      error);

@@ -193,6 +193,7 @@ keep(Session* session, double seconds, Error* error)
     .bpm       = session_bpm(session),
     .text      = text,
   };
+  session_tell_breaks(session);
   return keeper_keep(&session->keeper,
                      &session->ring,
                      &request,
@@ -228,7 +229,6 @@ session_stop_recording(Session* session, Error* error)
 {
   Recorder* const recorder = &session->recorder;
   Status          status   = STATUS_OK;
-  session->recording       = false;
   if (!recorder->count) {
     view_log(session->view,
              "no notes to record: %s is left as it was",
@@ -237,6 +237,7 @@ session_stop_recording(Session* session, Error* error)
     char text[PROVENANCE_BYTES_MAX];
     provenance_format(
       session->options, session->sources, session->worker, text);
+    session_tell_breaks(session);
     // A note whose off could not be written any more ends where time did.
     recorder_finish(recorder,
                     session_since_origin(session, session_frame(session)) -
@@ -247,6 +248,7 @@ session_stop_recording(Session* session, Error* error)
       view_log(session->view, "recorded in %s", session->record_path);
     }
   }
+  session->recording = false;
   recorder_free(recorder);
   return status;
 }

@@ -3,6 +3,7 @@
 #include "session/session.h"
 
 #include "clock.h"
+#include "live/process_setup.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -130,6 +131,7 @@ play(Session* session, const PlayedEvent* event)
              "first note %.0f ms after the program's start",
              1e3 * process_age_s());
   }
+  narrator_reach(&session->narrator, event->frame, tell_line, session);
   if (on && event->number != PLAYED_NO_NOTE) {
     narrator_note(&session->narrator, event->number, tell_line, session);
     sound_window(session, event->number);
@@ -157,14 +159,19 @@ play(Session* session, const PlayedEvent* event)
 void
 session_drain(Session* session)
 {
-  const uint64_t frame = session_frame(session);
-  PlayedEvent    event;
+  PlayedEvent event;
   while (process_read_played(session->process, &event)) {
     read_steps(session); // what is played was told before
     play(session, &event);
   }
   read_steps(session);
-  narrator_turn(&session->narrator, frame, tell_line, session);
+}
+
+void
+session_tell_breaks(Session* session)
+{
+  narrator_reach(
+    &session->narrator, session_frame(session), tell_line, session);
 }
 
 // --- The readout -------------------------------------------------------------
@@ -318,7 +325,7 @@ static void
 put_text(OscStatus* line, const char* name, const char* text)
 {
   *line = (OscStatus){ .name = name };
-  snprintf(line->text, sizeof line->text, "%s", *text ? text : "-");
+  snprintf(line->text, sizeof line->text, "%.63s", *text ? text : "-");
 }
 
 size_t

@@ -48,10 +48,10 @@ test_round_trip(void** state)
 {
   (void)state;
   const RecordLine lines[] = {
-    { 0, true, "", false },
-    { 5, false, "x: y: z", false },
-    { 6, true, " anew: meander: from 9: \xc3\xa4", false },
-    { UINT64_MAX - 1, false, "last", false }
+    { 0, true, "", false, false },
+    { 5, false, "x: y: z", false, false },
+    { 6, true, " anew: meander: from 9: \xc3\xa4", false, false },
+    { UINT64_MAX - 1, false, "last", false, false }
   };
   const CutLine cut = { UINT64_MAX, 17, CUT_NO_NOTE, UINT32_MAX, 3 };
   char          formatted[5][LINE_TEXT_BYTES_MAX];

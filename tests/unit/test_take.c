@@ -363,8 +363,8 @@ test_bad_lines(void** state)
   play_phrases(&ring, 0, 2);
   char* const text = calloc(1, RECORD_LINE_BYTES_MAX + 1);
   memset(text, 'x', RECORD_LINE_BYTES_MAX);
-  const RecordLine bad[] = { { 8, false, text, false },
-                             { 8, false, "two\nlines", false } };
+  const RecordLine bad[] = { { 8, false, text, false, false },
+                             { 8, false, "two\nlines", false, false } };
   assert_int_equal(take_ring_line(&ring, &bad[0], &error), STATUS_LIMIT);
   assert_int_equal(take_ring_line(&ring, &bad[1], &error), STATUS_BAD_ARGUMENT);
   free(text);

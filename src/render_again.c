@@ -1,0 +1,211 @@
+// Making a recording again: reads what it says of itself, samples and plays its
+// notes anew, and writes them as they were written.
+#include "data_path.h"
+#include "plan_text.h"
+#include "record.h"
+#include "record/provenance_read.h"
+#include "regenerate.h"
+#include "render.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MODELS_MAX 16u
+
+typedef struct {
+  const Options* options;
+  Model*         models[MODELS_MAX];
+  uint32_t       model_count;
+  char           wanted[PLAN_DIGEST_BYTES];
+  Provenance     provenance;
+  Recorder       recorder;
+  size_t         line; // the next one
+  uint64_t       notes;
+} Again;
+
+// --- Models ------------------------------------------------------------------
+
+static Model*
+loaded(const Again* again, const char* digest)
+{
+  for (uint32_t i = 0; i < again->model_count; ++i) {
+    if (!strcmp(model_digest(again->models[i]), digest)) {
+      return again->models[i];
+    }
+  }
+  return NULL;
+}
+
+static void
+try_load(Again* again, const char* path)
+{
+  Error none;
+  if (again->model_count < MODELS_MAX &&
+      !model_load(path,
+                  again->options->device,
+                  1,
+                  &again->models[again->model_count],
+                  &none)) {
+    ++again->model_count;
+  }
+}
+
+// data_list() has no context.
+static Again* listing;
+
+static void
+try_shipped(const char* path, const char* name)
+{
+  (void)name;
+  if (!loaded(listing, listing->wanted)) {
+    try_load(listing, path);
+  }
+}
+
+static Model*
+find_model(void* context, const char* digest, Error* error)
+{
+  Again* const again = context;
+  Model*       model = loaded(again, digest);
+  if (!model) {
+    snprintf(again->wanted, sizeof again->wanted, "%s", digest);
+    listing = again;
+    data_list("models/weights", ".safetensors", try_shipped);
+    model = loaded(again, digest);
+  }
+  if (!model) {
+    error_set(error,
+              STATUS_NOT_FOUND,
+              "it was made by checkpoint %s, which is not among the shipped "
+              "ones: name its file with --model",
+              digest);
+  }
+  return model;
+}
+
+// --- Writing -----------------------------------------------------------------
+
+// Whether a line stands before this message.
+static bool
+is_due(const Again* again, const PlayedEvent* event)
+{
+  const RecordLine* const line = &again->provenance.lines[again->line];
+  PlanTextLine            read;
+  Error                   none;
+  if (!plan_text_read(line->text, &read, &none) &&
+      read.step.kind == PLAN_BREAK) {
+    return read.step.frame <= event->frame;
+  }
+  return (event->message[0] & 0xf0) == 0x90 && line->number <= event->number;
+}
+
+static void
+put_line(Again* again)
+{
+  RecordLine line = again->provenance.lines[again->line++];
+  Error      none; // one that is lost is counted there
+  line.now = true;
+  recorder_line(&again->recorder, &line, &none);
+}
+
+static void
+hear(void* context, const PlayedEvent* event)
+{
+  Again* const         again = context;
+  const CutLine* const cut   = &again->provenance.cut;
+  if (event->number < cut->first || event->frame < cut->begin) {
+    return;
+  }
+  while (again->line < again->provenance.count && is_due(again, event)) {
+    put_line(again);
+  }
+  again->notes += (event->message[0] & 0xf0) == 0x90;
+  recorder_add(
+    &again->recorder, event->frame - cut->begin, event->number, event->message);
+}
+
+static Status
+read_lines(Again* again, Regeneration* regeneration, Error* error)
+{
+  const Provenance* const p      = &again->provenance;
+  Status                  status = STATUS_OK;
+  for (size_t i = 0; i < p->count && !status; ++i) {
+    status = regeneration_line(
+      regeneration, p->lines[i].number, p->lines[i].text, error);
+  }
+  return status;
+}
+
+static Status
+play_again(Again* again, Regeneration* regeneration, Error* error)
+{
+  const Provenance* const p   = &again->provenance;
+  const uint64_t          end = p->cut.begin + p->cut.frame;
+  Status status = regeneration_play(regeneration, end, hear, again, error);
+  while (!status && again->line < p->count) {
+    put_line(again);
+  }
+  recorder_finish(&again->recorder, p->cut.frame);
+  return status ? status
+                : recorder_write(&again->recorder,
+                                 again->options->record_path,
+                                 p->cut.sample_rate_hz,
+                                 p->about,
+                                 error);
+}
+
+static Status
+run(Again* again, Error* error)
+{
+  const Options* const options      = again->options;
+  Regeneration*        regeneration = NULL;
+  Status status = record_check_target(options->record_path, error);
+  if (status || (status = provenance_check(&again->provenance, error))) {
+    return status;
+  }
+  if (options->model_path) {
+    try_load(again, options->model_path);
+  }
+  again->recorder.tempo_us     = again->provenance.tempo_us;
+  again->recorder.origin_frame = again->provenance.cut.begin;
+  status = regeneration_open(find_model, again, &regeneration, error);
+  if (!status) {
+    status = read_lines(again, regeneration, error);
+  }
+  if (!status) {
+    status = play_again(again, regeneration, error);
+  }
+  regeneration_free(regeneration);
+  return status;
+}
+
+Status
+render_again(const Options* options, Error* error)
+{
+  Again* const again = calloc(1, sizeof *again);
+  if (!again) {
+    return error_set(error, STATUS_NO_MEMORY, "no memory to render");
+  }
+  again->options = options;
+  Status status =
+    provenance_read(options->from_path, &again->provenance, error);
+  if (!status) {
+    status = run(again, error);
+    if (status) {
+      error_prefix(error, "%s: ", options->from_path);
+    } else {
+      printf("meander: %" PRIu64 " notes made again in %s\n",
+             again->notes,
+             options->record_path);
+    }
+    provenance_free(&again->provenance);
+  }
+  recorder_free(&again->recorder);
+  for (uint32_t i = 0; i < again->model_count; ++i) {
+    model_free(again->models[i]);
+  }
+  free(again);
+  return status;
+}
