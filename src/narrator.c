@@ -28,23 +28,28 @@ makes_notes(PlanStepKind kind)
   return kind == PLAN_WINDOW || kind == PLAN_EVENTS;
 }
 
-// Whether a step about note `number` makes another pointless.
+// Whether a line makes one that waits pointless. One that starts tells the
+// stamps of its notes, too.
 static bool
-replaces(const PlanStep* step, const NarratorLine* line)
+replaces(const NarratorLine* line, const NarratorLine* waiting)
 {
-  return makes_notes(step->kind)
-           ? (line->number > step->number && !line->ends) ||
-               (line->number == step->number && makes_notes(line->kind))
-           : !makes_notes(line->kind) && !line->ends &&
-               line->number >= step->number;
+  if (waiting->ends) {
+    return false;
+  }
+  if (!makes_notes(line->kind)) {
+    return !makes_notes(waiting->kind) && waiting->number >= line->number;
+  }
+  return waiting->number > line->number ||
+         (waiting->number == line->number &&
+          (line->starts || makes_notes(waiting->kind)));
 }
 
 static void
-forget_replaced(Narrator* narrator, const PlanStep* step)
+forget_replaced(Narrator* narrator, const NarratorLine* line)
 {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < narrator->count; ++i) {
-    if (replaces(step, &narrator->waiting[i])) {
+    if (replaces(line, &narrator->waiting[i])) {
       free(narrator->waiting[i].text);
     } else {
       narrator->waiting[kept++] = narrator->waiting[i];
@@ -89,7 +94,7 @@ narrator_hear(Narrator* narrator, const PlanStep* step)
                         .frame  = step->frame,
                         .text   = text };
   plan_text_write(&narrator->writer, step, text, &line.starts);
-  forget_replaced(narrator, step);
+  forget_replaced(narrator, &line);
   wait_for_note(narrator, line);
 }
 

@@ -183,7 +183,11 @@ record_check_target(const char* path, Error* error)
 
 // `grew`: the beginning is at the path that was asked for.
 static Status
-rescue(const Error* cause, const SmfTrack* track, bool grew, Error* error)
+rescue(const Error*    cause,
+       const SmfTrack* track,
+       uint32_t        tempo_us,
+       bool            grew,
+       Error*          error)
 {
   const char* const named = getenv("TMPDIR");
   char              path[512];
@@ -193,11 +197,7 @@ rescue(const Error* cause, const SmfTrack* track, bool grew, Error* error)
            named && *named ? named : "/tmp",
            (int)getpid());
   Error        second;
-  const Status status = record_write_track(
-    path,
-    track,
-    (recorder->tempo_us ? recorder->tempo_us : SMF_WRITE_TEMPO_US),
-    &second);
+  const Status status = record_write_track(path, track, tempo_us, &second);
   if (status) {
     return error_set(error,
                      cause->status,
@@ -250,12 +250,10 @@ recorder_write(Recorder*   recorder,
   SmfTrack track   = { 0 };
   Status   status = encode(recorder, path, sample_rate_hz, text, &track, error);
   Error    cause;
-  if (!status && record_write_track(path,
-                                    &track,
-                                    (recorder->tempo_us ? recorder->tempo_us
-                                                        : SMF_WRITE_TEMPO_US),
-                                    &cause)) {
-    status = rescue(&cause, &track, grew, error);
+  const uint32_t tempo_us =
+    recorder->tempo_us ? recorder->tempo_us : SMF_WRITE_TEMPO_US;
+  if (!status && record_write_track(path, &track, tempo_us, &cause)) {
+    status = rescue(&cause, &track, tempo_us, grew, error);
   } else if (!status && recorder->lost_count) {
     status = error_set(error,
                        STATUS_NO_MEMORY,

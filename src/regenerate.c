@@ -357,15 +357,6 @@ play_until(Regeneration* r,
   }
 }
 
-// As process ends what sounds where time breaks.
-static void
-end_notes(Regeneration* r, uint64_t frame)
-{
-  for (uint32_t i = 0; i < r->process.active_count; ++i) {
-    r->process.active[i].off_frame = frame;
-  }
-}
-
 Status
 regeneration_play(Regeneration* r,
                   uint64_t      end_frame,
@@ -389,7 +380,7 @@ regeneration_play(Regeneration* r,
     more = next_stamped(&stamping, &note) && note.on_frame < end_frame;
     if (begun && stamping.ends < end_frame) {
       play_until(r, &frame, stamping.ends, heard, context);
-      end_notes(r, stamping.ends);
+      process_end_notes(&r->process, stamping.ends, true);
     }
     stamping.ends = UINT64_MAX;
     if (!more) {

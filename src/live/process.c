@@ -75,18 +75,38 @@ span_write_off(Span* span, uint32_t index) REALTIME
   return true;
 }
 
-static void
-add_active(Process* process, const StampedNote* note) REALTIME
+// Notes that end at one frame end in the order of their channels and keys,
+// whatever came before: so that what is played again is the same.
+static bool
+ends_before(const ActiveNote* a, const ActiveNote* b) REALTIME
 {
-  uint32_t index = process->active_count++;
-  while (index && process->active[index - 1].off_frame < note->off_frame) {
+  const uint32_t key_a = a->channel * 128u + a->pitch;
+  const uint32_t key_b = b->channel * 128u + b->pitch;
+  return a->off_frame < b->off_frame ||
+         (a->off_frame == b->off_frame && key_a < key_b);
+}
+
+// Puts a note among the first `count` of the table.
+static void
+insert_active(Process* process, uint32_t count, ActiveNote note) REALTIME
+{
+  uint32_t index = count;
+  while (index && ends_before(&process->active[index - 1], &note)) {
     process->active[index] = process->active[index - 1];
     --index;
   }
-  process->active[index] = (ActiveNote){ .off_frame = note->off_frame,
-                                         .number    = note->number,
-                                         .pitch     = note->pitch,
-                                         .channel   = note->channel };
+  process->active[index] = note;
+}
+
+static void
+add_active(Process* process, const StampedNote* note) REALTIME
+{
+  insert_active(process,
+                process->active_count++,
+                (ActiveNote){ .off_frame = note->off_frame,
+                              .number    = note->number,
+                              .pitch     = note->pitch,
+                              .channel   = note->channel });
 }
 
 // Ends the same key where it is pressed again, unless the sink refuses.
@@ -255,14 +275,16 @@ span_merge(Span* span, uint64_t end, bool quiet) REALTIME
   ring_commit(&process->played);
 }
 
-// Ends every note at `frame`; `echoes` too, or only what was planned.
-static void
-end_all_notes(Process* process, uint64_t frame, bool echoes) REALTIME
+void
+process_end_notes(Process* process, uint64_t frame, bool echoes)
 {
-  for (uint32_t i = 0; i < process->active_count; ++i) {
-    if (echoes || process->active[i].number != PLAYED_NO_NOTE) {
-      process->active[i].off_frame = frame; // echoes stand before all others
+  const uint32_t count = process->active_count;
+  for (uint32_t i = 0; i < count; ++i) {
+    ActiveNote note = process->active[i];
+    if (echoes || note.number != PLAYED_NO_NOTE) {
+      note.off_frame = frame;
     }
+    insert_active(process, i, note);
   }
 }
 
@@ -282,7 +304,7 @@ static void
 break_time(Process* process, uint64_t frame) REALTIME
 {
   ++process->breaks;
-  end_all_notes(process, frame, false);
+  process_end_notes(process, frame, false);
 }
 
 static bool
@@ -444,7 +466,7 @@ panic(Span* span) REALTIME
   if (asked == process->panics_done) {
     return;
   }
-  end_all_notes(process, span->cursor, true);
+  process_end_notes(process, span->cursor, true);
   while (process->active_count && !span->blocked) {
     span_write_off(span, process->active_count - 1);
   }
@@ -520,7 +542,7 @@ begin_span(Process* process, const BackendSpan* given, Span* span) REALTIME
   if (process->reconnected) {
     process->reconnected  = false;
     process->clock_offset = until ? until - given->frame : 0;
-    end_all_notes(process, 0, true); // who heard them start may be gone
+    process_end_notes(process, 0, true); // who heard them start may be gone
   }
   const uint64_t start = given->frame + process->clock_offset;
   *span                = (Span){ .process = process,
@@ -571,7 +593,11 @@ process_span(void* context, const BackendSpan* given)
   const bool quiet =
     atomic_load_explicit(&process->end_requested, memory_order_acquire);
   if (quiet) {
-    end_all_notes(process, 0, true);
+    process_end_notes(process, 0, true);
+    if (!atomic_load_explicit(&process->ended_at, memory_order_relaxed)) {
+      atomic_store_explicit(
+        &process->ended_at, span.cursor, memory_order_release);
+    }
   } else if (given->freewheeling) {
     ring_commit(&process->heard);
     wait_for_plan(process, span.end);

@@ -120,6 +120,7 @@ typedef struct {
   _Atomic uint32_t span_frames;
   atomic_bool      freewheeling; // the last span was, and the plan came in time
   atomic_bool      ended;        // the answer to end_requested
+  _Atomic uint64_t ended_at;     // the frame of it; 0: not yet
   ProcessCounters  counters;
 
   // Process's own. Sorted by off_frame, the next to end comes last.
@@ -138,6 +139,10 @@ typedef struct {
   bool        waited_in_vain; // once, since freewheeling began
   bool        reconnected;    // set by process_connect() while no thread runs
 } Process;
+
+// Ends what sounds at `frame`: also what echoes, or only what was planned.
+// Process thread (or whoever runs it).
+void process_end_notes(Process* process, uint64_t frame, bool echoes) REALTIME;
 
 // A BackendProcess; `context` is the Process.
 void process_span(void* context, const BackendSpan* span) REALTIME;

@@ -151,6 +151,8 @@ uint64_t session_frame(const Session* session);
 uint64_t session_since_origin(const Session* session, uint64_t frame);
 double   session_bpm(const Session* session);
 // What was played and planned since the last turn.
-void   session_drain(Session* session);
+void session_drain(Session* session);
+// Before a file is written: breaks that no note has followed yet.
+void   session_tell_breaks(Session* session);
 void   session_draw(Session* session);
 size_t session_fill_status(void* context, OscStatus lines[OSC_STATUS_MAX]);

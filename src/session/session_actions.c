@@ -224,6 +224,20 @@ session_start_recording(Session* session, const char* path, Error* error)
   return status;
 }
 
+// Where the recording is cut: a note whose off could not be written any more
+// ends where time did, or the music.
+static uint64_t
+end_frame(const Session* session)
+{
+  const double   seconds = session->options->seconds;
+  const uint64_t ended   = atomic_load(&session->process->ended_at);
+  const uint64_t now =
+    session_since_origin(session, ended ? ended : session_frame(session));
+  const uint64_t end =
+    seconds < 0 ? UINT64_MAX : (uint64_t)llround(seconds * session->rate_hz);
+  return (now < end ? now : end) - session->record_origin_frame;
+}
+
 Status
 session_stop_recording(Session* session, Error* error)
 {
@@ -238,10 +252,7 @@ session_stop_recording(Session* session, Error* error)
     provenance_format(
       session->options, session->sources, session->worker, text);
     session_tell_breaks(session);
-    // A note whose off could not be written any more ends where time did.
-    recorder_finish(recorder,
-                    session_since_origin(session, session_frame(session)) -
-                      session->record_origin_frame);
+    recorder_finish(recorder, end_frame(session));
     status = recorder_write(
       recorder, session->record_path, session->rate_hz, text, error);
     if (!status) {

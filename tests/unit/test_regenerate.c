@@ -135,9 +135,7 @@ ask_stop(Session* s)
   BeatTime time = { .start_frame = s->heard.span,
                     .breaks      = ++s->world->process.breaks };
   ask(s, (WorkerCommand){ .kind = COMMAND_TIME, .time = time });
-  for (uint32_t i = 0; i < s->world->process.active_count; ++i) {
-    s->world->process.active[i].off_frame = s->heard.span; // as process does
-  }
+  process_end_notes(&s->world->process, s->heard.span, true); // as it does
   play(s->world, &s->heard, 1 + (int)rng_below(&s->rng, 20));
   time.rolling       = true;
   time.start_frame   = s->heard.span;
