@@ -66,6 +66,7 @@ typedef struct {
   BeatFollower beat;
   PhraseIn     phrase;
   PointSet     points;
+  Params       saved_params; // of the session manager's state
   Osc          osc;
   Nsm          nsm;
   bool         has_osc;

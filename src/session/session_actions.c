@@ -159,7 +159,6 @@ save(Session* session, const char* name, Error* error)
   session_fill_preset(session, &preset);
   const Status status = preset_save(name, &preset, path, error);
   if (!status) {
-    midi_map_saved(&session->map);
     view_log(session->view, "saved %s", path);
   }
   return status;

@@ -149,7 +149,7 @@ def test_deleted():
 
 
 def limit_file_size():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2200, 2200))
 
 
 def test_no_room():
