@@ -84,6 +84,20 @@ take_phrase(Worker* worker, const WorkerCommand* command)
   memcpy(due->notes, command->notes, sizeof due->notes);
 }
 
+// The first break that was not worked in counts.
+static void
+take_time(Worker* worker, const BeatTime* time)
+{
+  const bool waits =
+    worker->due.time && worker->time.breaks != worker->planner.breaks;
+  const uint64_t first = worker->time.break_frame;
+  worker->time         = *time;
+  worker->due.time     = true;
+  if (waits) {
+    worker->time.break_frame = first;
+  }
+}
+
 static void
 take_command(Worker* worker, const WorkerCommand* command)
 {
@@ -109,8 +123,7 @@ take_command(Worker* worker, const WorkerCommand* command)
       take_model(worker, command->model, command->again);
       break;
     case COMMAND_TIME:
-      worker->time     = command->time;
-      worker->due.time = true;
+      take_time(worker, &command->time);
       break;
   }
 }
@@ -217,18 +230,21 @@ change_time(Worker* worker, uint64_t frame)
   Planner* const planner = &worker->planner;
   const bool     breaks  = planner->breaks != worker->time.breaks;
   const bool     stopped = worker->pauses & WORKER_STOPPED;
-  worker->due.time       = false;
-  planner->breaks        = worker->time.breaks;
+  // Where nothing broke (a MIDI clock went away) process plays on until it sees
+  // the change.
+  const uint64_t silent_from = breaks ? worker->time.break_frame : frame;
+  worker->due.time           = false;
+  planner->breaks            = worker->time.breaks;
   if (!worker->time.rolling) {
     if (!stopped) {
       worker->pauses |= WORKER_STOPPED;
-      break_plan(worker, worker->time.start_frame, true);
+      break_plan(worker, silent_from, breaks);
     }
   } else if (worker->pauses & WORKER_LISTENS) {
     worker->pauses = WORKER_LISTENS; // the answer begins it again
   } else if (stopped || breaks) {
     if (!stopped) {
-      break_plan(worker, worker->time.start_frame, true);
+      break_plan(worker, silent_from, true);
     }
     worker->pauses = 0;
     go_on(worker, frame);

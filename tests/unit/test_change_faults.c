@@ -59,7 +59,8 @@ relocate(World* world, double beat)
                           .start_frame   = heard.span,
                           .map           = { heard.span, beat, 120 },
                           .beats_per_bar = 4,
-                          .breaks        = ++world->process.breaks };
+                          .breaks        = ++world->process.breaks,
+                          .break_frame   = heard.span };
   process_end_notes(&world->process, heard.span, true);
   ask(world, (WorkerCommand){ .kind = COMMAND_TIME, .time = time });
 }
@@ -113,11 +114,67 @@ test_frozen(void** state)
   finish(world);
 }
 
+// The pitches of what sounds from note `first` on never go back: what was
+// played is not played again.
+static void
+expect_onwards(uint32_t first)
+{
+  for (uint32_t i = first; i < heard.ons; ++i) {
+    assert_true(heard.pitches[i] >= heard.pitches[i - 1]);
+  }
+}
+
+// Music goes on where it was when its own beat takes over, when a start comes
+// without a stop, and when a clock goes away, long after it began.
+static void
+test_goes_on_after_a_break(void** state)
+{
+  (void)state;
+  World* const world = begin_with(MODEL_VAE, 0.05f, false);
+  world->model.pitch = 0; // by the window
+  ask_param(world, PARAM_TEMPERATURE, 0.9);
+  play(world, &heard, 100);
+  BeatTime time    = { .is_free = true, .rolling = true };
+  uint32_t first   = heard.ons;
+  time.breaks      = ++world->process.breaks;
+  time.break_frame = heard.span;
+  process_end_notes(&world->process, heard.span, true);
+  ask(world, (WorkerCommand){ .kind = COMMAND_TIME, .time = time });
+  play(world, &heard, 100);
+  expect_onwards(first);
+  // Stops and is told so together with the next start.
+  first            = heard.ons;
+  time.is_free     = false;
+  time.breaks      = world->process.breaks += 2;
+  time.break_frame = heard.span;
+  time.map         = (BeatMap){ heard.span, 0, 120 };
+  process_end_notes(&world->process, heard.span, true);
+  ask(world, (WorkerCommand){ .kind = COMMAND_TIME, .time = time });
+  play(world, &heard, 100);
+  expect_onwards(first);
+  // The clock goes away: nothing breaks.
+  time.rolling = false;
+  ask(world, (WorkerCommand){ .kind = COMMAND_TIME, .time = time });
+  play(world, &heard, 100);
+  first = heard.ons;
+  play(world, &heard, 30);
+  assert_int_equal(heard.ons, first);
+  time.rolling = true;
+  time.map     = (BeatMap){ heard.span, 40, 120 };
+  ask(world, (WorkerCommand){ .kind = COMMAND_TIME, .time = time });
+  play(world, &heard, 100);
+  assert_true(heard.ons > first + 10);
+  expect_onwards(first);
+  assert_int_equal(atomic_load(&world->process.counters.spans_starved), 0);
+  finish(world);
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_frozen),
+    cmocka_unit_test(test_goes_on_after_a_break),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
