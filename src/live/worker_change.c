@@ -570,7 +570,7 @@ worker_change(Worker* worker)
         is_for_fallback(worker)) {
       change_fallback(worker, frame);
     }
-  } else if (due->listen) {
+  } else if (due->listen && !worker->loop.count) { // that plays on
     fall_silent(worker, frame);
   } else if (due->stamps) {
     change_stamps(worker, frame);

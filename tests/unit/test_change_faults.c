@@ -286,6 +286,31 @@ test_no_model_to_answer(void** state)
   }
 }
 
+// What is frozen goes on while a player plays; the answer comes after it.
+static void
+test_listening_while_frozen(void** state)
+{
+  (void)state;
+  World* const world = begin_with(MODEL_VAE, 0.03f, false);
+  play(world, &heard, 60);
+  ask_param(world, PARAM_LISTEN, LISTEN_RESPOND);
+  ask_param(world, PARAM_FREEZE, 1);
+  play(world, &heard, 30);
+  ask(world, (WorkerCommand){ .kind = COMMAND_PHRASE_BEGINS });
+  play(world, &heard, 50);
+  ask_phrase(world);
+  world->model.pitch   = 80;
+  const uint32_t count = heard.ons;
+  play(world, &heard, 100);
+  assert_true(heard.ons > count + 20);
+  assert_int_equal(heard.pitches[heard.ons - 1], 60);
+  ask_param(world, PARAM_FREEZE, 0);
+  play(world, &heard, 60);
+  assert_int_equal(heard.pitches[heard.ons - 1], 80);
+  assert_int_equal(atomic_load(&world->model.encoded), 1);
+  finish(world);
+}
+
 // Windows that were made before the music began do not come after a change.
 static void
 test_change_while_counting_in(void** state)
@@ -317,6 +342,7 @@ main(void)
     cmocka_unit_test(test_stop_during_an_answer),
     cmocka_unit_test(test_stop_during_a_recall),
     cmocka_unit_test(test_no_model_to_answer),
+    cmocka_unit_test(test_listening_while_frozen),
     cmocka_unit_test(test_change_while_counting_in),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
