@@ -290,11 +290,13 @@ process_end_notes(Process* process, uint64_t frame, bool echoes)
 
 // --- What comes in -----------------------------------------------------------
 
+// What was lost may have told of a break: the next span says how things stand.
 static void
 report_heard(Process* process, const HeardEvent* event) REALTIME
 {
   if (!ring_push(&process->heard, event)) {
     count(&process->counters.heard_lost);
+    process->untold = true;
   }
 }
 
@@ -338,7 +340,8 @@ watch_transport(Span* span, const BackendSpan* given) REALTIME
   const int              follow =
     atomic_load_explicit(&process->follow, memory_order_relaxed);
   const bool turned  = follow != process->followed;
-  const bool changed = turned || transport_changed(process, now);
+  const bool changed = turned || transport_changed(process, now) ||
+                       (process->untold && ring_write_space(&process->heard));
   if (turned || (follow == SYNC_JACK && transport_jumped(process, now))) {
     break_time(process, span->cursor);
   }
@@ -346,6 +349,7 @@ watch_transport(Span* span, const BackendSpan* given) REALTIME
   process->transport        = *now;
   process->transport_frames = given->frame_count;
   if (changed) {
+    process->untold        = false;
     const HeardEvent event = { .kind      = HEARD_TRANSPORT,
                                .frame     = span->start,
                                .breaks    = process->breaks,
@@ -531,6 +535,7 @@ wait_for_plan(Process* process, uint64_t frame)
          !atomic_load(&process->end_requested) &&
          clock_now_ns() < deadline_ns) {
     clock_sleep_ns(100000);
+    take_epoch(process); // the worker waits for that before its next change
   }
   process->waited_in_vain = process->waited_in_vain || !reached;
   rt_enter();

@@ -333,6 +333,46 @@ test_change_while_counting_in(void** state)
   finish(world);
 }
 
+// As the worker changes the plan while process waits for it, and has more to
+// change before it reaches as far as process wants.
+static void*
+change_twice(void* context)
+{
+  Process* const process = context;
+  for (uint64_t epoch = 1; epoch <= 2; ++epoch) {
+    while (!atomic_load(&process->committed_until)) {
+      clock_sleep_ns(100000);
+    }
+    atomic_store(&process->cut, (uint64_t)48000 << 16 | epoch);
+    for (int i = 0; i < 1000 && atomic_load(&process->epoch_seen) != epoch;
+         ++i) {
+      clock_sleep_ns(1000000);
+    }
+  }
+  atomic_store(&process->planned_until, UINT64_MAX);
+  return NULL;
+}
+
+static void
+test_changes_while_freewheeling(void** state)
+{
+  (void)state;
+  World* const   world = make_world(0.02f, -1);
+  const MidiSink sink  = { .write = take, .handle = &heard };
+  pthread_t      thread;
+  memset(&heard, 0, sizeof heard);
+  assert_int_equal(pthread_create(&thread, NULL, change_twice, &world->process),
+                   0);
+  const double start_s = clock_now_s();
+  process_span(
+    &world->process,
+    &(BackendSpan){ .frame_count = 480, .freewheeling = true, .sink = &sink });
+  assert_true(clock_now_s() - start_s < 0.9);
+  pthread_join(thread, NULL);
+  worker_stop(&world->worker);
+  free_world(world);
+}
+
 int
 main(void)
 {
@@ -344,6 +384,7 @@ main(void)
     cmocka_unit_test(test_no_model_to_answer),
     cmocka_unit_test(test_listening_while_frozen),
     cmocka_unit_test(test_change_while_counting_in),
+    cmocka_unit_test(test_changes_while_freewheeling),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
