@@ -73,8 +73,9 @@ clock_out_next(const ClockOut* clock) REALTIME
     return clock->stop_frame;
   }
   return clock->on && clock->known && clock->mark.rolling
-           ? beat_frame(
-               &clock->mark.map, sample_rate_hz, (double)clock->tick / TICKS)
+           ? beat_frame(&clock->mark.map,
+                        clock->mark.sample_rate_hz,
+                        (double)clock->tick / TICKS)
            : UINT64_MAX;
 }
 
