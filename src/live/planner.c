@@ -236,7 +236,9 @@ planner_add(Planner*              planner,
   step->number = planner->next;
   memcpy(step->events, events, sizeof step->events);
   if (step->kind == PLAN_WINDOW && !step->is_fallback) {
-    step->follows = !memcmp(planner->last_z, before->z, sizeof before->z);
+    step->follows = planner->has_last_z &&
+                    !memcmp(planner->last_z, before->z, sizeof before->z);
+    planner->has_last_z = true;
     memcpy(planner->last_z, after->z, sizeof after->z);
   }
   if (planner->cut) {
@@ -271,12 +273,15 @@ stretch(const Planner* planner, const Params* params)
          scheduler_step_beats(&planner->scheduler.params);
 }
 
+// Who makes the music again may never hear of them: the next window does not
+// follow from one.
 static void
 forget_windows(Planner* planner, uint64_t number)
 {
   while (planner->window_next > planner->window_first &&
          window_at(planner, planner->window_next - 1)->first >= number) {
     --planner->window_next;
+    planner->has_last_z = false;
   }
 }
 
