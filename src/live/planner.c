@@ -65,6 +65,19 @@ tell_stamps(Planner* planner, uint64_t number)
   tell(planner, &step);
 }
 
+// The beat from `frame` on, for MIDI clock; a full ring leaves it as it was.
+static void
+tell_beat(Planner* planner, uint64_t frame, bool rolling)
+{
+  const BeatMark mark = { .frame          = frame,
+                          .map            = planner->scheduler.state.map,
+                          .sample_rate_hz = planner->scheduler.sample_rate_hz,
+                          .rolling        = rolling };
+  if (ring_push(&planner->process->beats, &mark)) {
+    ring_commit(&planner->process->beats);
+  }
+}
+
 static PlannedNote*
 note_at(const Planner* planner, uint64_t number)
 {
@@ -87,12 +100,14 @@ planner_place(Planner*      planner,
   planner->scheduler =
     scheduler_make(params, sample_rate_hz, origin_frame, seconds);
   tell_stamps(planner, planner->next);
+  tell_beat(planner, origin_frame, true);
 }
 
 void
 planner_tell_place(Planner* planner)
 {
   tell_stamps(planner, planner->next);
+  tell_beat(planner, planner->scheduler.planned_until, true);
 }
 
 const PlannedNote*
@@ -333,6 +348,7 @@ planner_restamp(Planner*       planner,
   }
   scheduler->params    = *params;
   scheduler->state.map = *map;
+  tell_beat(planner, frame, true);
   if (number < planner->next) {
     hand_out_again(planner, number, frame, at + anew);
     return;
@@ -398,6 +414,9 @@ planner_break(Planner* planner, uint64_t frame, bool ends)
   tell(planner, &step);
   planner->resume_at = number;
   begin_epoch(planner, frame);
+  if (ends) {
+    tell_beat(planner, frame, false);
+  }
   atomic_store_explicit(
     &planner->process->planned_until, UINT64_MAX, memory_order_release);
 }
@@ -414,6 +433,7 @@ planner_resume(Planner*       planner,
   scheduler->params     = *params;
   scheduler->state.map  = *map;
   planner->counted_from = planner->resume_at;
+  tell_beat(planner, frame, true);
   hand_out_again(planner, planner->resume_at, frame, at);
 }
 

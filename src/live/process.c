@@ -201,8 +201,7 @@ take_chord(Process* process, uint64_t frame) REALTIME
 {
   uint32_t           size = 0;
   const StampedNote* note;
-  while ((note = next_note(process)) && note->on_frame == frame &&
-         !note->pulse) {
+  while ((note = next_note(process)) && note->on_frame == frame) {
     if (chord_has_key(process, size, note)) {
       count(&process->counters.doubled);
     } else if (size < ACTIVE_NOTES_MAX) {
@@ -232,18 +231,6 @@ span_play_chord(Span* span, uint64_t frame) REALTIME
 // ring, to which the worker may add meanwhile.
 #define MERGE_TURNS_MAX (STAMPED_RING_NOTES + 2 * PERIOD_EVENTS_MAX)
 
-static void
-span_write_pulse(Span* span, const StampedNote* pulse) REALTIME
-{
-  const uint32_t offset = (uint32_t)(pulse->on_frame - span->start);
-  span->cursor          = pulse->on_frame;
-  ++span->written;
-  if (!span->sink->write(
-        span->sink->handle, MIDI_OUT_NOTES, offset, &pulse->pulse, 1)) {
-    count(&span->process->counters.dropped);
-  }
-}
-
 // Merges offs and ons that are due before `end` by frame, offs first.
 static void
 span_merge(Span* span, uint64_t end, bool quiet) REALTIME
@@ -262,9 +249,6 @@ span_merge(Span* span, uint64_t end, bool quiet) REALTIME
       span_write_off(span, process->active_count - 1);
     } else if (on && on_frame < span->cursor) {
       count(&process->counters.late);
-      ring_pop(&process->notes);
-    } else if (on && on_frame < end && on->pulse) {
-      span_write_pulse(span, on);
       ring_pop(&process->notes);
     } else if (on && on_frame < end) {
       span_play_chord(span, on_frame);
@@ -567,18 +551,66 @@ begin_span(Process* process, const BackendSpan* given, Span* span) REALTIME
   return true;
 }
 
+// Where the beat turns before `end`, and what else clock has to know.
+static void
+wind_clock(Span* span) REALTIME
+{
+  Process* const  process = span->process;
+  const BeatMark* mark;
+  clock_out_switch(
+    &process->clock,
+    span->cursor,
+    atomic_load_explicit(&process->clock_out, memory_order_relaxed));
+  for (uint32_t i = 0;
+       i < BEAT_RING_MARKS && (mark = ring_peek(&process->beats)) &&
+       mark->frame < span->end;
+       ++i) {
+    clock_out_mark(&process->clock, mark);
+    ring_pop(&process->beats);
+  }
+}
+
+// MIDI clock until `end`, between what is played.
+static void
+span_tick(Span* span, uint64_t end, bool quiet) REALTIME
+{
+  for (uint32_t i = 0; i < PERIOD_EVENTS_OFF_RESERVE; ++i) {
+    const uint64_t due = clock_out_next(&span->process->clock);
+    if (due >= end) {
+      break;
+    }
+    const uint64_t frame = due > span->cursor ? due : span->cursor;
+    span_merge(span, frame, quiet);
+    const uint64_t at      = frame > span->cursor ? frame : span->cursor;
+    const uint8_t  message = clock_out_take(&span->process->clock);
+    span->cursor           = at;
+    if (!span->sink->write(span->sink->handle,
+                           MIDI_OUT_NOTES,
+                           (uint32_t)(at - span->start),
+                           &message,
+                           1)) {
+      count(&span->process->counters.dropped);
+    }
+  }
+  span_merge(span, end, quiet);
+}
+
 // What comes in, and what is played, in the order of time.
 static void
 play_span(Span* span, const BackendSpan* given, bool quiet) REALTIME
 {
+  wind_clock(span);
+  if (quiet) {
+    clock_out_switch(&span->process->clock, span->cursor, false);
+  }
   for (uint32_t i = 0; i < given->input_count; ++i) {
     const uint64_t frame = span->start + given->inputs[i].offset_frames;
-    span_merge(span, frame, quiet);
+    span_tick(span, frame, quiet);
     span->cursor = frame > span->cursor ? frame : span->cursor;
     take_input(
       span, &given->inputs[i], span->cursor, given->input_delay_frames);
   }
-  span_merge(span, span->end, quiet);
+  span_tick(span, span->end, quiet);
   ring_commit(&span->process->heard);
   ring_commit(&span->process->played);
 }

@@ -256,6 +256,7 @@ tell_process(Session* session)
   const bool          echo    = params->value[PARAM_ECHO] > 0;
   atomic_store(&process->follow, (int)params->value[PARAM_SYNC]);
   atomic_store(&process->echo, echo);
+  atomic_store(&process->clock_out, params->value[PARAM_CLOCK_OUT] > 0);
   if (echoed && !echo) {
     atomic_fetch_add(&process->release_requests, 1);
   }

@@ -3,6 +3,7 @@
 // beat_follower makes of it is the beat itself.
 #include "control/beat_follower.h"
 #include "live/clock_out.h"
+#include "live/process_setup.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -128,12 +129,88 @@ test_stops(void** state)
   assert_int_equal(world.counts[0xfa], 1);
 }
 
+typedef struct {
+  uint64_t span;
+  uint32_t last_offset;
+  uint32_t notes, ticks, starts, stops;
+  uint64_t tick_at; // the last one's frame
+} Heard;
+
+static bool
+hear(void*          handle,
+     MidiOut        port,
+     uint32_t       offset,
+     const uint8_t* message,
+     uint32_t       size)
+{
+  Heard* const heard = handle;
+  assert_int_equal(port, MIDI_OUT_NOTES);
+  assert_true(offset >= heard->last_offset);
+  heard->last_offset = offset;
+  if (size == 3) {
+    ++heard->notes;
+    return true;
+  }
+  assert_int_equal(size, 1);
+  heard->starts += *message == 0xfa;
+  heard->stops += *message == 0xfc;
+  if (*message == 0xf8) {
+    assert_int_equal(heard->span + offset, heard->ticks++ * 1000);
+  }
+  return true;
+}
+
+// Between notes, in spans of any length, to the frame; stop comes with the end.
+static void
+test_in_process(void** state)
+{
+  (void)state;
+  static Process process;
+  Heard          heard = { 0 };
+  Error          error;
+  const MidiSink sink = { .write = hear, .handle = &heard };
+  const BeatMark here = { .map            = { 0, 0, 120 },
+                          .sample_rate_hz = RATE_HZ,
+                          .rolling        = true };
+  assert_int_equal(process_init(&process, &error), STATUS_OK);
+  process_connect(&process);
+  assert_true(ring_push(&process.beats, &here));
+  ring_commit(&process.beats);
+  atomic_store(&process.clock_out, true);
+  for (uint32_t i = 0; i < 200; ++i) {
+    const StampedNote note = { .on_frame  = 333 * i,
+                               .off_frame = 333 * i + 300,
+                               .pitch     = (uint8_t)(30 + i % 60),
+                               .velocity  = 64 };
+    assert_true(ring_push(&process.notes, &note));
+  }
+  ring_commit(&process.notes);
+  atomic_store(&process.planned_until, UINT64_MAX);
+  for (uint32_t i = 0; i < 400; ++i) {
+    const uint32_t count = 16 + i * 37 % 500;
+    heard.last_offset    = 0;
+    if (i == 350) {
+      atomic_store(&process.end_requested, true);
+    }
+    process_span(&process,
+                 &(BackendSpan){
+                   .frame = heard.span, .frame_count = count, .sink = &sink });
+    heard.span += count;
+  }
+  assert_int_equal(heard.starts, 1);
+  assert_int_equal(heard.stops, 1);
+  assert_int_equal(heard.notes, 400);
+  assert_in_range(heard.ticks, 60, heard.span / 1000);
+  process_free(&process);
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_follows_the_beat),
     cmocka_unit_test(test_stops),
+    cmocka_unit_test(test_in_process),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
