@@ -44,18 +44,22 @@ replaces(const NarratorLine* line, const NarratorLine* waiting)
           (line->starts || makes_notes(waiting->kind)));
 }
 
-static void
+// Whether one of those forgotten started.
+static bool
 forget_replaced(Narrator* narrator, const NarratorLine* line)
 {
-  uint32_t kept = 0;
+  uint32_t kept    = 0;
+  bool     started = false;
   for (uint32_t i = 0; i < narrator->count; ++i) {
     if (replaces(line, &narrator->waiting[i])) {
+      started = started || narrator->waiting[i].starts;
       free(narrator->waiting[i].text);
     } else {
       narrator->waiting[kept++] = narrator->waiting[i];
     }
   }
   narrator->count = kept;
+  return started;
 }
 
 static void
@@ -93,8 +97,11 @@ narrator_hear(Narrator* narrator, const PlanStep* step)
                         .ends   = step->kind == PLAN_BREAK && step->ends,
                         .frame  = step->frame,
                         .text   = text };
+  if (forget_replaced(narrator, &line)) {
+    narrator->writer.until_start = 0; // this one instead
+  }
   plan_text_write(&narrator->writer, step, text, &line.starts);
-  forget_replaced(narrator, &line);
+  forget_replaced(narrator, &line); // now that it is known whether it starts
   wait_for_note(narrator, line);
 }
 
@@ -129,12 +136,39 @@ narrator_reach(Narrator*    narrator,
 }
 
 void
+narrator_panic(Narrator*    narrator,
+               uint64_t     frame,
+               NarratorTell tell,
+               void*        context)
+{
+  char           text[RECORD_LINE_BYTES_MAX];
+  bool           starts;
+  const PlanStep step = { .kind = PLAN_PANIC, .frame = frame };
+  plan_text_write(&narrator->writer, &step, text, &starts);
+  const NarratorLine line = { .number = narrator->played, .text = text };
+  tell_line(&line, tell, context);
+}
+
+const RecordLine*
+narrator_rest(Narrator* narrator, uint32_t* count)
+{
+  *count = narrator->count;
+  for (uint32_t i = 0; i < narrator->count; ++i) {
+    narrator->rest[i] = (RecordLine){ .number = narrator->waiting[i].number,
+                                      .now    = true,
+                                      .text   = narrator->waiting[i].text };
+  }
+  return narrator->rest;
+}
+
+void
 narrator_note(Narrator*    narrator,
               uint64_t     number,
               NarratorTell tell,
               void*        context)
 {
-  uint32_t told = 0;
+  uint32_t told    = 0;
+  narrator->played = number;
   while (told < narrator->count && narrator->waiting[told].number <= number) {
     ++told;
   }

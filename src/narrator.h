@@ -27,7 +27,9 @@ typedef struct {
   bool           begun;
   NarratorLine   waiting[NARRATOR_WAITING_MAX]; // by number
   uint32_t       count;
-  uint64_t       lost; // no memory, or too many
+  RecordLine     rest[NARRATOR_WAITING_MAX];
+  uint64_t       played; // the last note
+  uint64_t       lost;   // no memory, or too many
 } Narrator;
 
 // `tell` gets a line where it is to stand: `now` is set.
@@ -47,6 +49,14 @@ void narrator_reach(Narrator*    narrator,
                     uint64_t     frame,
                     NarratorTell tell,
                     void*        context);
+// All notes were ended at `frame`, which was recorded.
+void narrator_panic(Narrator*    narrator,
+                    uint64_t     frame,
+                    NarratorTell tell,
+                    void*        context);
+// Lines of notes that were not played yet: what is cut now needs them to be
+// made again. Good until the next call.
+const RecordLine* narrator_rest(Narrator* narrator, uint32_t* count);
 // The note-on of note `number` is.
 void narrator_note(Narrator*    narrator,
                    uint64_t     number,

@@ -280,6 +280,9 @@ plan_text_write(PlanTextWriter* writer,
           since_origin(writer, step->frame),
           step->ends);
       break;
+    case PLAN_PANIC:
+      put(&line, "panic frame=%" PRIu64, since_origin(writer, step->frame));
+      break;
   }
 }
 
@@ -511,7 +514,7 @@ read_stamps(const char* name, const char* text, PlanTextLine* line)
   }
   if (is(name, "frame")) {
     return read_u64(
-      text, line->step.kind == PLAN_BREAK ? &line->step.frame : &s->map.frame);
+      text, line->step.kind >= PLAN_BREAK ? &line->step.frame : &s->map.frame);
   }
   if (is(name, "first")) {
     return read_u64(text, &line->step.number);
@@ -543,8 +546,9 @@ read_kind(const char* word, PlanStepKind* kind)
   static const char* const names[] = { [PLAN_WINDOW] = "window",
                                        [PLAN_EVENTS] = "events",
                                        [PLAN_STAMPS] = "stamps",
-                                       [PLAN_BREAK]  = "break" };
-  for (int i = 0; i < 4; ++i) {
+                                       [PLAN_BREAK]  = "break",
+                                       [PLAN_PANIC]  = "panic" };
+  for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
     if (is(word, names[i])) {
       *kind = (PlanStepKind)i;
       return true;

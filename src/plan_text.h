@@ -6,6 +6,7 @@
 //   events notes=...
 //   stamps at=12.5 started=1 ... p.tempo=1.2
 //   break first=33 frame=480000 ends=1
+//   panic frame=480000
 #pragma once
 
 #include "caps.h"

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define SPAN_FRAMES 256u
+#define PANICS_MAX 1024u // more are refused
 
 // From note `number` on this holds.
 typedef struct {
@@ -34,6 +35,8 @@ struct Regeneration {
   size_t     segment_count;
   size_t     segment_room;
   Segment*   segments;
+  size_t     panic_count;
+  uint64_t   panics[PANICS_MAX]; // frames
   bool       begun;
   uint64_t   sounds; // the first note that does
   bool       has_z;
@@ -252,6 +255,13 @@ take_line(Regeneration* r, uint64_t number, PlanTextLine* line, Error* error)
              ? sample(r, line, error)
              : append(r, step->events, WINDOW_NOTES, error);
   }
+  if (step->kind == PLAN_PANIC) {
+    if (r->panic_count == PANICS_MAX) {
+      return error_set(error, STATUS_LIMIT, "more than %u panics", PANICS_MAX);
+    }
+    r->panics[r->panic_count++] = step->frame;
+    return STATUS_OK;
+  }
   if (step->kind == PLAN_BREAK) {
     segment.number = step->number;
     segment.silent = true;
@@ -291,6 +301,7 @@ typedef struct {
   Scheduler           scheduler;
   size_t              segment; // the next one
   bool                silent;
+  size_t              panic; // the next one
   uint64_t            ends;  // a break that was passed: what sounds ends there
   size_t              event; // the next one
 } Stamping;
@@ -357,6 +368,26 @@ play_until(Regeneration* r,
   }
 }
 
+// Those until `until`: what sounds ends at each.
+static void
+play_panics(Regeneration* r,
+            Stamping*     stamping,
+            uint64_t*     frame,
+            uint64_t      until,
+            void (*heard)(void* context, const PlayedEvent* event),
+            void* context)
+{
+  for (;
+       stamping->panic < r->panic_count && r->panics[stamping->panic] <= until;
+       ++stamping->panic) {
+    const uint64_t at = r->panics[stamping->panic];
+    if (at >= *frame) {
+      play_until(r, frame, at, heard, context);
+      process_end_notes(&r->process, at, true);
+    }
+  }
+}
+
 Status
 regeneration_play(Regeneration* r,
                   uint64_t      end_frame,
@@ -388,6 +419,7 @@ regeneration_play(Regeneration* r,
     }
     frame = begun ? frame : note.on_frame;
     begun = true;
+    play_panics(r, &stamping, &frame, note.on_frame, heard, context);
     // Whole spans that are over before this note begins.
     if (note.on_frame > frame + SPAN_FRAMES) {
       play_until(r, &frame, note.on_frame - SPAN_FRAMES, heard, context);
@@ -397,6 +429,7 @@ regeneration_play(Regeneration* r,
     }
     ring_commit(&r->process.notes);
   }
+  play_panics(r, &stamping, &frame, end_frame - 1, heard, context);
   play_until(r, &frame, end_frame, heard, context);
   return STATUS_OK;
 }

@@ -67,6 +67,11 @@ play_through(Render* render, double seconds, Error* error)
     process_span(&render->process, &span);
     record_played(render);
   }
+  uint32_t                count;
+  const RecordLine* const rest = narrator_rest(&render->narrator, &count);
+  for (uint32_t i = 0; i < count; ++i) {
+    tell_line(render, &rest[i]);
+  }
   recorder_finish(&render->recorder, end);
   return STATUS_OK;
 }

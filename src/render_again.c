@@ -94,11 +94,15 @@ is_due(const Again* again, const PlayedEvent* event)
   const RecordLine* const line = &again->provenance.lines[again->line];
   PlanTextLine            read;
   Error                   none;
-  if (!plan_text_read(line->text, &read, &none) &&
-      read.step.kind == PLAN_BREAK) {
+  const bool              on   = (event->message[0] & 0xf0) == 0x90;
+  const bool              good = !plan_text_read(line->text, &read, &none);
+  if (good && read.step.kind == PLAN_BREAK) {
     return read.step.frame <= event->frame;
   }
-  return (event->message[0] & 0xf0) == 0x90 && line->number <= event->number;
+  if (good && read.step.kind == PLAN_PANIC) {
+    return read.step.frame + !on <= event->frame; // after what it ended
+  }
+  return on && line->number <= event->number;
 }
 
 static void

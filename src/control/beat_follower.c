@@ -171,11 +171,15 @@ void
 beat_follower_hear(BeatFollower* follower, const HeardEvent* event)
 {
   const bool broke = event->breaks != follower->breaks;
+  if (broke && follower->breaks == follower->breaks_told) {
+    follower->break_frame = event->broke_at;
+  }
   follower->breaks = event->breaks;
+  follower->due    = follower->due || broke;
   if (event->kind == HEARD_TRANSPORT) {
     follower->transport       = event->transport;
     follower->transport_frame = event->frame;
-    follower->due = follower->due || broke || follower->sync == SYNC_JACK;
+    follower->due             = follower->due || follower->sync == SYNC_JACK;
   } else {
     hear_midi(follower, event->frame, &event->midi);
   }
@@ -256,11 +260,13 @@ beat_follower_take(BeatFollower* follower, BeatTime* time)
     follower->due = follower->due || time->rolling != follower->told_rolling ||
                     (time->rolling && has_drifted(follower, time));
   }
-  time->breaks = follower->breaks;
+  time->breaks      = follower->breaks;
+  time->break_frame = follower->break_frame;
   if (!follower->due) {
     return false;
   }
   follower->due          = false;
+  follower->breaks_told  = follower->breaks;
   follower->told_rolling = time->rolling;
   follower->told         = time->map.bpm > 0 ? time->map : follower->told;
   return true;

@@ -24,6 +24,8 @@ typedef struct {
   Transport transport; // as last heard, at
   uint64_t  transport_frame;
   uint32_t  breaks;
+  uint32_t  breaks_told;
+  uint64_t  break_frame; // the first that was not told
 
   // MIDI clock.
   bool     running;

@@ -26,6 +26,9 @@ typedef struct {
   BeatMap  map;
   double   beats_per_bar;
   uint32_t breaks; // process's count
+  // The first of those that were not told before: what was planned from there
+  // on did not sound.
+  uint64_t break_frame;
 } BeatTime;
 
 typedef struct {

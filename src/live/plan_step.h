@@ -13,7 +13,8 @@ typedef enum {
   PLAN_WINDOW, // from note `number` on these: sampled for `job` by a model
   PLAN_EVENTS, // from note `number` on `events`: notes that had been before
   PLAN_STAMPS, // from note `number` on stamped so
-  PLAN_BREAK   // from note `number` on silent, from `frame` on
+  PLAN_BREAK,  // from note `number` on silent, from `frame` on
+  PLAN_PANIC // what sounds ends at `frame`; not the planner's: process does it
 } PlanStepKind;
 
 #define PLAN_DIGEST_BYTES 24
@@ -32,7 +33,7 @@ typedef struct {
   // PLAN_STAMPS.
   Params         params;
   SchedulerState stamps;
-  // PLAN_BREAK. `ends`: what sounds ends there, too.
+  // PLAN_BREAK, PLAN_PANIC. `ends`: what sounds ends there, too.
   uint64_t frame;
   bool     ends;
 } PlanStep;

@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+// A map that is further from the one before counts its beats anew: a master
+// came or went, or its bars are others. Notes keep their time then; where a
+// beat was only measured better, they follow it.
+#define ANEW_BEATS 0.5
+
 Status
 planner_init(Planner* planner, Process* process, Error* error)
 {
@@ -231,7 +236,9 @@ planner_add(Planner*              planner,
   step->number = planner->next;
   memcpy(step->events, events, sizeof step->events);
   if (step->kind == PLAN_WINDOW && !step->is_fallback) {
-    step->follows = !memcmp(planner->last_z, before->z, sizeof before->z);
+    step->follows = planner->has_last_z &&
+                    !memcmp(planner->last_z, before->z, sizeof before->z);
+    planner->has_last_z = true;
     memcpy(planner->last_z, after->z, sizeof after->z);
   }
   if (planner->cut) {
@@ -266,12 +273,15 @@ stretch(const Planner* planner, const Params* params)
          scheduler_step_beats(&planner->scheduler.params);
 }
 
+// Who makes the music again may never hear of them: the next window does not
+// follow from one.
 static void
 forget_windows(Planner* planner, uint64_t number)
 {
   while (planner->window_next > planner->window_first &&
          window_at(planner, planner->window_next - 1)->first >= number) {
     --planner->window_next;
+    planner->has_last_z = false;
   }
 }
 
@@ -310,20 +320,27 @@ planner_restamp(Planner*       planner,
   const uint32_t   rate_hz   = scheduler->sample_rate_hz;
   const double     ratio     = stretch(planner, params);
   const double     now       = beat_at(&scheduler->state.map, rate_hz, frame);
+  const double     moved     = beat_at(map, rate_hz, frame) - now;
+  const double     anew      = fabs(moved) > ANEW_BEATS ? moved : 0;
   begin_epoch(planner, frame);
   double at = scheduler->state.at;
   if (number < planner->next) {
     const PlannedNote* const note = note_at(planner, number);
     at = ratio == 1 ? note->at : now + fmax(note->at - now, 0) * ratio;
   }
+  if (anew != 0) {
+    planner->counted_from = number;
+  }
   scheduler->params    = *params;
   scheduler->state.map = *map;
   if (number < planner->next) {
-    hand_out_again(planner, number, frame, at);
+    hand_out_again(planner, number, frame, at + anew);
     return;
   }
   // Nothing is planned beyond: only what is to come changes.
+  scheduler->state.at += anew;
   scheduler->state.earliest_frame = frame;
+  planner->ended                  = false; // if it has, the next note says so
   tell_stamps(planner, number);
   publish(planner);
 }
@@ -394,8 +411,9 @@ planner_resume(Planner*       planner,
 {
   Scheduler* const scheduler = &planner->scheduler;
   begin_epoch(planner, frame);
-  scheduler->params    = *params;
-  scheduler->state.map = *map;
+  scheduler->params     = *params;
+  scheduler->state.map  = *map;
+  planner->counted_from = planner->resume_at;
   hand_out_again(planner, planner->resume_at, frame, at);
 }
 

@@ -51,11 +51,13 @@ typedef struct {
   uint64_t       window_next;
 
   uint32_t epoch;
-  uint32_t breaks;                   // that the plan takes into account
-  double   not_before;               // beat: of the first note after a cut
-  bool     cut;                      // the next note is the first after a cut
-  bool     ended;                    // the music has
-  uint64_t resume_at;                // the first note that a break left silent
+  uint32_t breaks;       // that the plan takes into account
+  double   not_before;   // beat: of the first note after a cut
+  bool     cut;          // the next note is the first after a cut
+  bool     ended;        // the music has
+  uint64_t resume_at;    // the first note that a break left silent
+  uint64_t counted_from; // from this note on beats are counted as now
+  bool     has_last_z;
   float    last_z[MODEL_LATENT_MAX]; // of the last window that was sampled
 } Planner;
 

@@ -304,6 +304,7 @@ static void
 break_time(Process* process, uint64_t frame) REALTIME
 {
   ++process->breaks;
+  process->broke_at = frame;
   process_end_notes(process, frame, false);
 }
 
@@ -348,6 +349,7 @@ watch_transport(Span* span, const BackendSpan* given) REALTIME
     const HeardEvent event = { .kind      = HEARD_TRANSPORT,
                                .frame     = span->start,
                                .breaks    = process->breaks,
+                               .broke_at  = process->broke_at,
                                .transport = *now };
     report_heard(process, &event);
   }
@@ -408,10 +410,11 @@ take_input(Span*            span,
   if (process->followed == SYNC_MIDI && moves_song(input->message[0])) {
     break_time(process, frame);
   }
-  const HeardEvent event = { .kind   = HEARD_MIDI,
-                             .frame  = frame > delay ? frame - delay : 0,
-                             .breaks = process->breaks,
-                             .midi   = *input };
+  const HeardEvent event = { .kind     = HEARD_MIDI,
+                             .frame    = frame > delay ? frame - delay : 0,
+                             .breaks   = process->breaks,
+                             .broke_at = process->broke_at,
+                             .midi     = *input };
   report_heard(process, &event);
   if (atomic_load_explicit(&process->echo, memory_order_relaxed)) {
     echo(span, input, frame);

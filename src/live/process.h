@@ -56,6 +56,7 @@ typedef struct {
   HeardKind kind;
   uint64_t  frame;     // session clock
   uint32_t  breaks;    // discontinuities up to here, this one included
+  uint64_t  broke_at;  // session clock: where the last of them was
   MidiInput midi;      // HEARD_MIDI
   Transport transport; // HEARD_TRANSPORT
 } HeardEvent;
@@ -130,6 +131,7 @@ typedef struct {
   uint64_t    cuts[PROCESS_CUTS]; // where each epoch began, or one after it
   uint32_t    epoch;
   uint32_t    breaks;
+  uint64_t    broke_at;         // the last of them
   int         followed;         // `follow` of the span before
   Transport   transport;        // of the span before
   uint32_t    transport_frames; // that span's

@@ -96,10 +96,11 @@ typedef struct {
 
 // Notes that come again and again.
 typedef struct {
-  uint32_t  count; // 0: not frozen
-  uint32_t  at;    // the next one's index
-  double    round; // beats since the first round began
-  double    beats; // that a round lasts
+  uint32_t  count;  // 0: not frozen
+  uint32_t  at;     // the next one's index
+  double    round;  // beats since the first round began
+  double    beats;  // that a round lasts
+  double    before; // beat of the note that was handed out last
   NoteEvent events[LOOP_NOTES_MAX];
   double    beat[LOOP_NOTES_MAX]; // of each in the first round
 } WorkerLoop;

@@ -84,6 +84,20 @@ take_phrase(Worker* worker, const WorkerCommand* command)
   memcpy(due->notes, command->notes, sizeof due->notes);
 }
 
+// The first break that was not worked in counts.
+static void
+take_time(Worker* worker, const BeatTime* time)
+{
+  const bool waits =
+    worker->due.time && worker->time.breaks != worker->planner.breaks;
+  const uint64_t first = worker->time.break_frame;
+  worker->time         = *time;
+  worker->due.time     = true;
+  if (waits) {
+    worker->time.break_frame = first;
+  }
+}
+
 static void
 take_command(Worker* worker, const WorkerCommand* command)
 {
@@ -109,8 +123,7 @@ take_command(Worker* worker, const WorkerCommand* command)
       take_model(worker, command->model, command->again);
       break;
     case COMMAND_TIME:
-      worker->time     = command->time;
-      worker->due.time = true;
+      take_time(worker, &command->time);
       break;
   }
 }
@@ -217,18 +230,21 @@ change_time(Worker* worker, uint64_t frame)
   Planner* const planner = &worker->planner;
   const bool     breaks  = planner->breaks != worker->time.breaks;
   const bool     stopped = worker->pauses & WORKER_STOPPED;
-  worker->due.time       = false;
-  planner->breaks        = worker->time.breaks;
+  // Where nothing broke (a MIDI clock went away) process plays on until it sees
+  // the change.
+  const uint64_t silent_from = breaks ? worker->time.break_frame : frame;
+  worker->due.time           = false;
+  planner->breaks            = worker->time.breaks;
   if (!worker->time.rolling) {
     if (!stopped) {
       worker->pauses |= WORKER_STOPPED;
-      break_plan(worker, worker->time.start_frame, true);
+      break_plan(worker, silent_from, breaks);
     }
   } else if (worker->pauses & WORKER_LISTENS) {
     worker->pauses = WORKER_LISTENS; // the answer begins it again
   } else if (stopped || breaks) {
     if (!stopped) {
-      break_plan(worker, worker->time.start_frame, true);
+      break_plan(worker, silent_from, true);
     }
     worker->pauses = 0;
     go_on(worker, frame);
@@ -242,21 +258,31 @@ change_time(Worker* worker, uint64_t frame)
 
 // --- What is frozen ----------------------------------------------------------
 
-// The notes of the last beats before note `number` and beat `end`.
+// The notes of the last beats before note `number` and beat `end`, as far back
+// as beats are counted as now.
 static void
 make_loop(Worker* worker, uint64_t number, double end)
 {
   const Planner* const planner = &worker->planner;
   WorkerLoop* const    loop    = &worker->loop;
   *loop = (WorkerLoop){ .beats = worker->params.value[PARAM_LOOP_BEATS] };
-  uint64_t first = number;
-  while (first > planner->first && number - first < LOOP_NOTES_MAX &&
+  const uint64_t oldest = planner->counted_from > planner->first
+                            ? planner->counted_from
+                            : planner->first;
+  uint64_t       first  = number;
+  while (first > oldest && number - first < LOOP_NOTES_MAX &&
          (planner_note(planner, first - 1)->at >= end - loop->beats ||
           number - first < WINDOW_NOTES)) {
     --first;
   }
   if (first < number) {
-    loop->beats = fmax(loop->beats, end - planner_note(planner, first)->at);
+    const double there = end - planner_note(planner, first)->at;
+    const bool   short_of_notes =
+      first == oldest || number - first == LOOP_NOTES_MAX;
+    loop->beats =
+      short_of_notes ? fmin(loop->beats, fmax(ceil(there), 1)) : loop->beats;
+    loop->beats  = fmax(loop->beats, there);
+    loop->before = planner_note(planner, number - 1)->at;
   }
   for (; first < number; ++first, ++loop->count) {
     loop->events[loop->count] = planner_note(planner, first)->event;
@@ -264,17 +290,19 @@ make_loop(Worker* worker, uint64_t number, double end)
   }
 }
 
+// Each follows the one before, wherever that was put: the tempo may be another
+// by then, or beats may be counted anew.
 void
 worker_next_of_loop(Worker* worker)
 {
   WorkerLoop* const loop   = &worker->loop;
   const double      second = scheduler_step_beats(&worker->params);
-  double            before = worker->planner.scheduler.state.at;
   for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
-    const double at                 = loop->beat[loop->at] + loop->round;
-    worker->window.events[i]        = loop->events[loop->at];
-    worker->window.events[i].step_s = (float)(fmax(at - before, 0) / second);
-    before                          = at;
+    const double at          = loop->beat[loop->at] + loop->round;
+    worker->window.events[i] = loop->events[loop->at];
+    worker->window.events[i].step_s =
+      (float)(fmax(at - loop->before, 0) / second);
+    loop->before = at;
     if (++loop->at == loop->count) {
       loop->at = 0;
       loop->round += loop->beats;
@@ -286,16 +314,19 @@ static void
 change_freeze(Worker* worker, uint64_t frame)
 {
   Planner* const planner = &worker->planner;
-  worker->due.freeze     = false;
   if (worker->params.value[PARAM_FREEZE] > 0) {
     const uint64_t number = planner_find(planner, frame);
     const double now = beat_at(own_map(worker), worker->sample_rate_hz, frame);
     make_loop(worker, number, now);
+    if (!worker->loop.count) {
+      return; // nothing sounded yet that could come again
+    }
     planner_cut(planner, number, frame);
   } else {
     worker->loop.count = 0;
     worker->due.window = true;
   }
+  worker->due.freeze = false;
 }
 
 // --- Other notes -------------------------------------------------------------

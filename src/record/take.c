@@ -111,6 +111,7 @@ forget_old(TakeRing* ring, uint64_t now_frame)
   for (;;) {
     const uint64_t next = next_phrase(ring);
     if (next >= ring->lines.waiting ||
+        lines_at(&ring->lines, next)->at >= ring->end ||
         event_at(ring, lines_at(&ring->lines, next)->at)->frame > oldest) {
       break;
     }

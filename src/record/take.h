@@ -43,6 +43,9 @@ typedef struct {
   uint64_t    now_frame; // session clock: onsets before it are kept
   double      bpm;       // of the file, TAKE_BPM_MIN to TAKE_BPM_MAX
   const char* text;      // where it came from, at the file's start; or NULL
+  // Lines of notes that were not played yet, which stand at the end.
+  const RecordLine* rest;
+  uint32_t          rest_count;
 } TakeRequest;
 #define TAKE_BPM_MIN 4.0
 #define TAKE_BPM_MAX 1000.0

@@ -46,8 +46,8 @@ find_phrase(const TakeRing* ring, uint64_t frame)
   for (uint64_t i = lines->first; i < lines->waiting; ++i) {
     const QueuedLine* const line = lines_at(lines, i);
     const uint64_t event = line->at > ring->first ? line->at : ring->first;
-    if (!line->starts) {
-      continue;
+    if (!line->starts || line->at >= ring->end) {
+      continue; // nothing of it was played yet
     }
     if (begin.starts && event_at(ring, event)->frame > frame) {
       break;
@@ -114,6 +114,14 @@ add_text(Writer* writer, const char* text)
   add(writer, &event);
 }
 
+static void
+add_line(Writer* writer, const RecordLine* line)
+{
+  char text[LINE_TEXT_BYTES_MAX];
+  line_text_format(line, text);
+  add_text(writer, text);
+}
+
 // Those that stand before event `index` or an earlier one.
 static void
 add_lines(Writer* writer, uint64_t index)
@@ -126,9 +134,7 @@ add_lines(Writer* writer, uint64_t index)
     const RecordLine        line   = { .number = queued->number,
                                        .starts = queued->starts,
                                        .text = lines_text(lines, writer->line) };
-    char                    text[LINE_TEXT_BYTES_MAX];
-    line_text_format(&line, text);
-    add_text(writer, text);
+    add_line(writer, &line);
   }
 }
 
@@ -185,6 +191,10 @@ add_end(Writer* writer, const Begin* begin)
   take->can_be_made_again =
     begin->starts && begin->number_min >= ring->lost_before;
   set_tick(writer, now);
+  add_lines(writer, ring->end);
+  for (uint32_t i = 0; i < writer->request->rest_count; ++i, ++take->lines) {
+    add_line(writer, &writer->request->rest[i]);
+  }
   keyboard_end_all(&writer->keyboard, add_message, writer);
   const CutLine cut = { .frame          = now - take->begin_frame,
                         .begin          = take->begin_frame,

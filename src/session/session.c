@@ -58,12 +58,57 @@ add_binding(Session* session, const char* text)
   }
 }
 
+// What was learnt is kept in a file of its own, in the form of a preset, and is
+// there every evening in place of the standard bindings.
+#define LEARNT_FILE "controller.cfg"
+
+static bool
+bind_learnt(Session* session)
+{
+  static Preset learnt; // large; the control thread's
+  char          path[1024];
+  Error         error;
+  if (!data_user_path(DATA_CONFIG, LEARNT_FILE, path) || access(path, F_OK)) {
+    return false; // nothing was learnt yet
+  }
+  if (preset_load(path, &learnt, &error)) {
+    view_log(session->view, "%s", error.text);
+    return false;
+  }
+  for (uint32_t i = 0; i < learnt.binding_count; ++i) {
+    add_binding(session, learnt.bindings[i]);
+  }
+  return true;
+}
+
+static void
+save_learnt(Session* session)
+{
+  static Preset learnt;
+  Error         error;
+  session_fill_preset(session, &learnt);
+  learnt.params       = params_standard();
+  learnt.parent_count = 0;
+  *learnt.model       = '\0';
+  snprintf(learnt.description,
+           sizeof learnt.description,
+           "what your controllers do, as you taught it");
+  midi_map_saved(&session->map);
+  char path[1024];
+  if (!data_user_path(DATA_CONFIG, LEARNT_FILE, path)) {
+    view_log(session->view, "what was learnt is not kept: HOME is not set");
+  } else if (preset_write(path, &learnt, &error)) {
+    view_log(session->view, "what was learnt is not kept: %s", error.text);
+  }
+}
+
 static void
 bind_preset(Session* session)
 {
   const Preset* const preset = &session->preset;
   midi_map_clear(&session->map);
-  for (size_t i = 0; i < midi_map_standard_count; ++i) {
+  const bool learnt = bind_learnt(session);
+  for (size_t i = 0; i < midi_map_standard_count && !learnt; ++i) {
     add_binding(session, midi_map_standard[i]);
   }
   for (uint32_t i = 0; i < preset->binding_count; ++i) {
@@ -168,6 +213,7 @@ session_open(Session* session, Error* error)
     return error_set(error, STATUS_NO_MEMORY, "no memory for a session");
   }
   knobs_init(&session->knobs, &options->params);
+  session->saved_params = options->params;
   midi_map_init(&session->map, session_do, session);
   session->preset = (Preset){ .params = options->params };
   if (options->preset &&
@@ -463,7 +509,13 @@ session_turn(Session* session, const SessionLink* link)
   }
   if (session->has_nsm) {
     nsm_poll(&session->nsm);
-    nsm_set_dirty(&session->nsm, midi_map_changed(&session->map));
+    nsm_set_dirty(&session->nsm,
+                  memcmp(&session->knobs.params,
+                         &session->saved_params,
+                         sizeof session->saved_params) != 0);
+  }
+  if (midi_map_changed(&session->map)) {
+    save_learnt(session);
   }
   tell_process(session);
   knobs_turn(&session->knobs, session->now_s, session->worker);
@@ -479,17 +531,27 @@ session_turn(Session* session, const SessionLink* link)
 Status
 session_end(Session* session, Error* error)
 {
-  Take        take;
-  const char* path;
+  const char* const wanted = session->options->record_path;
+  Take              take;
+  const char*       path;
+  Error             failed;
+  Status            status = STATUS_OK;
+  if (!session->has_ring) {
+    if (wanted) {
+      view_log(
+        session->view, "no notes to record: %s is left as it was", wanted);
+    }
+    return STATUS_OK; // given up before it began
+  }
   session_drain(session);
-  Status status =
-    session->recording ? session_stop_recording(session, error) : STATUS_OK;
-  Error told_error;
-  if (keeper_finish(&session->keeper, &take, &path, &told_error)) {
+  if (session->recording) {
+    status = session_stop_recording(session, error);
+  }
+  if (keeper_finish(&session->keeper, &take, &path, &failed)) {
     view_log(session->view,
              "%s%s",
-             told_error.status ? "" : "kept ",
-             told_error.status ? told_error.text : path);
+             failed.status ? "" : "kept ",
+             failed.status ? failed.text : path);
   }
   return status;
 }

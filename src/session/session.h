@@ -66,6 +66,7 @@ typedef struct {
   BeatFollower beat;
   PhraseIn     phrase;
   PointSet     points;
+  Params       saved_params; // of the session manager's state
   Osc          osc;
   Nsm          nsm;
   bool         has_osc;
@@ -89,6 +90,7 @@ typedef struct {
   Keeper   keeper;
   bool     has_ring;
   bool     recording;
+  bool     rest_told;  // what its end needs
   bool     begun_late; // the recording began while it played
   char     record_path[1024];
   uint64_t record_origin_frame; // since the music's origin
@@ -153,6 +155,8 @@ double   session_bpm(const Session* session);
 // What was played and planned since the last turn.
 void session_drain(Session* session);
 // Before a file is written: breaks that no note has followed yet.
-void   session_tell_breaks(Session* session);
+void session_tell_breaks(Session* session);
+// To the recording, once: what its end needs to be made again.
+void   session_tell_rest(Session* session);
 void   session_draw(Session* session);
 size_t session_fill_status(void* context, OscStatus lines[OSC_STATUS_MAX]);

@@ -159,7 +159,6 @@ save(Session* session, const char* name, Error* error)
   session_fill_preset(session, &preset);
   const Status status = preset_save(name, &preset, path, error);
   if (!status) {
-    midi_map_saved(&session->map);
     view_log(session->view, "saved %s", path);
   }
   return status;
@@ -187,13 +186,17 @@ keep(Session* session, double seconds, Error* error)
 {
   char text[PROVENANCE_BYTES_MAX];
   provenance_format(session->options, session->sources, session->worker, text);
-  const TakeRequest request = {
-    .seconds   = seconds,
-    .now_frame = session_since_origin(session, session_frame(session)),
-    .bpm       = session_bpm(session),
-    .text      = text,
-  };
   session_tell_breaks(session);
+  uint32_t                rest_count;
+  const RecordLine* const rest = narrator_rest(&session->narrator, &rest_count);
+  const TakeRequest       request = {
+          .rest       = rest,
+          .rest_count = rest_count,
+          .seconds    = seconds,
+          .now_frame  = session_since_origin(session, session_frame(session)),
+          .bpm        = session_bpm(session),
+          .text       = text,
+  };
   return keeper_keep(&session->keeper,
                      &session->ring,
                      &request,
@@ -217,6 +220,7 @@ session_start_recording(Session* session, const char* path, Error* error)
   session->record_origin_frame =
     session_since_origin(session, session_frame(session));
   session->recorder.origin_frame = session->record_origin_frame;
+  session->rest_told             = false;
   const Status status =
     recorder_grow(&session->recorder, path, session->rate_hz, text, error);
   session->recording = status == STATUS_OK;
@@ -252,6 +256,7 @@ session_stop_recording(Session* session, Error* error)
     provenance_format(
       session->options, session->sources, session->worker, text);
     session_tell_breaks(session);
+    session_tell_rest(session);
     recorder_finish(recorder, end_frame(session));
     status = recorder_write(
       recorder, session->record_path, session->rate_hz, text, error);

@@ -40,7 +40,7 @@ save_state(void* context, Error* error)
   session_fill_preset(session, &preset);
   const Status status = preset_write(path, &preset, error);
   if (!status) {
-    midi_map_saved(&session->map);
+    session->saved_params = session->knobs.params;
   }
   return status;
 }

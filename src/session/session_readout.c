@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define CC_ALL_NOTES_OFF 123
+
 // --- What was planned and played ---------------------------------------------
 
 // Since the kernel started this process, libraries loaded and all.
@@ -131,10 +133,18 @@ play(Session* session, const PlayedEvent* event)
              "first note %.0f ms after the program's start",
              1e3 * process_age_s());
   }
+  const uint64_t ended = atomic_load(&session->process->ended_at);
   narrator_reach(&session->narrator, event->frame, tell_line, session);
+  if (ended && event->frame >= ended) {
+    session_tell_rest(session); // before what ends there
+  }
   if (on && event->number != PLAYED_NO_NOTE) {
     narrator_note(&session->narrator, event->number, tell_line, session);
     sound_window(session, event->number);
+  }
+  // The first of what panic sends.
+  if (event->message[0] == 0xb0 && event->message[1] == CC_ALL_NOTES_OFF) {
+    narrator_panic(&session->narrator, event->frame, tell_line, session);
   }
   if (session->recording) {
     recorder_add(&session->recorder,
@@ -363,4 +373,20 @@ session_fill_status(void* context, OscStatus lines[OSC_STATUS_MAX])
   put_number(&lines[n++], "recording", session->recording);
   put_number(&lines[n++], "seed", (double)session->options->seed);
   return n;
+}
+
+void
+session_tell_rest(Session* session)
+{
+  if (!session->recording || session->rest_told) {
+    return;
+  }
+  session_tell_breaks(session);
+  uint32_t                count;
+  const RecordLine* const rest = narrator_rest(&session->narrator, &count);
+  Error                   error; // a line that is lost is counted there
+  session->rest_told = true;
+  for (uint32_t i = 0; i < count; ++i) {
+    recorder_line(&session->recorder, &rest[i], &error);
+  }
 }

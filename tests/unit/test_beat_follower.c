@@ -163,6 +163,51 @@ test_pause(void** state)
   assert_true(world.time.rolling);
 }
 
+// What the worker is told of a break: where the first was that it does not know
+// of, whoever's beat is followed from there on.
+static void
+test_breaks(void** state)
+{
+  (void)state;
+  World      world  = make_world(6);
+  Params     params = params_standard();
+  HeardEvent event  = { .kind  = HEARD_MIDI,
+                        .frame = 110000,
+                        .midi  = { .message = { 0xfa }, .size_bytes = 1 } };
+  tick(&world, 48, 120, 0);
+  event.breaks   = 1;
+  event.broke_at = 110010;
+  beat_follower_hear(&world.follower, &event);
+  event.frame    = 120000;
+  event.breaks   = 2;
+  event.broke_at = 120010;
+  beat_follower_hear(&world.follower, &event);
+  take(&world);
+  assert_int_equal(world.told, 1);
+  assert_int_equal(world.time.breaks, 2);
+  assert_int_equal(world.time.break_frame, 110010);
+  assert_false(world.time.rolling);
+  params.value[PARAM_SYNC] = SYNC_FREE;
+  beat_follower_set(&world.follower, &params);
+  event = (HeardEvent){
+    .kind = HEARD_TRANSPORT, .frame = 130000, .breaks = 3, .broke_at = 130000
+  };
+  beat_follower_hear(&world.follower, &event);
+  take(&world);
+  assert_true(world.time.is_free);
+  assert_int_equal(world.time.break_frame, 130000);
+  // Of a break that came with any message the worker is told.
+  event.kind            = HEARD_MIDI;
+  event.midi.message[0] = 0x90;
+  event.breaks          = 4;
+  event.broke_at        = 140000;
+  beat_follower_hear(&world.follower, &event);
+  take(&world);
+  assert_int_equal(world.told, 3);
+  assert_int_equal(world.time.breaks, 4);
+  assert_int_equal(world.time.break_frame, 140000);
+}
+
 static void
 test_transport(void** state)
 {
@@ -209,6 +254,7 @@ main(void)
     cmocka_unit_test(test_tempo_turns),
     cmocka_unit_test(test_stop_continue_position),
     cmocka_unit_test(test_pause),
+    cmocka_unit_test(test_breaks),
     cmocka_unit_test(test_transport),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -248,7 +248,9 @@ test_stop_and_start(void** state)
   for (uint32_t i = 1; i <= 5; ++i) {
     // As process would find it.
     ++world->process.breaks;
-    const BeatTime stopped = { .start_frame = heard.span, .breaks = i };
+    const BeatTime stopped = { .start_frame = heard.span,
+                               .breaks      = i,
+                               .break_frame = heard.span };
     ask(world, (WorkerCommand){ .kind = COMMAND_TIME, .time = stopped });
     play(world, &heard, 10);
     const uint32_t count = heard.ons;

@@ -133,7 +133,8 @@ static void
 ask_stop(Session* s)
 {
   BeatTime time = { .start_frame = s->heard.span,
-                    .breaks      = ++s->world->process.breaks };
+                    .breaks      = ++s->world->process.breaks,
+                    .break_frame = s->heard.span };
   ask(s, (WorkerCommand){ .kind = COMMAND_TIME, .time = time });
   process_end_notes(&s->world->process, s->heard.span, true); // as it does
   play(s->world, &s->heard, 1 + (int)rng_below(&s->rng, 20));

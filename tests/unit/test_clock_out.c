@@ -1,0 +1,139 @@
+// live/clock_out: ticks lie on the beat through changes of tempo, start comes
+// with a whole beat, stop where it stands still, jumps or is switched off; what
+// beat_follower makes of it is the beat itself.
+#include "control/beat_follower.h"
+#include "live/clock_out.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define RATE_HZ 48000u
+
+typedef struct {
+  ClockOut     clock;
+  BeatFollower follower;
+  uint64_t     frame;
+  uint32_t     counts[256];
+  uint64_t     first[256]; // frame of the first of each kind since forgotten
+} World;
+
+static World
+make_world(void)
+{
+  World world;
+  memset(&world, 0, sizeof world);
+  beat_follower_init(&world.follower, RATE_HZ, SYNC_MIDI);
+  return world;
+}
+
+static void
+run(World* world, uint64_t frames)
+{
+  const uint64_t end  = world->frame + frames;
+  uint64_t       last = world->frame;
+  uint64_t       at;
+  while ((at = clock_out_next(&world->clock)) < end) {
+    assert_true(at >= last); // time never goes back
+    last                   = at;
+    const uint8_t    byte  = clock_out_take(&world->clock);
+    const HeardEvent event = { .kind  = HEARD_MIDI,
+                               .frame = at,
+                               .midi  = { .message = { byte } } };
+    if (!world->counts[byte]++) {
+      world->first[byte] = at;
+    }
+    beat_follower_hear(&world->follower, &event);
+  }
+  world->frame = end;
+}
+
+static void
+mark(World* world, double beat, double bpm, bool rolling)
+{
+  const BeatMark here = { .frame          = world->frame,
+                          .map            = { world->frame, beat, bpm },
+                          .sample_rate_hz = RATE_HZ,
+                          .rolling        = rolling };
+  clock_out_mark(&world->clock, &here);
+}
+
+static void
+forget(World* world)
+{
+  memset(world->counts, 0, sizeof world->counts);
+}
+
+static void
+test_follows_the_beat(void** state)
+{
+  (void)state;
+  World world = make_world();
+  clock_out_switch(&world.clock, 0, true);
+  run(&world, RATE_HZ);
+  assert_int_equal(world.counts[0xf8], 0); // no beat is known
+  mark(&world, 0.5, 120, true);
+  run(&world, 10 * RATE_HZ);
+  assert_int_equal(world.counts[0xfa], 1);
+  assert_int_equal(world.first[0xfa], RATE_HZ + RATE_HZ / 4);
+  assert_in_range(world.counts[0xf8], 9.75 * 48, 9.75 * 48 + 1);
+  assert_true(fabs(beat_follower_bpm(&world.follower) - 120) < 0.1);
+  // Another tempo at the same beat: no tick is lost or doubled.
+  const double beat = 0.5 + 20;
+  forget(&world);
+  mark(&world, beat, 90, true);
+  run(&world, 8 * RATE_HZ);
+  assert_int_equal(world.counts[0xfa] + world.counts[0xfc], 0);
+  assert_in_range(world.counts[0xf8], 12 * 24 - 1, 12 * 24 + 1);
+  assert_true(fabs(beat_follower_bpm(&world.follower) - 90) < 0.1);
+}
+
+static void
+test_stops(void** state)
+{
+  (void)state;
+  World world = make_world();
+  clock_out_switch(&world.clock, 0, true);
+  mark(&world, 0, 120, true);
+  run(&world, RATE_HZ);
+  forget(&world);
+  mark(&world, 2, 120, false);
+  run(&world, RATE_HZ);
+  assert_int_equal(world.counts[0xfc], 1);
+  assert_int_equal(world.first[0xfc], RATE_HZ);
+  assert_int_equal(world.counts[0xf8], 0);
+  mark(&world, 16, 120, true);
+  run(&world, RATE_HZ);
+  assert_int_equal(world.counts[0xfa], 1);
+  assert_in_range(world.counts[0xf8], 48, 49);
+  // A jump.
+  forget(&world);
+  mark(&world, 4.25, 120, true);
+  run(&world, RATE_HZ);
+  assert_int_equal(world.counts[0xfc], 1);
+  assert_int_equal(world.counts[0xfa], 1);
+  assert_true(world.first[0xfa] > world.first[0xfc]);
+  // Switched off, and on.
+  forget(&world);
+  clock_out_switch(&world.clock, world.frame, false);
+  run(&world, RATE_HZ);
+  assert_int_equal(world.counts[0xfc], 1);
+  assert_int_equal(world.counts[0xf8], 0);
+  clock_out_switch(&world.clock, world.frame, true);
+  run(&world, RATE_HZ);
+  assert_int_equal(world.counts[0xfa], 1);
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_follows_the_beat),
+    cmocka_unit_test(test_stops),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
