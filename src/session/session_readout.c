@@ -285,7 +285,10 @@ session_draw(Session* session)
   char                          model[160];
   char                          texts[PARAM_COUNT][24];
   const char*                   bound[PARAM_COUNT] = { NULL };
-  ViewStatus                    status = { .seed = session->options->seed };
+  // What keys ask about, in any turn; the rest is only drawn.
+  ViewStatus status = { .seed      = session->options->seed,
+                        .recording = session->recording,
+                        .params    = &session->knobs.params };
   if (!view_is_due(&session->view[0], session->now_s)) {
     view_poll(session->view, session->now_s, &status, session_do, session);
     return;
@@ -311,7 +314,6 @@ session_draw(Session* session)
   status.sync              = sync_text(session);
   status.bpm               = session_bpm(session);
   status.side              = *audition.other.name ? audition.side : 0;
-  status.recording         = session->recording;
   status.recorded_s =
     seconds_between(session,
                     session->record_origin_frame,
@@ -320,7 +322,6 @@ session_draw(Session* session)
   status.learning = midi_map_is_learning(&session->map)
                       ? "waits for a controller or a key"
                       : NULL;
-  status.params   = &session->knobs.params;
   status.bound    = bound;
   view_poll(session->view, session->now_s, &status, session_do, session);
 }
