@@ -82,6 +82,10 @@ typedef struct {
   bool           is_void; // and to be asked for again: the plan broke off
   uint64_t       number;  // of the note from which on
   GeneratorState before;  // as it is sampled
+  // What it was asked for (WorkerDue).
+  bool go;
+  bool answer;
+  bool phrase;
 } WorkerSplice;
 
 // Why nothing is planned for now.

@@ -321,6 +321,7 @@ change_freeze(Worker* worker, uint64_t frame)
     if (!worker->loop.count) {
       return; // nothing sounded yet that could come again
     }
+    worker->splice.is_void = worker->splice.asked; // when it goes on
     planner_cut(planner, number, frame);
   } else {
     worker->loop.count = 0;
@@ -427,22 +428,45 @@ worker_ask_splice(Worker* worker)
     worker_change_frame(worker) + (uint64_t)(takes_s * worker->sample_rate_hz);
   worker->splice.number = splice_number(worker, frame);
   worker->splice.asked  = true;
+  worker->splice.go     = worker->due.go;
+  worker->splice.answer = worker->due.answer;
+  worker->splice.phrase = worker->due.phrase;
   rewind_to(worker, worker->splice.number, worker->due.again);
   set_up_generator(worker);
   worker->splice.before = worker->generator.state;
   worker_give_job(worker, false); // meanwhile the plan is played
 }
 
+// A newer phrase takes the place of the one it answered.
+void
+worker_ask_again(Worker* worker)
+{
+  WorkerSplice* const splice = &worker->splice;
+  WorkerDue* const    due    = &worker->due;
+  due->phrase                = due->answer ? due->phrase : splice->phrase;
+  due->answer                = due->answer || splice->answer;
+  due->go                    = due->go || splice->go;
+  due->window                = true;
+  splice->asked              = false;
+  splice->is_void            = false;
+}
+
+// Windows that were made before the music began are of no use any more.
+static void
+forget_primed(Worker* worker)
+{
+  worker->primed_used = worker->primed_count;
+}
+
 void
 worker_finish_splice(Worker* worker, const Sampled* sampled)
 {
   Planner* const planner = &worker->planner;
-  worker->splice.asked   = false;
   if (worker->splice.is_void) {
-    worker->splice.is_void = false;
-    worker->due.window     = true;
+    worker_ask_again(worker);
     return;
   }
+  worker->splice.asked = false;
   if (!worker_accept(worker, sampled)) {
     return; // a bridge's anchor: the next one will be played
   }
@@ -453,6 +477,7 @@ worker_finish_splice(Worker* worker, const Sampled* sampled)
     silent ? planner->resume_at : planner_find(planner, frame);
   const bool later = !silent && number > now && number <= planner->next;
   planner_cut(planner, later ? number : now, frame);
+  forget_primed(worker);
   worker->pauses &= ~(unsigned)WORKER_LISTENS;
   worker_plan(worker);
   NoteEvent      tail[CONTEXT_NOTES_MAX];
@@ -474,13 +499,27 @@ change_stamps(Worker* worker, uint64_t frame)
 }
 
 // Without a model other notes are those of the fallback, which needs no asking.
+static bool
+is_for_fallback(const Worker* worker)
+{
+  return worker->due.window && !worker->due.model && !worker->loop.count &&
+         atomic_load(&worker->model_fault.failed);
+}
+
+// Nor does it hear what a player played; but it is its turn.
 static void
 change_fallback(Worker* worker, uint64_t frame)
 {
-  Planner* const planner = &worker->planner;
-  worker->due.window     = false;
+  Planner* const   planner = &worker->planner;
+  WorkerDue* const due     = &worker->due;
+  const uint64_t   number  = worker->pauses & WORKER_LISTENS
+                               ? planner->resume_at
+                               : planner_find(planner, frame);
+  due->window = due->go = due->answer = due->phrase = false;
+  worker->pauses &= ~(unsigned)WORKER_LISTENS;
   set_generators(worker);
-  planner_cut(planner, planner_find(planner, frame), frame);
+  forget_primed(worker);
+  planner_cut(planner, number, frame);
 }
 
 static void
@@ -498,7 +537,7 @@ change_before(Worker* worker)
   WorkerDue* const due = &worker->due;
   if (due->window && !sampling_is_busy(worker->sampling)) {
     set_up_generator(worker);
-    worker->primed_used = worker->primed_count;
+    forget_primed(worker);
   }
   if (due->time) {
     due->time              = false;
@@ -527,15 +566,17 @@ worker_change(Worker* worker)
   if (due->time) {
     change_time(worker, frame);
   } else if (worker->pauses) {
-    return;
-  } else if (due->listen) {
+    if (worker->pauses == WORKER_LISTENS && due->answer &&
+        is_for_fallback(worker)) {
+      change_fallback(worker, frame);
+    }
+  } else if (due->listen && !worker->loop.count) { // that plays on
     fall_silent(worker, frame);
   } else if (due->stamps) {
     change_stamps(worker, frame);
   } else if (due->freeze) {
     change_freeze(worker, frame);
-  } else if (due->window && !due->model && !worker->loop.count &&
-             atomic_load(&worker->model_fault.failed)) {
+  } else if (is_for_fallback(worker)) {
     change_fallback(worker, frame);
   }
 }

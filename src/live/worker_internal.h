@@ -34,6 +34,8 @@ void worker_change(Worker* worker);
 bool worker_wants_splice(const Worker* worker);
 // Asks for that window. When nothing is being sampled.
 void worker_ask_splice(Worker* worker);
+// It did not come, or came too late: what it was for is still to be done.
+void worker_ask_again(Worker* worker);
 // Puts it in its place.
 void worker_finish_splice(Worker* worker, const Sampled* sampled);
 // The next notes of what is frozen, in worker->window.

@@ -93,7 +93,9 @@ has_failed(Worker* worker, const Sampled* sampled)
 {
   if (sampled->status) {
     drop(&worker->model_fault, &sampled->error);
-    worker->splice.asked = false;
+    if (worker->splice.asked) {
+      worker_ask_again(worker);
+    }
   }
   return sampled->status;
 }

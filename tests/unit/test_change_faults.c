@@ -169,12 +169,181 @@ test_goes_on_after_a_break(void** state)
   finish(world);
 }
 
+static void
+ask_phrase(World* world)
+{
+  WorkerCommand phrase = { .kind = COMMAND_PHRASE, .count = 3 };
+  for (int i = 0; i < 3; ++i) {
+    phrase.notes[i] = (NoteEvent){ (uint8_t)(64 + i), 0.5f, 0.2f, 0.2f };
+  }
+  ask(world, phrase);
+}
+
+static World*
+begin_listening(bool fallback)
+{
+  World* const world = begin_with(MODEL_VAE, 0.02f, fallback);
+  ask_param(world, PARAM_LISTEN, LISTEN_RESPOND);
+  ask(world, (WorkerCommand){ .kind = COMMAND_PHRASE_BEGINS });
+  play(world, &heard, 60);
+  return world;
+}
+
+static void
+stop_transport(World* world, BeatTime* time)
+{
+  *time = (BeatTime){ .start_frame = heard.span,
+                      .breaks      = ++world->process.breaks,
+                      .break_frame = heard.span };
+  process_end_notes(&world->process, heard.span, true);
+  ask(world, (WorkerCommand){ .kind = COMMAND_TIME, .time = *time });
+}
+
+static void
+start_transport(World* world, BeatTime* time)
+{
+  time->rolling     = true;
+  time->map         = (BeatMap){ heard.span, 0, 120 };
+  time->break_frame = heard.span;
+  time->breaks      = ++world->process.breaks;
+  ask(world, (WorkerCommand){ .kind = COMMAND_TIME, .time = *time });
+}
+
+// The transport stops while the answer is being made: it comes when it rolls.
+static void
+test_stop_during_an_answer(void** state)
+{
+  (void)state;
+  World* const world = begin_listening(false);
+  BeatTime     time;
+  atomic_store(&world->model.stalled, true);
+  ask_phrase(world);
+  play(world, &heard, 20);
+  stop_transport(world, &time);
+  play(world, &heard, 20);
+  atomic_store(&world->model.stalled, false);
+  play(world, &heard, 20);
+  const uint32_t count = heard.ons;
+  start_transport(world, &time);
+  play(world, &heard, 60);
+  assert_true(heard.ons > count + 5);
+  assert_int_equal(atomic_load(&world->model.encoded), 2);
+  finish(world);
+}
+
+// And while a point is being gone to.
+static void
+test_stop_during_a_recall(void** state)
+{
+  (void)state;
+  World* const  world   = begin_with(MODEL_VAE, 0.02f, false);
+  WorkerCommand command = { .kind = COMMAND_GO };
+  BeatTime      time;
+  command.point.size = FAKE_LATENT;
+  for (uint32_t i = 0; i < FAKE_LATENT; ++i) {
+    command.point.z[i] = 0.25f * (float)i;
+  }
+  ask_param(world, PARAM_HOLD, 1);
+  play(world, &heard, 20);
+  atomic_store(&world->model.stalled, true);
+  ask(world, command);
+  play(world, &heard, 20);
+  stop_transport(world, &time);
+  play(world, &heard, 20);
+  atomic_store(&world->model.stalled, false);
+  start_transport(world, &time);
+  play(world, &heard, 60);
+  assert_memory_equal(
+    world->model.z, command.point.z, FAKE_LATENT * sizeof(float));
+  finish(world);
+}
+
+// The model fails over its answer, or was gone before: what stands in for it
+// plays on.
+static void
+test_no_model_to_answer(void** state)
+{
+  (void)state;
+  for (int gone = 0; gone < 2; ++gone) {
+    for (int fallback = 0; fallback < 2; ++fallback) {
+      World* const world = begin_with(MODEL_VAE, 0.02f, fallback);
+      if (gone) {
+        atomic_store(&world->model.fail_at, 0);
+        play(world, &heard, 400);
+        assert_true(atomic_load(&world->worker.model_fault.failed));
+      }
+      ask_param(world, PARAM_LISTEN, LISTEN_RESPOND);
+      ask(world, (WorkerCommand){ .kind = COMMAND_PHRASE_BEGINS });
+      play(world, &heard, 60);
+      const uint32_t count = heard.ons;
+      atomic_store(&world->model.fail_at, 0);
+      ask_phrase(world);
+      play(world, &heard, 60);
+      assert_true(heard.ons > count + 5);
+      assert_int_equal(heard.pitches[heard.ons - 1], fallback ? 100 : 60);
+      finish(world);
+    }
+  }
+}
+
+// What is frozen goes on while a player plays; the answer comes after it.
+static void
+test_listening_while_frozen(void** state)
+{
+  (void)state;
+  World* const world = begin_with(MODEL_VAE, 0.03f, false);
+  play(world, &heard, 60);
+  ask_param(world, PARAM_LISTEN, LISTEN_RESPOND);
+  ask_param(world, PARAM_FREEZE, 1);
+  play(world, &heard, 30);
+  ask(world, (WorkerCommand){ .kind = COMMAND_PHRASE_BEGINS });
+  play(world, &heard, 50);
+  ask_phrase(world);
+  world->model.pitch   = 80;
+  const uint32_t count = heard.ons;
+  play(world, &heard, 100);
+  assert_true(heard.ons > count + 20);
+  assert_int_equal(heard.pitches[heard.ons - 1], 60);
+  ask_param(world, PARAM_FREEZE, 0);
+  play(world, &heard, 60);
+  assert_int_equal(heard.pitches[heard.ons - 1], 80);
+  assert_int_equal(atomic_load(&world->model.encoded), 1);
+  finish(world);
+}
+
+// Windows that were made before the music began do not come after a change.
+static void
+test_change_while_counting_in(void** state)
+{
+  (void)state;
+  World* const world = make_world(0.02f, -1);
+  world->model.pitch = 60;
+  memset(&heard, 0, sizeof heard);
+  world->worker.params.value[PARAM_COUNT_IN] = 1;
+  start(world);
+  assert_true(world->worker.primed_count > 2);
+  play(world, &heard, 30);
+  world->model.pitch = 61;
+  ask_param(world, PARAM_TEMPERATURE, 0.9);
+  play(world, &heard, 270);
+  assert_true(heard.ons > 3 * WINDOW_NOTES);
+  for (uint32_t i = 0; i < heard.ons; ++i) {
+    assert_int_equal(heard.pitches[i], 61);
+  }
+  finish(world);
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_frozen),
     cmocka_unit_test(test_goes_on_after_a_break),
+    cmocka_unit_test(test_stop_during_an_answer),
+    cmocka_unit_test(test_stop_during_a_recall),
+    cmocka_unit_test(test_no_model_to_answer),
+    cmocka_unit_test(test_listening_while_frozen),
+    cmocka_unit_test(test_change_while_counting_in),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
