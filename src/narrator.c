@@ -138,13 +138,14 @@ tell_first(Narrator* narrator, uint32_t count, NarratorTell tell, void* context)
 void
 narrator_reach(Narrator*    narrator,
                uint64_t     frame,
+               bool         is_on,
                NarratorTell tell,
                void*        context)
 {
   uint32_t told = 0;
   for (uint32_t i = 0; i < narrator->count; ++i) {
     const NarratorLine* const line = &narrator->waiting[i];
-    if (line->kind == PLAN_BREAK && line->frame <= frame) {
+    if (line->kind == PLAN_BREAK && line->frame + !is_on <= frame) {
       told = i + 1;
     }
   }

@@ -134,7 +134,7 @@ play(Session* session, const PlayedEvent* event)
              1e3 * process_age_s());
   }
   const uint64_t ended = atomic_load(&session->process->ended_at);
-  narrator_reach(&session->narrator, event->frame, tell_line, session);
+  narrator_reach(&session->narrator, event->frame, on, tell_line, session);
   if (ended && event->frame >= ended) {
     session_tell_rest(session); // before what ends there
   }
@@ -181,7 +181,7 @@ void
 session_tell_breaks(Session* session)
 {
   narrator_reach(
-    &session->narrator, session_frame(session), tell_line, session);
+    &session->narrator, session_frame(session), true, tell_line, session);
 }
 
 // --- The readout -------------------------------------------------------------
