@@ -47,6 +47,10 @@
 #define HEARD_RING_EVENTS 8192u
 #define FEEDBACK_RING_EVENTS 1024u
 
+// Live: changes of the beat on their way from the worker to MIDI clock. When
+// full one is left out: clock goes on as it was.
+#define BEAT_RING_MARKS 64u
+
 // Live: commands from control to the worker. When full control tries again
 // in its next turn (nothing is dropped).
 #define COMMAND_RING_COMMANDS 256u

@@ -304,7 +304,7 @@ doctor_check_presets(Doctor* doctor)
                DOCTOR_OK,
                "presets",
                NULL,
-               "%u can be played",
+               "%u that ship can be played",
                doctor->preset_count);
   } else if (doctor->failures == before) {
     doctor_say(doctor,

@@ -62,6 +62,21 @@ forget_replaced(Narrator* narrator, const NarratorLine* line)
   return started;
 }
 
+// Later notes that wait are stamped otherwise now.
+static void
+drop_stale_stamps(Narrator* narrator, const NarratorLine* line)
+{
+  for (uint32_t i = 0; i < narrator->count; ++i) {
+    NarratorLine* const waiting = &narrator->waiting[i];
+    if (line->kind == PLAN_STAMPS && waiting->starts &&
+        waiting->number > line->number) {
+      plan_text_drop_stamps(waiting->text);
+      waiting->starts              = false;
+      narrator->writer.until_start = 0; // the next one instead
+    }
+  }
+}
+
 static void
 tell_line(const NarratorLine* line, NarratorTell tell, void* context)
 {
@@ -101,6 +116,7 @@ narrator_hear(Narrator* narrator, const PlanStep* step)
     narrator->writer.until_start = 0; // this one instead
   }
   plan_text_write(&narrator->writer, step, text, &line.starts);
+  drop_stale_stamps(narrator, &line);
   forget_replaced(narrator, &line); // now that it is known whether it starts
   wait_for_note(narrator, line);
 }
@@ -122,13 +138,14 @@ tell_first(Narrator* narrator, uint32_t count, NarratorTell tell, void* context)
 void
 narrator_reach(Narrator*    narrator,
                uint64_t     frame,
+               bool         is_on,
                NarratorTell tell,
                void*        context)
 {
   uint32_t told = 0;
   for (uint32_t i = 0; i < narrator->count; ++i) {
     const NarratorLine* const line = &narrator->waiting[i];
-    if (line->kind == PLAN_BREAK && line->frame <= frame) {
+    if (line->kind == PLAN_BREAK && line->frame + !is_on <= frame) {
       told = i + 1;
     }
   }

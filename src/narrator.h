@@ -43,10 +43,11 @@ void narrator_free(Narrator* narrator);
 
 // A step of the planner, in its order.
 void narrator_hear(Narrator* narrator, const PlanStep* step);
-// A message of `frame` (session clock) is about to be recorded: breaks until
-// then stand before it.
+// A message of `frame` (session clock) is about to be recorded: breaks before
+// stand before it; one at that frame after what it ended, before a note-on.
 void narrator_reach(Narrator*    narrator,
                     uint64_t     frame,
+                    bool         is_on,
                     NarratorTell tell,
                     void*        context);
 // All notes were ended at `frame`, which was recorded.

@@ -461,18 +461,39 @@ take_shipped(const char** path, char* room)
   }
 }
 
+// A word that is neither a file nor the name of a shipped model.
+static Status
+check_model_name(const char* option, const char* path, Error* error)
+{
+  return !path || !strcmp(path, "none") || strpbrk(path, "./") ||
+             !access(path, F_OK)
+           ? STATUS_OK
+           : error_set(error,
+                       STATUS_NOT_FOUND,
+                       "%s: no file and no shipped model '%.80s': 'meander "
+                       "models' lists these",
+                       option,
+                       path);
+}
+
 // Beside the model the shipped VAE stands in, where there is one.
 static Status
 choose_models(Options* options, Error* error)
 {
-  if (!options->model_path) {
-    const Status status = choose_model(options, error);
-    if (status) {
-      return status;
-    }
+  const Status chosen =
+    options->model_path ? STATUS_OK : choose_model(options, error);
+  if (chosen) {
+    return chosen;
   }
   take_shipped(&options->model_path, options->shipped_model);
   take_shipped(&options->fallback_path, options->shipped_fallback);
+  Status status = check_model_name("--model", options->model_path, error);
+  if (!status) {
+    status = check_model_name("--fallback", options->fallback_path, error);
+  }
+  if (status) {
+    return status;
+  }
   Error none;
   if (!options->fallback_path &&
       !find_shipped(DEFAULT_FALLBACK, options->shipped_fallback, &none)) {
@@ -487,6 +508,12 @@ choose_models(Options* options, Error* error)
 static Status
 check_music(Options* options, Error* error)
 {
+  if (options->from_path && options->command != COMMAND_RENDER) {
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "--from is for 'meander render': it makes a recording "
+                     "again");
+  }
   if (options->command == COMMAND_RENDER && !options->record_path) {
     return error_set(
       error, STATUS_BAD_ARGUMENT, "render needs a target: -o FILE.mid");

@@ -16,6 +16,7 @@ options_print_help(void)
     "                               a recording made again, note for note\n"
     "  meander audition [CHECKPOINT|FOLDER]... [--watch FOLDER] [OPTIONS]\n"
     "                               hear checkpoints, also while they train\n"
+    "                               (play takes --watch, too)\n"
     "  meander models | presets     what ships with the program, and yours\n"
     "  meander doctor               why is there no sound?\n"
     "\n"
@@ -49,7 +50,8 @@ options_print_help(void)
     "  --rate HZ, --period FRAMES\n"
     "                     clock of null, alsa and synth (48000, 256)\n"
     "  --trace FILE       one line a MIDI message: frame status data1 data2\n"
-    "  --help-params      the options that shape the music\n"
+    "  --help-params      the options that shape the music; NRPN n at\n"
+    "                     meander:control is row n of them\n"
     "  --help, --version\n",
     stdout);
 }
@@ -68,7 +70,8 @@ options_print_params(void)
     } else {
       snprintf(range, sizeof range, "%g..%g", info->low, info->high);
     }
-    printf("--%-15s %-9s %-10s (%s) %s\n",
+    printf("%2d --%-15s %-9s %-10s (%s) %s\n",
+           id,
            info->name,
            range,
            info->unit,
@@ -76,7 +79,7 @@ options_print_params(void)
            info->help);
     for (int i = 0; info->choices && i <= (int)info->high; ++i) {
       printf("%s%s%s",
-             i ? ", " : "                  one of ",
+             i ? ", " : "                     one of ",
              info->choices[i],
              i == (int)info->high ? "\n" : "");
     }

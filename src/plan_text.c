@@ -286,6 +286,15 @@ plan_text_write(PlanTextWriter* writer,
   }
 }
 
+void
+plan_text_drop_stamps(char* text)
+{
+  char* const stamps = strstr(text, " at="); // put_stamps() begins so
+  if (stamps) {
+    *stamps = '\0';
+  }
+}
+
 // --- Reading -----------------------------------------------------------------
 
 static bool

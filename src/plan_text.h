@@ -43,6 +43,9 @@ void plan_text_write(PlanTextWriter* writer,
                      char            text[RECORD_LINE_BYTES_MAX],
                      bool*           starts);
 
+// Takes the stamps out of a window's line, which then starts no more.
+void plan_text_drop_stamps(char* text);
+
 // A line that was read. What refers to lines before it is left to who knows
 // them: the reader's flags.
 typedef struct {

@@ -92,6 +92,9 @@ next_number(const Regeneration* r)
 static Status
 append(Regeneration* r, const NoteEvent* events, uint32_t count, Error* error)
 {
+  if (!count) {
+    return STATUS_OK;
+  }
   if (r->event_count + count > r->event_room) {
     const size_t     room = r->event_room ? 2 * r->event_room : 1024;
     NoteEvent* const more = realloc(r->events, room * sizeof *more);

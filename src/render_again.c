@@ -96,10 +96,7 @@ is_due(const Again* again, const PlayedEvent* event)
   Error                   none;
   const bool              on   = (event->message[0] & 0xf0) == 0x90;
   const bool              good = !plan_text_read(line->text, &read, &none);
-  if (good && read.step.kind == PLAN_BREAK) {
-    return read.step.frame <= event->frame;
-  }
-  if (good && read.step.kind == PLAN_PANIC) {
+  if (good && read.step.kind >= PLAN_BREAK) {
     return read.step.frame + !on <= event->frame; // after what it ended
   }
   return on && line->number <= event->number;

@@ -151,7 +151,10 @@ midi_learn_controller(MidiMap*        map,
   const bool chooses = number >= 98 && number <= 101;
   const bool is_data =
     number == 38 && !map->in.channels[message[0] & 15].is_registered;
-  if (!chooses && !is_data) {
+  // Said once, however long it is moved.
+  uint8_t* const heard = &map->moves.first[message[0] & 15][number];
+  if (!chooses && !is_data && *heard == UNHEARD) {
+    *heard = message[2];
     error_set(error,
               STATUS_BAD_ARGUMENT,
               "CC %u cannot be learnt, it is reserved for %s: move another",

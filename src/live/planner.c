@@ -65,6 +65,19 @@ tell_stamps(Planner* planner, uint64_t number)
   tell(planner, &step);
 }
 
+// The beat from `frame` on, for MIDI clock; a full ring leaves it as it was.
+static void
+tell_beat(Planner* planner, uint64_t frame, bool rolling)
+{
+  const BeatMark mark = { .frame          = frame,
+                          .map            = planner->scheduler.state.map,
+                          .sample_rate_hz = planner->scheduler.sample_rate_hz,
+                          .rolling        = rolling };
+  if (ring_push(&planner->process->beats, &mark)) {
+    ring_commit(&planner->process->beats);
+  }
+}
+
 static PlannedNote*
 note_at(const Planner* planner, uint64_t number)
 {
@@ -87,12 +100,14 @@ planner_place(Planner*      planner,
   planner->scheduler =
     scheduler_make(params, sample_rate_hz, origin_frame, seconds);
   tell_stamps(planner, planner->next);
+  tell_beat(planner, origin_frame, true);
 }
 
 void
 planner_tell_place(Planner* planner)
 {
   tell_stamps(planner, planner->next);
+  tell_beat(planner, planner->scheduler.planned_until, true);
 }
 
 const PlannedNote*
@@ -236,7 +251,9 @@ planner_add(Planner*              planner,
   step->number = planner->next;
   memcpy(step->events, events, sizeof step->events);
   if (step->kind == PLAN_WINDOW && !step->is_fallback) {
-    step->follows = !memcmp(planner->last_z, before->z, sizeof before->z);
+    step->follows = planner->has_last_z &&
+                    !memcmp(planner->last_z, before->z, sizeof before->z);
+    planner->has_last_z = true;
     memcpy(planner->last_z, after->z, sizeof after->z);
   }
   if (planner->cut) {
@@ -271,12 +288,15 @@ stretch(const Planner* planner, const Params* params)
          scheduler_step_beats(&planner->scheduler.params);
 }
 
+// Who makes the music again may never hear of them: the next window does not
+// follow from one.
 static void
 forget_windows(Planner* planner, uint64_t number)
 {
   while (planner->window_next > planner->window_first &&
          window_at(planner, planner->window_next - 1)->first >= number) {
     --planner->window_next;
+    planner->has_last_z = false;
   }
 }
 
@@ -328,6 +348,7 @@ planner_restamp(Planner*       planner,
   }
   scheduler->params    = *params;
   scheduler->state.map = *map;
+  tell_beat(planner, frame, true);
   if (number < planner->next) {
     hand_out_again(planner, number, frame, at + anew);
     return;
@@ -393,6 +414,9 @@ planner_break(Planner* planner, uint64_t frame, bool ends)
   tell(planner, &step);
   planner->resume_at = number;
   begin_epoch(planner, frame);
+  if (ends) {
+    tell_beat(planner, frame, false);
+  }
   atomic_store_explicit(
     &planner->process->planned_until, UINT64_MAX, memory_order_release);
 }
@@ -409,6 +433,7 @@ planner_resume(Planner*       planner,
   scheduler->params     = *params;
   scheduler->state.map  = *map;
   planner->counted_from = planner->resume_at;
+  tell_beat(planner, frame, true);
   hand_out_again(planner, planner->resume_at, frame, at);
 }
 

@@ -1,5 +1,5 @@
 // All real-time code of the instrument. Process thread.
-#include "live/process.h"
+#include "live/process_span.h"
 
 #include "clock.h"
 
@@ -11,26 +11,15 @@
 #define FREEWHEEL_WAIT_NS_MAX 5000000000ll
 #define FREEWHEEL_WAIT_AGAIN_NS_MAX 100000000ll
 
-// One span under way.
-typedef struct {
-  Process*        process;
-  const MidiSink* sink;
-  uint64_t        start;
-  uint64_t        end;
-  uint64_t        cursor;  // nothing may be written before this frame
-  uint32_t        written; // messages so far
-  bool            blocked; // an off was refused: nothing more in this span
-} Span;
-
-static void
-count(_Atomic uint64_t* counter) REALTIME
+void
+process_count(_Atomic uint64_t* counter) REALTIME
 {
   // One writer: no read-modify-write needed.
   const uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
   atomic_store_explicit(counter, value + 1, memory_order_relaxed);
 }
 
-static bool
+bool
 span_write(Span*         span,
            uint64_t      frame,
            uint64_t      number,
@@ -47,14 +36,14 @@ span_write(Span*         span,
   PlayedEvent event = { .frame = frame, .number = number };
   memcpy(event.message, message, sizeof event.message);
   if (!ring_push(&process->played, &event)) {
-    count(&process->counters.reports_lost);
+    process_count(&process->counters.reports_lost);
   }
   return true;
 }
 
 // Writes the off of active note `index` and forgets the note. When the sink
 // refuses, the note stays to be ended in the next span.
-static bool
+bool
 span_write_off(Span* span, uint32_t index) REALTIME
 {
   Process* const   process = span->process;
@@ -64,7 +53,7 @@ span_write_off(Span* span, uint32_t index) REALTIME
     note.off_frame > span->cursor ? note.off_frame : span->cursor;
   if (span->written >= PERIOD_EVENTS_MAX ||
       !span_write(span, frame, note.number, message)) {
-    count(&process->counters.offs_retried);
+    process_count(&process->counters.offs_retried);
     span->blocked = true;
     return false;
   }
@@ -110,8 +99,8 @@ add_active(Process* process, const StampedNote* note) REALTIME
 }
 
 // Ends the same key where it is pressed again, unless the sink refuses.
-static void
-end_same_key(Span* span, const StampedNote* note) REALTIME
+void
+span_end_same_key(Span* span, const StampedNote* note) REALTIME
 {
   Process* const process = span->process;
   for (uint32_t i = 0; i < process->active_count; ++i) {
@@ -120,7 +109,7 @@ end_same_key(Span* span, const StampedNote* note) REALTIME
       const uint64_t off_frame = active->off_frame;
       active->off_frame        = note->on_frame;
       if (span_write_off(span, i)) {
-        count(&process->counters.retriggered);
+        process_count(&process->counters.retriggered);
       } else {
         active->off_frame = off_frame; // it sounds on
       }
@@ -137,7 +126,7 @@ span_has_room_for_on(const Span* span) REALTIME
          span->process->active_count < ACTIVE_NOTES_MAX;
 }
 
-static void
+void
 span_write_on(Span* span, const StampedNote* note) REALTIME
 {
   Process* const process    = span->process;
@@ -146,10 +135,10 @@ span_write_on(Span* span, const StampedNote* note) REALTIME
                                 note->velocity };
   if (!span_has_room_for_on(span) ||
       !span_write(span, note->on_frame, note->number, message)) {
-    count(&process->counters.dropped);
+    process_count(&process->counters.dropped);
     return;
   }
-  count(&process->counters.notes);
+  process_count(&process->counters.notes);
   add_active(process, note);
 }
 
@@ -174,7 +163,7 @@ next_note(Process* process) REALTIME
     if (!note || !is_replaced(process, note)) {
       return note;
     }
-    count(&process->counters.replaced);
+    process_count(&process->counters.replaced);
     ring_pop(&process->notes);
   }
   return NULL;
@@ -201,14 +190,13 @@ take_chord(Process* process, uint64_t frame) REALTIME
 {
   uint32_t           size = 0;
   const StampedNote* note;
-  while ((note = next_note(process)) && note->on_frame == frame &&
-         !note->pulse) {
+  while ((note = next_note(process)) && note->on_frame == frame) {
     if (chord_has_key(process, size, note)) {
-      count(&process->counters.doubled);
+      process_count(&process->counters.doubled);
     } else if (size < ACTIVE_NOTES_MAX) {
       process->chord[size++] = *note;
     } else {
-      count(&process->counters.dropped);
+      process_count(&process->counters.dropped);
     }
     ring_pop(&process->notes);
   }
@@ -221,7 +209,7 @@ span_play_chord(Span* span, uint64_t frame) REALTIME
   Process* const process = span->process;
   const uint32_t size    = take_chord(process, frame);
   for (uint32_t i = 0; i < size && !span->blocked; ++i) {
-    end_same_key(span, &process->chord[i]);
+    span_end_same_key(span, &process->chord[i]);
   }
   for (uint32_t i = 0; i < size; ++i) {
     span_write_on(span, &process->chord[i]);
@@ -231,18 +219,6 @@ span_play_chord(Span* span, uint64_t frame) REALTIME
 // More turns than one span can need: each ends an active note or takes from the
 // ring, to which the worker may add meanwhile.
 #define MERGE_TURNS_MAX (STAMPED_RING_NOTES + 2 * PERIOD_EVENTS_MAX)
-
-static void
-span_write_pulse(Span* span, const StampedNote* pulse) REALTIME
-{
-  const uint32_t offset = (uint32_t)(pulse->on_frame - span->start);
-  span->cursor          = pulse->on_frame;
-  ++span->written;
-  if (!span->sink->write(
-        span->sink->handle, MIDI_OUT_NOTES, offset, &pulse->pulse, 1)) {
-    count(&span->process->counters.dropped);
-  }
-}
 
 // Merges offs and ons that are due before `end` by frame, offs first.
 static void
@@ -261,10 +237,7 @@ span_merge(Span* span, uint64_t end, bool quiet) REALTIME
     if (off && off_frame < end && off_frame <= on_frame) {
       span_write_off(span, process->active_count - 1);
     } else if (on && on_frame < span->cursor) {
-      count(&process->counters.late);
-      ring_pop(&process->notes);
-    } else if (on && on_frame < end && on->pulse) {
-      span_write_pulse(span, on);
+      process_count(&process->counters.late);
       ring_pop(&process->notes);
     } else if (on && on_frame < end) {
       span_play_chord(span, on_frame);
@@ -286,204 +259,6 @@ process_end_notes(Process* process, uint64_t frame, bool echoes)
     }
     insert_active(process, i, note);
   }
-}
-
-// --- What comes in -----------------------------------------------------------
-
-// What was lost may have told of a break: the next span says how things stand.
-static void
-report_heard(Process* process, const HeardEvent* event) REALTIME
-{
-  if (!ring_push(&process->heard, event)) {
-    count(&process->counters.heard_lost);
-    process->untold = true;
-  }
-}
-
-// Time does not go on as planned: what sounds ends, and what was planned
-// without knowing of this is left out.
-static void
-break_time(Process* process, uint64_t frame) REALTIME
-{
-  ++process->breaks;
-  process->broke_at = frame;
-  process_end_notes(process, frame, false);
-}
-
-static bool
-transport_jumped(const Process* process, const Transport* now) REALTIME
-{
-  const Transport* const before = &process->transport;
-  return now->rolling != before->rolling ||
-         (now->rolling &&
-          now->frame != before->frame + process->transport_frames);
-}
-
-// What control would not know otherwise.
-static bool
-transport_changed(const Process* process, const Transport* now) REALTIME
-{
-  const Transport* const before = &process->transport;
-  return now->exists != before->exists || transport_jumped(process, now) ||
-         (!now->rolling && now->frame != before->frame) ||
-         now->has_tempo != before->has_tempo ||
-         (now->has_tempo && now->bpm != before->bpm);
-}
-
-// At the span's start: breaks time where the server's transport does what it
-// would not have done by itself, if it is followed.
-static void
-watch_transport(Span* span, const BackendSpan* given) REALTIME
-{
-  Process* const         process = span->process;
-  const Transport* const now     = &given->transport;
-  const int              follow =
-    atomic_load_explicit(&process->follow, memory_order_relaxed);
-  const bool turned  = follow != process->followed;
-  const bool changed = turned || transport_changed(process, now) ||
-                       (process->untold && ring_write_space(&process->heard));
-  if (turned || (follow == SYNC_JACK && transport_jumped(process, now))) {
-    break_time(process, span->cursor);
-  }
-  process->followed         = follow;
-  process->transport        = *now;
-  process->transport_frames = given->frame_count;
-  if (changed) {
-    process->untold        = false;
-    const HeardEvent event = { .kind      = HEARD_TRANSPORT,
-                               .frame     = span->start,
-                               .breaks    = process->breaks,
-                               .broke_at  = process->broke_at,
-                               .transport = *now };
-    report_heard(process, &event);
-  }
-}
-
-static void
-echo_off(Span* span, uint8_t channel, uint8_t pitch, uint64_t frame) REALTIME
-{
-  Process* const process = span->process;
-  for (uint32_t i = 0; i < process->active_count; ++i) {
-    const ActiveNote note = process->active[i];
-    if (note.off_frame == UINT64_MAX && note.pitch == pitch &&
-        note.channel == channel) {
-      process->active[i].off_frame = frame;
-      if (!span_write_off(span, i)) {
-        process->active[i].off_frame = UINT64_MAX; // with the next release
-        atomic_fetch_add(&process->release_requests, 1);
-      }
-      return;
-    }
-  }
-}
-
-static void
-echo(Span* span, const MidiInput* input, uint64_t frame) REALTIME
-{
-  const uint8_t* const message = input->message;
-  const uint8_t        kind    = message[0] & 0xf0;
-  const uint8_t        channel = message[0] & 0x0f;
-  if (kind == 0x90 && message[2]) {
-    const StampedNote note = { .on_frame  = frame,
-                               .off_frame = UINT64_MAX,
-                               .number    = PLAYED_NO_NOTE,
-                               .pitch     = message[1],
-                               .velocity  = message[2],
-                               .channel   = channel };
-    end_same_key(span, &note);
-    span_write_on(span, &note);
-  } else if (kind == 0x80 || kind == 0x90) {
-    echo_off(span, channel, message[1], frame);
-  }
-}
-
-// Start, continue, stop, song position.
-static bool
-moves_song(uint8_t status) REALTIME
-{
-  return status == 0xfa || status == 0xfb || status == 0xfc || status == 0xf2;
-}
-
-static void
-take_input(Span*            span,
-           const MidiInput* input,
-           uint64_t         frame,
-           uint32_t         delay) REALTIME
-{
-  Process* const process = span->process;
-  if (process->followed == SYNC_MIDI && moves_song(input->message[0])) {
-    break_time(process, frame);
-  }
-  const HeardEvent event = { .kind     = HEARD_MIDI,
-                             .frame    = frame > delay ? frame - delay : 0,
-                             .breaks   = process->breaks,
-                             .broke_at = process->broke_at,
-                             .midi     = *input };
-  report_heard(process, &event);
-  if (atomic_load_explicit(&process->echo, memory_order_relaxed)) {
-    echo(span, input, frame);
-  }
-}
-
-// --- What control asks for ---------------------------------------------------
-
-static void
-write_feedback(Span* span) REALTIME
-{
-  const FeedbackMessage* feedback;
-  for (uint32_t i = 0; i < FEEDBACK_RING_EVENTS &&
-                       (feedback = ring_peek(&span->process->feedback));
-       ++i) {
-    span->sink->write(
-      span->sink->handle, MIDI_OUT_FEEDBACK, 0, feedback->message, 3);
-    ring_pop(&span->process->feedback);
-  }
-}
-
-// Ends what echoes: its player is gone, or no longer wants to be heard.
-static void
-release_echoes(Span* span) REALTIME
-{
-  Process* const process = span->process;
-  const uint32_t asked   = atomic_load(&process->release_requests);
-  if (asked == process->releases_done) {
-    return;
-  }
-  while (process->active_count && !span->blocked &&
-         process->active[0].off_frame == UINT64_MAX) {
-    process->active[0].off_frame = span->cursor;
-    if (!span_write_off(span, 0)) {
-      process->active[0].off_frame = UINT64_MAX; // in the next span
-      return;
-    }
-  }
-  process->releases_done = asked;
-}
-
-#define CC_ALL_SOUND_OFF 120
-#define CC_ALL_NOTES_OFF 123
-
-// The off of each note, then what ends notes that a synth lost the off of.
-static void
-panic(Span* span) REALTIME
-{
-  static const uint8_t controllers[] = { CC_ALL_NOTES_OFF, CC_ALL_SOUND_OFF };
-  Process* const       process       = span->process;
-  const uint32_t       asked         = atomic_load(&process->panic_requests);
-  if (asked == process->panics_done) {
-    return;
-  }
-  process_end_notes(process, span->cursor, true);
-  while (process->active_count && !span->blocked) {
-    span_write_off(span, process->active_count - 1);
-  }
-  for (uint8_t i = 0; i < 32 && !span->blocked; ++i) {
-    const uint8_t message[] = { (uint8_t)(0xb0 | i / 2),
-                                controllers[i % 2],
-                                0 };
-    span->blocked = !span_write(span, span->cursor, PLAYED_NO_NOTE, message);
-  }
-  process->panics_done = span->blocked ? process->panics_done : asked;
 }
 
 // --- The span ----------------------------------------------------------------
@@ -572,18 +347,66 @@ begin_span(Process* process, const BackendSpan* given, Span* span) REALTIME
   return true;
 }
 
+// Where the beat turns before `end`, and what else clock has to know.
+static void
+wind_clock(Span* span) REALTIME
+{
+  Process* const  process = span->process;
+  const BeatMark* mark;
+  clock_out_switch(
+    &process->clock,
+    span->cursor,
+    atomic_load_explicit(&process->clock_out, memory_order_relaxed));
+  for (uint32_t i = 0;
+       i < BEAT_RING_MARKS && (mark = ring_peek(&process->beats)) &&
+       mark->frame < span->end;
+       ++i) {
+    clock_out_mark(&process->clock, mark);
+    ring_pop(&process->beats);
+  }
+}
+
+// MIDI clock until `end`, between what is played.
+static void
+span_tick(Span* span, uint64_t end, bool quiet) REALTIME
+{
+  for (uint32_t i = 0; i < PERIOD_EVENTS_OFF_RESERVE; ++i) {
+    const uint64_t due = clock_out_next(&span->process->clock);
+    if (due >= end) {
+      break;
+    }
+    const uint64_t frame = due > span->cursor ? due : span->cursor;
+    span_merge(span, frame, quiet);
+    const uint64_t at      = frame > span->cursor ? frame : span->cursor;
+    const uint8_t  message = clock_out_take(&span->process->clock);
+    span->cursor           = at;
+    if (!span->sink->write(span->sink->handle,
+                           MIDI_OUT_NOTES,
+                           (uint32_t)(at - span->start),
+                           &message,
+                           1)) {
+      process_count(&span->process->counters.dropped);
+    }
+  }
+  span_merge(span, end, quiet);
+}
+
 // What comes in, and what is played, in the order of time.
 static void
 play_span(Span* span, const BackendSpan* given, bool quiet) REALTIME
 {
+  wind_clock(span);
+  if (quiet) {
+    clock_out_switch(&span->process->clock, span->cursor, false);
+  }
   for (uint32_t i = 0; i < given->input_count; ++i) {
     const uint64_t frame = span->start + given->inputs[i].offset_frames;
-    span_merge(span, frame, quiet);
+    span_tick(span, frame, quiet);
     span->cursor = frame > span->cursor ? frame : span->cursor;
-    take_input(
+    process_take_input(
       span, &given->inputs[i], span->cursor, given->input_delay_frames);
   }
-  span_merge(span, span->end, quiet);
+  span_tick(span, span->end, quiet);
   ring_commit(&span->process->heard);
   ring_commit(&span->process->played);
 }
@@ -597,7 +420,7 @@ process_span(void* context, const BackendSpan* given)
     return;
   }
   take_epoch(process);
-  watch_transport(&span, given);
+  process_watch_transport(&span, given);
   const bool quiet =
     atomic_load_explicit(&process->end_requested, memory_order_acquire);
   if (quiet) {
@@ -612,11 +435,11 @@ process_span(void* context, const BackendSpan* given)
     take_epoch(process);
   }
   if (!quiet && !plan_reaches(process, span.end) && plan_reaches(process, 1)) {
-    count(&process->counters.spans_starved);
+    process_count(&process->counters.spans_starved);
   }
-  write_feedback(&span);
-  panic(&span);
-  release_echoes(&span);
+  process_write_feedback(&span);
+  process_panic(&span);
+  process_release_echoes(&span);
   play_span(&span, given, quiet);
   atomic_store_explicit(
     &process->processed_until, span.end, memory_order_release);

@@ -18,6 +18,7 @@
 
 #include "backend/backend.h"
 #include "caps.h"
+#include "live/clock_out.h"
 #include "live/params.h"
 #include "ring.h"
 
@@ -36,7 +37,6 @@ typedef struct {
   uint8_t  pitch;
   uint8_t  velocity;
   uint8_t  channel; // 0..15
-  uint8_t  pulse;   // not 0: no note but this one-byte message
 } StampedNote;
 
 // Process -> control: a message that the sink took, at the frame it was
@@ -97,6 +97,7 @@ typedef struct {
   Ring played;   // PlayedEvent, process -> control
   Ring heard;    // HeardEvent, process -> control
   Ring feedback; // FeedbackMessage, control -> process
+  Ring beats;    // BeatMark, worker -> process
 
   // Worker writes: all onsets before this frame are in the ring. 0: it has not
   // begun; UINT64_MAX: no more will come.
@@ -112,6 +113,7 @@ typedef struct {
   _Atomic uint32_t release_requests; // each: end what echoes
   _Atomic int      follow;           // Sync: whose stops and starts count
   atomic_bool      echo;             // notes that come in sound as well
+  atomic_bool      clock_out;        // MIDI clock goes out at meander:notes
 
   // Process writes. Frames before committed_until are decided (set as a span
   // begins); before processed_until written (set as it ends). 0: no span yet.
@@ -136,6 +138,7 @@ typedef struct {
   bool        untold;           // an event that control must know was lost
   Transport   transport;        // of the span before
   uint32_t    transport_frames; // that span's
+  ClockOut    clock;
   uint32_t    panics_done;
   uint32_t    releases_done;
   uint64_t    clock_offset;   // session clock - backend clock, modulo 2^64

@@ -6,7 +6,7 @@
 
 // Keeps what the process thread touches from being paged out. Where the system
 // does not grant it (about 1 MB, below the usual limit), play goes on without.
-#define RINGS 4
+#define RINGS 5
 
 typedef struct {
   Ring*    ring;
@@ -26,6 +26,7 @@ list_rings(Process* process, RingPlan rings[RINGS])
   rings[3] = (RingPlan){ &process->feedback,
                          sizeof(FeedbackMessage),
                          FEEDBACK_RING_EVENTS };
+  rings[4] = (RingPlan){ &process->beats, sizeof(BeatMark), BEAT_RING_MARKS };
 }
 
 // Keeps what the process thread touches from being paged out. Where the system

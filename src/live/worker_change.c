@@ -241,7 +241,8 @@ change_time(Worker* worker, uint64_t frame)
       break_plan(worker, silent_from, breaks);
     }
   } else if (worker->pauses & WORKER_LISTENS) {
-    worker->pauses = WORKER_LISTENS; // the answer begins it again
+    worker->pauses     = WORKER_LISTENS; // the answer begins it again,
+    worker->due.stamps = true;           // and then keeps this beat
   } else if (stopped || breaks) {
     if (!stopped) {
       break_plan(worker, silent_from, true);

@@ -163,3 +163,25 @@ take_ring_line(TakeRing* ring, const RecordLine* line, Error* error)
   }
   return STATUS_OK;
 }
+
+void
+take_ring_tell_phrase(const TakeRing* ring,
+                      void (*tell)(void* context, const RecordLine* line),
+                      void* context)
+{
+  const Lines* const lines = &ring->lines;
+  uint64_t           i     = lines->waiting;
+  while (i > lines->first && !lines_at(lines, i - 1)->starts) {
+    --i;
+  }
+  if (i == lines->first) {
+    return; // there is none
+  }
+  for (--i; i < lines->waiting; ++i) {
+    const RecordLine line = { .number = lines_at(lines, i)->number,
+                              .starts = lines_at(lines, i)->starts,
+                              .now    = true,
+                              .text   = lines_text(lines, i) };
+    tell(context, &line);
+  }
+}

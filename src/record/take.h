@@ -38,6 +38,12 @@ void take_ring_add(TakeRing* ring, const PlayedEvent* event);
 // is of no use (line_check()); it is lost and counted.
 Status take_ring_line(TakeRing* ring, const RecordLine* line, Error* error);
 
+// The lines that a recording which begins now has to begin with: of the last
+// phrase that can be made again.
+void take_ring_tell_phrase(const TakeRing* ring,
+                           void (*tell)(void* context, const RecordLine* line),
+                           void* context);
+
 typedef struct {
   double      seconds;   // how much is wanted; > 0
   uint64_t    now_frame; // session clock: onsets before it are kept

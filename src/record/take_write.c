@@ -27,7 +27,8 @@ typedef struct {
   uint64_t           line; // the next
   uint64_t           first_number;
   Keyboard           keyboard;
-  uint64_t           tick; // of what is written now
+  uint64_t           tick;  // of what is written now
+  bool               whole; // all events of the ring were before the end
   Status             status;
 } Writer;
 
@@ -191,7 +192,9 @@ add_end(Writer* writer, const Begin* begin)
   take->can_be_made_again =
     begin->starts && begin->number_min >= ring->lost_before;
   set_tick(writer, now);
-  add_lines(writer, ring->end);
+  if (writer->whole) {
+    add_lines(writer, ring->end); // those that no event has followed yet
+  }
   for (uint32_t i = 0; i < writer->request->rest_count; ++i, ++take->lines) {
     add_line(writer, &writer->request->rest[i]);
   }
@@ -250,12 +253,13 @@ take_encode(const TakeRing*    ring,
                           .tempo_us     = smf_tempo_us(request->bpm),
                           .line         = begin.line,
                           .first_number = CUT_NO_NOTE };
-  for (uint64_t i = begin.event; i < ring->end && !writer.status; ++i) {
-    if (event_at(ring, i)->frame >= request->now_frame) {
-      break;
-    }
+  uint64_t     i      = begin.event;
+  for (; i < ring->end && !writer.status &&
+         event_at(ring, i)->frame < request->now_frame;
+       ++i) {
     add_event(&writer, &begin, i);
   }
+  writer.whole = i == ring->end;
   if (!take->notes) {
     return error_set(error,
                      STATUS_NOT_FOUND,

@@ -259,6 +259,7 @@ tell_process(Session* session)
   const bool          echo    = params->value[PARAM_ECHO] > 0;
   atomic_store(&process->follow, (int)params->value[PARAM_SYNC]);
   atomic_store(&process->echo, echo);
+  atomic_store(&process->clock_out, params->value[PARAM_CLOCK_OUT] > 0);
   if (echoed && !echo) {
     atomic_fetch_add(&process->release_requests, 1);
   }
@@ -541,17 +542,27 @@ session_turn(Session* session, const SessionLink* link)
 Status
 session_end(Session* session, Error* error)
 {
-  Take        take;
-  const char* path;
+  const char* const wanted = session->options->record_path;
+  Take              take;
+  const char*       path;
+  Error             failed;
+  Status            status = STATUS_OK;
+  if (!session->has_ring) {
+    if (wanted) {
+      view_log(
+        session->view, "no notes to record: %s is left as it was", wanted);
+    }
+    return STATUS_OK; // given up before it began
+  }
   session_drain(session);
-  Status status =
-    session->recording ? session_stop_recording(session, error) : STATUS_OK;
-  Error told_error;
-  if (keeper_finish(&session->keeper, &take, &path, &told_error)) {
+  if (session->recording) {
+    status = session_stop_recording(session, error);
+  }
+  if (keeper_finish(&session->keeper, &take, &path, &failed)) {
     view_log(session->view,
              "%s%s",
-             told_error.status ? "" : "kept ",
-             told_error.status ? told_error.text : path);
+             failed.status ? "" : "kept ",
+             failed.status ? failed.text : path);
   }
   return status;
 }

@@ -211,6 +211,14 @@ keep_bars(Session* session, double bars, Error* error)
   return keep(session, bars * beats * 60.0 / session_bpm(session), error);
 }
 
+static void
+record_line(void* context, const RecordLine* line)
+{
+  Session* const session = context;
+  Error          error; // a line that is lost is counted there
+  recorder_line(&session->recorder, line, &error);
+}
+
 Status
 session_start_recording(Session* session, const char* path, Error* error)
 {
@@ -224,6 +232,7 @@ session_start_recording(Session* session, const char* path, Error* error)
   const Status status =
     recorder_grow(&session->recorder, path, session->rate_hz, text, error);
   session->recording = status == STATUS_OK;
+  take_ring_tell_phrase(&session->ring, record_line, session);
   snprintf(session->record_path, sizeof session->record_path, "%s", path);
   return status;
 }

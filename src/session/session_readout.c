@@ -134,7 +134,7 @@ play(Session* session, const PlayedEvent* event)
              1e3 * process_age_s());
   }
   const uint64_t ended = atomic_load(&session->process->ended_at);
-  narrator_reach(&session->narrator, event->frame, tell_line, session);
+  narrator_reach(&session->narrator, event->frame, on, tell_line, session);
   if (ended && event->frame >= ended) {
     session_tell_rest(session); // before what ends there
   }
@@ -181,7 +181,7 @@ void
 session_tell_breaks(Session* session)
 {
   narrator_reach(
-    &session->narrator, session_frame(session), tell_line, session);
+    &session->narrator, session_frame(session), true, tell_line, session);
 }
 
 // --- The readout -------------------------------------------------------------
@@ -285,7 +285,10 @@ session_draw(Session* session)
   char                          model[160];
   char                          texts[PARAM_COUNT][24];
   const char*                   bound[PARAM_COUNT] = { NULL };
-  ViewStatus                    status = { .seed = session->options->seed };
+  // What keys ask about, in any turn; the rest is only drawn.
+  ViewStatus status = { .seed      = session->options->seed,
+                        .recording = session->recording,
+                        .params    = &session->knobs.params };
   if (!view_is_due(&session->view[0], session->now_s)) {
     view_poll(session->view, session->now_s, &status, session_do, session);
     return;
@@ -311,7 +314,6 @@ session_draw(Session* session)
   status.sync              = sync_text(session);
   status.bpm               = session_bpm(session);
   status.side              = *audition.other.name ? audition.side : 0;
-  status.recording         = session->recording;
   status.recorded_s =
     seconds_between(session,
                     session->record_origin_frame,
@@ -320,7 +322,6 @@ session_draw(Session* session)
   status.learning = midi_map_is_learning(&session->map)
                       ? "waits for a controller or a key"
                       : NULL;
-  status.params   = &session->knobs.params;
   status.bound    = bound;
   view_poll(session->view, session->now_s, &status, session_do, session);
 }

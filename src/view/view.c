@@ -277,9 +277,10 @@ view_poll(View*             view,
   if (!have_screen(view)) {
     return;
   }
+  const bool told = view_is_due(view, now_s); // `status` is up to date
   view_take_keys(&turn);
   const double due_s = view->dirty ? view->next_s - FRAME_KEY_S : view->next_s;
-  if (terminal_pump(&view->terminal) && now_s >= due_s) {
+  if (terminal_pump(&view->terminal) && told && now_s >= due_s) {
     draw(view, status);
   }
 }

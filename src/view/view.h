@@ -140,7 +140,8 @@ void view_walk_clear(View* view);
 // The point stored in `slot` 1 .. POINTS_MAX; z NULL: none is.
 void view_walk_mark(View* view, uint32_t slot, const float* z, uint32_t size);
 
-// Whether the next view_poll() draws, so that `status` should be up to date.
+// Whether the next view_poll() may draw, so that all of `status` should be up
+// to date. In other turns keys need `params` and `recording`.
 bool view_is_due(const View* view, double now_s);
 
 // Each turn of the control loop: takes keys (what they ask for goes to `act`,

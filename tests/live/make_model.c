@@ -1,5 +1,5 @@
 // A test tool: writes a small checkpoint with random weights, so that tests of
-// live play need no trained model. Usage: make_model vae|diffusion FILE
+// live play need no trained model. Usage: make_model vae|diffusion FILE [SEED]
 #include "diffusion_checkpoint.h"
 #include "vae_checkpoint.h"
 
@@ -32,7 +32,7 @@ larger(Device* device, Tensor weights, size_t count)
 }
 
 static Status
-write_vae(Device* device, const char* path, Error* error)
+write_vae(Device* device, uint64_t seed, const char* path, Error* error)
 {
   const VaeSizes sizes = { .pitch_embedding = 16,
                            .encoder_hidden  = 16,
@@ -40,7 +40,7 @@ write_vae(Device* device, const char* path, Error* error)
                            .decoder_hidden  = 64 };
   Vae*           vae;
   Status status = vae_create(device, &sizes, 1, false, NULL, &vae, error);
-  if (status || (status = vae_initialise(vae, 1, error))) {
+  if (status || (status = vae_initialise(vae, seed, error))) {
     return status;
   }
   Parameter    table[VAE_PARAMETER_COUNT];
@@ -60,7 +60,7 @@ write_vae(Device* device, const char* path, Error* error)
 }
 
 static Status
-write_diffusion(Device* device, const char* path, Error* error)
+write_diffusion(Device* device, uint64_t seed, const char* path, Error* error)
 {
   DiffusionSettings settings = { .net         = { .kind       = DENOISER_TRANSFORMER,
                                                   .width      = 32,
@@ -82,7 +82,7 @@ write_diffusion(Device* device, const char* path, Error* error)
   Parameter       table[DENOISER_PARAMETERS_MAX];
   uint32_t        tensors;
   const size_t    count = denoiser_parameters(&settings.net, table, &tensors);
-  status                = denoiser_initialise(net, 1, error);
+  status                = denoiser_initialise(net, seed, error);
   if (!status) {
     float* const weights = larger(device, denoiser_weights(net), count);
     status               = weights ? diffusion_checkpoint_write(
@@ -97,12 +97,15 @@ write_diffusion(Device* device, const char* path, Error* error)
 int
 main(int argc, char** argv)
 {
-  Error   error  = { .text = "usage: make_model vae|diffusion FILE" };
+  Error   error  = { .text = "usage: make_model vae|diffusion FILE [SEED]" };
   Status  status = STATUS_BAD_ARGUMENT;
   Device* device;
-  if (argc == 3 && !(status = device_open_cpu(NULL, &device, &error))) {
-    status = !strcmp(argv[1], "vae") ? write_vae(device, argv[2], &error)
-                                     : write_diffusion(device, argv[2], &error);
+  const uint64_t seed = argc == 4 ? strtoull(argv[3], NULL, 10) : 1;
+  if ((argc == 3 || argc == 4) &&
+      !(status = device_open_cpu(NULL, &device, &error))) {
+    status = !strcmp(argv[1], "vae")
+               ? write_vae(device, seed, argv[2], &error)
+               : write_diffusion(device, seed, argv[2], &error);
     device_close(device);
   }
   if (status) {

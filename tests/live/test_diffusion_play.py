@@ -14,6 +14,7 @@ import live
 from live import (Workplace, at_once, check_invariants, check_recording,
                   counter, expect, finish, read_bytes, read_events, read_recording, render,
                   run_meander, run_tests, start_meander)
+from midi_file import notes_of, parse
 
 SLOW_PROGRAM = os.environ["MEANDER_SLOW_PROGRAM"]
 PRESETS = ("dream", "mutate", "bridge")
@@ -86,13 +87,13 @@ def test_options_are_heard():
             ("more", ["--mode", "mutate", "--mutate-strength", 0.9]),
             ("bridge", ["--mode", "bridge"])):
         data = render(WORK, 5, 20, "o.mid", *arguments)
-        notes = data[data.index(b"channel="):]
+        notes = notes_of(parse(data)[0])
         expect(notes not in seen.values(), f"{name} has no effect: {seen.keys()}")
         seen[name] = notes
     plain = render(WORK, 5, 20, "o.mid")
     expect(plain == render(WORK, 5, 20, "o.mid", "--steps", "auto", "--mode",
                            "auto"), "auto is not the standard")
-    expect(plain[plain.index(b"channel="):] == seen["continue"],
+    expect(notes_of(parse(plain)[0]) == seen["continue"],
            "a diffusion model does not continue on its own")
 
 

@@ -593,7 +593,8 @@ def test_meander():
     work = Workplace()
     code = path("code")
     screen = Screen("sh -c " + shlex.quote(
-        f"{MEANDER} --backend null --seed 5 --model {work.model}; "
+        f"{MEANDER} --backend null --seed 5 --model {work.model} "
+        f"--keep-dir {work.path('keep')} --osc-port 0; "
         f"echo $? >{code}; exec cat"))
     try:
         screen.wait("buffer", "C1", "seed 5", "null>", "late 0")
@@ -601,6 +602,11 @@ def test_meander():
         text = screen.text()
         show("meander", text)
         expect(re.search("[█▀▄]", text), "no notes")
+        for key, badge in (("Space", "FROZEN"), ("m", "MUTED"), ("r", "REC")):
+            screen.keys(key)
+            screen.wait(f" {badge} ")
+            screen.keys(key)
+            screen.gone(f" {badge} ")
         screen.keys("?")
         screen.wait("ends every note, in synths too")
         screen.keys("q")
