@@ -310,6 +310,7 @@ wait_for_plan(Process* process, uint64_t frame)
          !atomic_load(&process->end_requested) &&
          clock_now_ns() < deadline_ns) {
     clock_sleep_ns(100000);
+    take_epoch(process); // the worker waits for that before its next change
   }
   process->waited_in_vain = process->waited_in_vain || !reached;
   rt_enter();

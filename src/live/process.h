@@ -135,6 +135,7 @@ typedef struct {
   uint32_t    breaks;
   uint64_t    broke_at;         // the last of them
   int         followed;         // `follow` of the span before
+  bool        untold;           // an event that control must know was lost
   Transport   transport;        // of the span before
   uint32_t    transport_frames; // that span's
   ClockOut    clock;

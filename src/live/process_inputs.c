@@ -4,11 +4,13 @@
 
 #include <string.h>
 
+// What was lost may have told of a break: the next span says how things stand.
 static void
 report_heard(Process* process, const HeardEvent* event) REALTIME
 {
   if (!ring_push(&process->heard, event)) {
     process_count(&process->counters.heard_lost);
+    process->untold = true;
   }
 }
 
@@ -52,7 +54,8 @@ process_watch_transport(Span* span, const BackendSpan* given) REALTIME
   const int              follow =
     atomic_load_explicit(&process->follow, memory_order_relaxed);
   const bool turned  = follow != process->followed;
-  const bool changed = turned || transport_changed(process, now);
+  const bool changed = turned || transport_changed(process, now) ||
+                       (process->untold && ring_write_space(&process->heard));
   if (turned || (follow == SYNC_JACK && transport_jumped(process, now))) {
     break_time(process, span->cursor);
   }
@@ -60,6 +63,7 @@ process_watch_transport(Span* span, const BackendSpan* given) REALTIME
   process->transport        = *now;
   process->transport_frames = given->frame_count;
   if (changed) {
+    process->untold        = false;
     const HeardEvent event = { .kind      = HEARD_TRANSPORT,
                                .frame     = span->start,
                                .breaks    = process->breaks,

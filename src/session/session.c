@@ -233,6 +233,7 @@ session_tell_points(Session* session)
 {
   const uint32_t size = model_latent_size(session->model);
   points_choose(&session->points, model_digest(session->model), size);
+  session->points_due = false;
   for (uint32_t slot = 1; slot <= POINTS_MAX; ++slot) {
     const float* const z       = points_get(&session->points, slot);
     WorkerCommand      command = { .kind = COMMAND_POINT, .slot = slot };
@@ -242,7 +243,9 @@ session_tell_points(Session* session)
       memcpy(command.point.z, z, size * sizeof *z);
     }
     view_walk_mark(session->view, slot, z, size);
-    session_tell(session, &command, &error);
+    if (session_tell(session, &command, &error)) {
+      session->points_due = true; // in the next turn
+    }
   }
 }
 
@@ -350,8 +353,9 @@ hear(Session* session)
 static void
 watch_players(Session* session, const SessionLink* link)
 {
-  if (link->control_count < session->players ||
-      link->input_lost_count != session->lost_before) {
+  const uint64_t lost = link->input_lost_count +
+                        atomic_load(&session->process->counters.heard_lost);
+  if (link->control_count < session->players || lost != session->lost_before) {
     phrase_in_release(&session->phrase, session_frame(session));
     atomic_fetch_add(&session->process->release_requests, 1);
   }
@@ -359,7 +363,7 @@ watch_players(Session* session, const SessionLink* link)
     midi_map_feedback_all(&session->map);
   }
   session->players     = link->control_count;
-  session->lost_before = link->input_lost_count;
+  session->lost_before = lost;
 }
 
 static void
@@ -376,8 +380,12 @@ follow_beat(Session* session)
 static void
 hear_phrase(Session* session)
 {
-  WorkerCommand command = { 0 };
-  const Listen  listen = (Listen)(int)session->knobs.params.value[PARAM_LISTEN];
+  WorkerCommand  command = { 0 };
+  const PhraseIn before  = session->phrase;
+  const Listen listen = (Listen)(int)session->knobs.params.value[PARAM_LISTEN];
+  if (listen == LISTEN_OFF && session->phrase.held) {
+    phrase_in_release(&session->phrase, session_frame(session)); // unheard
+  }
   const PhraseEvent event = phrase_in_poll(
     &session->phrase, session_frame(session), command.notes, &command.count);
   if (event == PHRASE_BEGAN && listen == LISTEN_RESPOND) {
@@ -387,9 +395,8 @@ hear_phrase(Session* session)
   } else {
     return;
   }
-  Error error;
-  if (session_tell(session, &command, &error)) {
-    view_log(session->view, "%s", error.text);
+  if (!worker_command(session->worker, &command)) {
+    session->phrase = before; // in the next turn
   }
 }
 
@@ -522,6 +529,9 @@ session_turn(Session* session, const SessionLink* link)
   knobs_turn(&session->knobs, session->now_s, session->worker);
   follow_beat(session);
   hear_phrase(session);
+  if (session->points_due) {
+    session_tell_points(session);
+  }
   send_feedback(session);
   turn_files(session);
   session_draw(session);

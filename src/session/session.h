@@ -66,6 +66,7 @@ typedef struct {
   BeatFollower beat;
   PhraseIn     phrase;
   PointSet     points;
+  bool         points_due;   // the worker had no room for all of them
   Params       saved_params; // of the session manager's state
   Osc          osc;
   Nsm          nsm;
@@ -101,7 +102,7 @@ typedef struct {
   SessionWindow  sounding;
 
   SessionLink link;
-  uint32_t    lost_before; // input_lost_count that was answered
+  uint64_t    lost_before; // messages that came in and did not get here
   uint32_t    players;     // control_count of the last turn
   double      feedback_s;
   double      now_s;

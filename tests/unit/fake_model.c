@@ -11,6 +11,7 @@ void
 fake_model_init(Model* model, ModelKind kind)
 {
   memset(model, 0, sizeof *model);
+  pthread_mutex_init(&model->lock, NULL);
   model->kind          = kind;
   model->step_s        = 0.05f;
   model->fail_at       = UINT64_MAX;
@@ -86,12 +87,24 @@ static void
 remember(Model* model, const ModelRequest* request)
 {
   const size_t given = request->before + request->after;
-  model->asked       = *request;
+  pthread_mutex_lock(&model->lock);
+  model->asked = *request;
   memcpy(model->z, request->z, sizeof model->z);
   memcpy(model->given, request->given, given * sizeof *model->given);
   if (request->phrase) {
     memcpy(model->phrase, request->phrase, sizeof model->phrase);
   }
+  pthread_mutex_unlock(&model->lock);
+}
+
+float
+fake_model_last(Model* model, float z[FAKE_LATENT])
+{
+  pthread_mutex_lock(&model->lock);
+  const float temperature = model->asked.temperature;
+  memcpy(z, model->z, sizeof model->z);
+  pthread_mutex_unlock(&model->lock);
+  return temperature;
 }
 
 Status

@@ -253,8 +253,9 @@ test_stop_during_a_recall(void** state)
   atomic_store(&world->model.stalled, false);
   start_transport(world, &time);
   play(world, &heard, 60);
-  assert_memory_equal(
-    world->model.z, command.point.z, FAKE_LATENT * sizeof(float));
+  float z[FAKE_LATENT];
+  fake_model_last(&world->model, z);
+  assert_memory_equal(z, command.point.z, sizeof z);
   finish(world);
 }
 
@@ -333,6 +334,90 @@ test_change_while_counting_in(void** state)
   finish(world);
 }
 
+static void
+drain(World* world)
+{
+  static PlanStep step;
+  PlayedEvent     event;
+  while (planner_read_step(&world->worker.planner, &step)) {
+  }
+  while (process_read_played(&world->process, &event)) {
+  }
+  heard.ons = heard.offs = 0;
+  for (int i = 0; i < 16 * 128; ++i) {
+    heard.ons += (uint32_t)heard.sounding[i];
+  }
+}
+
+// 800 notes a second, and knobs that never rest.
+static void
+test_dense(void** state)
+{
+  (void)state;
+  World* const  world  = make_world(0.05f, -1);
+  Params* const params = &world->worker.params;
+  world->model.pitch   = 0;
+  memset(&heard, 0, sizeof heard);
+  params->value[PARAM_TEMPO]   = 4;
+  params->value[PARAM_DENSITY] = 4;
+  params->value[PARAM_BPM]     = 300;
+  start(world);
+  for (int i = 0; i < 60; ++i) {
+    ask_param(world, PARAM_DYNAMICS, i % 2 ? 0.5 : 1);
+    play_at(world, &heard, 4, 2);
+    drain(world);
+  }
+  assert_true(atomic_load(&world->worker.counters.changes) > 40);
+  assert_int_equal(atomic_load(&world->worker.counters.repeated), 0);
+  atomic_store(&world->process.end_requested, true);
+  play(world, &heard, 3);
+  assert_true(worker_stop(&world->worker));
+  // All windows are in the plan: the ring held every version of it.
+  assert_true(world->worker.planner.next + 2 * WINDOW_NOTES >=
+              world->worker.generator.state.window * WINDOW_NOTES);
+  finish(world);
+}
+
+// As the worker changes the plan while process waits for it, and has more to
+// change before it reaches as far as process wants.
+static void*
+change_twice(void* context)
+{
+  Process* const process = context;
+  for (uint64_t epoch = 1; epoch <= 2; ++epoch) {
+    while (!atomic_load(&process->committed_until)) {
+      clock_sleep_ns(100000);
+    }
+    atomic_store(&process->cut, (uint64_t)48000 << 16 | epoch);
+    for (int i = 0; i < 1000 && atomic_load(&process->epoch_seen) != epoch;
+         ++i) {
+      clock_sleep_ns(1000000);
+    }
+  }
+  atomic_store(&process->planned_until, UINT64_MAX);
+  return NULL;
+}
+
+static void
+test_changes_while_freewheeling(void** state)
+{
+  (void)state;
+  World* const   world = make_world(0.02f, -1);
+  const MidiSink sink  = { .write = take, .handle = &heard };
+  pthread_t      thread;
+  memset(&heard, 0, sizeof heard);
+  assert_int_equal(pthread_create(&thread, NULL, change_twice, &world->process),
+                   0);
+  const double start_s = clock_now_s();
+  process_span(
+    &world->process,
+    &(BackendSpan){ .frame_count = 480, .freewheeling = true, .sink = &sink });
+  assert_true(clock_now_s() - start_s < 0.9);
+  pthread_join(thread, NULL);
+  worker_stop(&world->worker);
+  free_world(world);
+}
+
 int
 main(void)
 {
@@ -344,6 +429,8 @@ main(void)
     cmocka_unit_test(test_no_model_to_answer),
     cmocka_unit_test(test_listening_while_frozen),
     cmocka_unit_test(test_change_while_counting_in),
+    cmocka_unit_test(test_changes_while_freewheeling),
+    cmocka_unit_test(test_dense),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -479,6 +479,55 @@ test_clock_set_back(void** state)
   free_world(world);
 }
 
+// Control did not read for long, and what was lost told of a break: it hears of
+// it as soon as there is room.
+static void
+test_heard_ring_full(void** state)
+{
+  (void)state;
+  static MidiInput inputs[SPAN_INPUTS_MAX];
+  World* const     world   = make_world(1, 0);
+  Process* const   process = &world->process;
+  const MidiSink   midi    = { .write = take, .handle = &world->sink };
+  BackendSpan      span    = { .frame_count = 512,
+                               .inputs      = inputs,
+                               .input_count = SPAN_INPUTS_MAX,
+                               .transport   = { .exists = true, .rolling = true },
+                               .sink        = &midi };
+  HeardEvent       event   = { .kind = HEARD_MIDI };
+  for (uint32_t i = 0; i < SPAN_INPUTS_MAX; ++i) {
+    inputs[i] = (MidiInput){ 0, { 0xb0, 1, 2 }, 3 };
+  }
+  atomic_store(&process->follow, SYNC_JACK);
+  for (int i = 0; i < 9; ++i) {
+    process_span(process, &span);
+    span.frame += 512;
+    span.transport.frame += 512;
+  }
+  span.transport.frame = 7; // moved
+  process_span(process, &span);
+  const uint64_t broke_at = span.frame;
+  const uint64_t lost     = atomic_load(&process->counters.heard_lost);
+  assert_true(lost > SPAN_INPUTS_MAX);
+  while (process_read_heard(process, &event)) {
+    assert_int_equal(event.breaks, 1); // of following it
+  }
+  span.input_count = 0;
+  for (int i = 0; i < 3; ++i) {
+    span.frame += 512;
+    span.transport.frame += 512;
+    process_span(process, &span);
+  }
+  assert_true(process_read_heard(process, &event));
+  assert_int_equal(event.kind, HEARD_TRANSPORT);
+  assert_int_equal(event.breaks, 2);
+  assert_int_equal(event.broke_at, broke_at);
+  assert_true(event.transport.rolling);
+  assert_false(process_read_heard(process, &event)); // once
+  assert_int_equal(atomic_load(&process->counters.heard_lost), lost);
+  free_world(world);
+}
+
 int
 main(void)
 {
@@ -488,6 +537,7 @@ main(void)
     cmocka_unit_test(test_period_cap),
     cmocka_unit_test(test_reconnect),
     cmocka_unit_test(test_clock_set_back),
+    cmocka_unit_test(test_heard_ring_full),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
