@@ -414,15 +414,6 @@ read_phrase(const char* text, PlanTextLine* line)
 }
 
 static bool
-read_whole(const char* text, double most, double* value)
-{
-  char* end;
-  *value = strtod(text, &end);
-  return end != text && !*end && *value >= 0 && *value <= most &&
-         *value == floor(*value);
-}
-
-static bool
 read_u64(const char* text, uint64_t* value)
 {
   char* end;
@@ -433,8 +424,8 @@ read_u64(const char* text, uint64_t* value)
 static bool
 read_u32(const char* text, uint32_t most, uint32_t* value)
 {
-  double     number;
-  const bool good = read_whole(text, most, &number);
+  uint64_t   number;
+  const bool good = read_u64(text, &number) && number <= most;
   *value          = good ? (uint32_t)number : 0;
   return good;
 }

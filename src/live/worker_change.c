@@ -199,8 +199,10 @@ worker_begin_at(Worker* worker, uint64_t frame)
   worker_place(worker,
                worker->sample_rate_hz,
                beat_frame(&map, worker->sample_rate_hz, at));
-  scheduler->state.map = map;
-  scheduler->state.at  = at;
+  // Told from the origin on, where a recording begins, too.
+  scheduler->state.map = beat_turn(
+    &map, worker->sample_rate_hz, atomic_load(&worker->origin_frame), map.bpm);
+  scheduler->state.at = at;
   planner_tell_place(&worker->planner);
 }
 
