@@ -181,10 +181,20 @@ program(Session* session, uint32_t number, Error* error)
 
 // --- Files -------------------------------------------------------------------
 
+// Now. All messages before that frame were read, perhaps some after it.
+static uint64_t
+drained_frame(Session* session)
+{
+  const uint64_t frame = session_since_origin(session, session_frame(session));
+  session_drain(session);
+  return frame;
+}
+
 static Status
 keep(Session* session, double seconds, Error* error)
 {
-  char text[PROVENANCE_BYTES_MAX];
+  const uint64_t now = drained_frame(session);
+  char           text[PROVENANCE_BYTES_MAX];
   provenance_format(session->options, session->sources, session->worker, text);
   session_tell_breaks(session);
   uint32_t                rest_count;
@@ -193,7 +203,7 @@ keep(Session* session, double seconds, Error* error)
           .rest       = rest,
           .rest_count = rest_count,
           .seconds    = seconds,
-          .now_frame  = session_since_origin(session, session_frame(session)),
+          .now_frame  = now,
           .bpm        = session_bpm(session),
           .text       = text,
   };
@@ -225,8 +235,7 @@ session_start_recording(Session* session, const char* path, Error* error)
   char text[PROVENANCE_BYTES_MAX];
   provenance_format(session->options, session->sources, session->worker, text);
   recorder_init(&session->recorder);
-  session->record_origin_frame =
-    session_since_origin(session, session_frame(session));
+  session->record_origin_frame   = drained_frame(session);
   session->recorder.origin_frame = session->record_origin_frame;
   session->rest_told             = false;
   const Status status =
@@ -240,12 +249,17 @@ session_start_recording(Session* session, const char* path, Error* error)
 // Where the recording is cut: a note whose off could not be written any more
 // ends where time did, or the music.
 static uint64_t
-end_frame(const Session* session)
+end_frame(Session* session)
 {
   const double   seconds = session->options->seconds;
   const uint64_t ended   = atomic_load(&session->process->ended_at);
-  const uint64_t now =
-    session_since_origin(session, ended ? ended : session_frame(session));
+  uint64_t       now     = session_since_origin(session, ended);
+  if (!ended) {
+    const uint64_t read = drained_frame(session);
+    const uint64_t last =
+      session->record_origin_frame + session->recorder.last_frame + 1;
+    now = read > last ? read : last; // what was read is in it
+  }
   const uint64_t end =
     seconds < 0 ? UINT64_MAX : (uint64_t)llround(seconds * session->rate_hz);
   return (now < end ? now : end) - session->record_origin_frame;
@@ -255,6 +269,7 @@ Status
 session_stop_recording(Session* session, Error* error)
 {
   Recorder* const recorder = &session->recorder;
+  const uint64_t  end      = end_frame(session);
   Status          status   = STATUS_OK;
   if (!recorder->count) {
     view_log(session->view,
@@ -266,7 +281,7 @@ session_stop_recording(Session* session, Error* error)
       session->options, session->sources, session->worker, text);
     session_tell_breaks(session);
     session_tell_rest(session);
-    recorder_finish(recorder, end_frame(session));
+    recorder_finish(recorder, end);
     status = recorder_write(
       recorder, session->record_path, session->rate_hz, text, error);
     if (!status) {

@@ -457,7 +457,7 @@ def check_phases(heard, marks):
 
 def param_names():
     code, out, _ = run_meander(None, "--help-params")
-    names = re.findall(r"^--(\w+)", out, re.MULTILINE)
+    names = re.findall(r"^ *(?:\d+ )?--(\w+)", out, re.MULTILINE)
     expect(code == 0 and len(names) > 30, f"hardly a parameter: {out}")
     return names
 
@@ -500,6 +500,40 @@ def test_performance():
     notes = {os.path.basename(path): check_again(path)
              for path in [recording, *kept]}
     return f"{note}, made again: {notes}"
+
+
+# --- Takes at any moment ------------------------------------------------------
+
+TAKES = 12
+
+
+def test_takes():
+    """Recordings that begin and end, and takes that are kept, between any two
+    notes of dense music, as a controller asks for it."""
+    with open(WORK.path("config/meander/presets/takes.cfg"), "w") as file:
+        file.write('description = "takes"\nbindings = ["cc 20 = record 1", '
+                   '"cc 21 = record 0", "cc 22 = keep 1"]\n')
+    stage = Stage("takes", "--preset", "takes", "--tempo", 4, "--density", 4,
+                  "--bpm", 300)
+    hands = stage.player
+    try:
+        for take in range(TAKES):
+            hands.do("send b0 14 7f", f"wait {211 + 7 * take}", "send b0 16 7f",
+                     f"wait {53 + 11 * take}", "send b0 15 7f", "wait 97",
+                     "send b0 14 00", "send b0 15 00", "send b0 16 00")
+        hands.mark("over")
+        heard, _, log = stage.end()
+    finally:
+        stage.clean_up()
+    note = check_heard(stage, heard, log)
+    takes = glob.glob(stage.keep + "/*.mid")
+    expect(len(takes) == 2 * TAKES, f"{len(takes)} takes: {log}")
+    for path in takes:
+        # None lasts longer than it was played.
+        seconds = max(e[0] for e in read_recording(path)) / 1920
+        expect(seconds < 6, f"{path} lasts {seconds:.1f} s")
+        check_again(path)
+    return f"{note}, {len(takes)} takes made again"
 
 
 # --- A thousand swaps ---------------------------------------------------------
@@ -622,6 +656,7 @@ WORK = Workplace()
 ENVIRONMENT = make_home()
 run_tests([
     ("performance", test_performance),
+    ("takes", test_takes),
     ("swaps", test_swaps),
     ("bad_input", test_bad_input),
 ])
