@@ -404,8 +404,9 @@ session_do(void* context, const Action* action, Error* error)
     return load_model(session, action->text, error);
   }
   if (audition_takes(action->kind)) {
-    session->compares = action->kind == ACTION_AB;
-    return audition_do(session->audition, action, error);
+    const Status done = audition_do(session->audition, action, error);
+    session->compares = !done && action->kind == ACTION_AB;
+    return done;
   }
   return do_action(session, action, error);
 }
