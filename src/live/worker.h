@@ -78,10 +78,9 @@ typedef struct {
 
 // A window that takes the place of what is planned.
 typedef struct {
-  bool           asked;   // of the sampling thread,
-  bool           is_void; // and to be asked for again: the plan broke off
-  uint64_t       number;  // of the note from which on
-  GeneratorState before;  // as it is sampled
+  bool     asked;   // of the sampling thread,
+  bool     is_void; // and to be asked for again: the plan broke off
+  uint64_t number;  // of the note from which on
   // What it was asked for (WorkerDue).
   bool go;
   bool answer;

@@ -436,7 +436,6 @@ worker_ask_splice(Worker* worker)
   worker->splice.phrase = worker->due.phrase;
   rewind_to(worker, worker->splice.number, worker->due.again);
   set_up_generator(worker);
-  worker->splice.before = worker->generator.state;
   worker_give_job(worker, false); // meanwhile the plan is played
 }
 

@@ -58,6 +58,14 @@ add_binding(Session* session, const char* text)
   }
 }
 
+void
+session_bind(Session* session, const Preset* preset)
+{
+  for (uint32_t i = 0; i < preset->binding_count; ++i) {
+    add_binding(session, preset->bindings[i]);
+  }
+}
+
 // What was learnt is kept in a file of its own, in the form of a preset, and is
 // there every evening in place of the standard bindings.
 #define LEARNT_FILE "controller.cfg"
@@ -75,9 +83,7 @@ bind_learnt(Session* session)
     view_log(session->view, "%s", error.text);
     return false;
   }
-  for (uint32_t i = 0; i < learnt.binding_count; ++i) {
-    add_binding(session, learnt.bindings[i]);
-  }
+  session_bind(session, &learnt);
   return true;
 }
 
@@ -105,15 +111,12 @@ save_learnt(Session* session)
 static void
 bind_preset(Session* session)
 {
-  const Preset* const preset = &session->preset;
   midi_map_clear(&session->map);
   const bool learnt = bind_learnt(session);
   for (size_t i = 0; i < midi_map_standard_count && !learnt; ++i) {
     add_binding(session, midi_map_standard[i]);
   }
-  for (uint32_t i = 0; i < preset->binding_count; ++i) {
-    add_binding(session, preset->bindings[i]);
-  }
+  session_bind(session, &session->preset);
   midi_map_saved(&session->map);
 }
 

@@ -91,8 +91,7 @@ typedef struct {
   Keeper   keeper;
   bool     has_ring;
   bool     recording;
-  bool     rest_told;  // what its end needs
-  bool     begun_late; // the recording began while it played
+  bool     rest_told; // what its end needs
   char     record_path[1024];
   uint64_t record_origin_frame; // since the music's origin
 
@@ -142,6 +141,8 @@ Status session_tell(Session*             session,
 Status session_take_preset(Session* session, const char* name, Error* error);
 // Settings as they stand, as a preset.
 void session_fill_preset(const Session* session, Preset* preset);
+// Binds what a preset says, beside what is bound already.
+void session_bind(Session* session, const Preset* preset);
 // What plays has other points.
 void   session_tell_points(Session* session);
 Status session_open_nsm(Session* session, Options* options, Error* error);

@@ -101,20 +101,6 @@ load_model(Session* session, const char* name, Error* error)
   return audition_do(session->audition, &action, error);
 }
 
-static void
-bind_all(Session* session)
-{
-  const Preset* const preset = &session->preset;
-  for (uint32_t i = 0; i < preset->binding_count; ++i) {
-    MidiBinding binding;
-    Error       error;
-    if (midi_map_parse_binding(preset->bindings[i], &binding, &error) ||
-        midi_map_add(&session->map, &binding, &error)) {
-      view_log(session->view, "%s", error.text);
-    }
-  }
-}
-
 Status
 session_take_preset(Session* session, const char* name, Error* error)
 {
@@ -125,7 +111,7 @@ session_take_preset(Session* session, const char* name, Error* error)
   }
   session->preset = preset;
   knobs_set_all(&session->knobs, &preset.params);
-  bind_all(session);
+  session_bind(session, &session->preset);
   view_log(session->view, "preset %s: %s", name, preset.description);
   return *preset.model ? load_model(session, preset.model, error) : STATUS_OK;
 }

@@ -5,8 +5,10 @@ backend without an instrument; alsa_source plays to it."""
 from alsa_events import Failure, check_same, describe_us
 
 RATE_HZ = 48000
-# Of the placing of inputs, against when they were sent: 0.02 ms is usual.
+# Of the placing of inputs, against when they were sent: 0.02 ms is usual. A few
+# are placed late where the guest was doing something else.
 JITTER_NS_MAX = 0.3e6
+FAR_SHARE_MAX = 0.02
 # From arrival to the span: a period, and what is processed ahead.
 DELAY_FRAMES = {"queue": 256 + 1200, "direct": 256 + 48}
 HANGING = "548"  # channel and key of what alsa_source never ends
@@ -66,8 +68,9 @@ def check_played(timing, sent, got, delay):
         for (time, _), (frame, _) in zip(sent, got)
     ]
     print(f"{timing}: placed late by: {describe_us(late)}")
-    if max(map(abs, late)) > JITTER_NS_MAX:
-        raise Failure(f"{timing}: inputs are placed far from their time")
+    far = sum(abs(ns) > JITTER_NS_MAX for ns in late)
+    if far > FAR_SHARE_MAX * len(late):
+        raise Failure(f"{timing}: {far} inputs are placed far from their time")
 
 
 def check_stranger(timing, sent, got):
