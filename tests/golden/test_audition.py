@@ -156,6 +156,8 @@ def main():
         listener = Listener(runs)
         trainer = None
         try:
+            _, words = listener.lines.get(timeout=SECONDS_MAX)
+            assert "no such folder yet" in " ".join(words), words
             os.mkdir(runs)
             times = []
             for name, rounds in (("one", 6), ("two", 2)):

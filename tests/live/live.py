@@ -49,6 +49,14 @@ def start_meander(work, *arguments, program=MEANDER, **settings):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
 
 
+def await_first_note(process):
+    """Reads what it says until its first note was heard."""
+    for line in process.stdout:
+        if "first note" in line:
+            return
+    raise Failure(f"no first note: {process.stderr.read()}")
+
+
 def finish(process, timeout=30):
     """(exit code, standard output, standard error)"""
     try:

@@ -11,9 +11,9 @@ import subprocess
 import time
 
 import live
-from live import (MEANDER, Failure, Workplace, check_invariants,
-                  check_recording, expect, finish, read_bytes, read_events,
-                  read_recording, render, run_meander, run_tests,
+from live import (MEANDER, Failure, Workplace, await_first_note,
+                  check_invariants, check_recording, expect, finish, read_bytes,
+                  read_events, read_recording, render, run_meander, run_tests,
                   start_meander)
 
 PRESETS = ("calm", "glass", "toccata")
@@ -79,7 +79,8 @@ def test_signals():
         recording, trace = WORK.path("signal.mid"), WORK.path("trace")
         process = start_meander(WORK, "--backend", "null", "--record",
                                 recording, "--trace", trace)
-        time.sleep(2)
+        await_first_note(process)
+        time.sleep(1.5)
         for number in signals:
             process.send_signal(number)
         code, out, err = finish(process, 10)
@@ -271,7 +272,8 @@ def test_full_disk():
         process = start_meander(
             WORK, "--backend", "null", "--seconds", 2, "--record",
             f"{disk}/full.mid", env={**os.environ, "TMPDIR": spare})
-        time.sleep(1)
+        await_first_note(process)
+        time.sleep(0.9)
         with open(f"{disk}/filler", "wb", buffering=0) as filler:
             try:
                 while filler.write(b"x" * 4096):

@@ -8,8 +8,9 @@ import resource
 import signal
 import time
 
-from live import (Failure, Workplace, at_once, check_recording, expect, finish,
-                  read_bytes, render, run_tests, start_meander)
+from live import (Failure, Workplace, at_once, await_first_note,
+                  check_recording, expect, finish, read_bytes, render, run_tests,
+                  start_meander)
 from midi_file import NotMidi, notes_of, parse
 
 SECONDS = 8
@@ -21,10 +22,8 @@ def start_recording(name, **settings):
     path = WORK.path(name)
     player = start_meander(WORK, "--backend", "null", "--seconds", SECONDS,
                            "--seed", 5, "--record", path, **settings)
-    for line in player.stdout:
-        if "first note" in line:
-            return player, path
-    raise Failure(f"no first note: {player.stderr.read()}")
+    await_first_note(player)
+    return player, path
 
 
 def rendered():
