@@ -3,6 +3,7 @@
 #include "backend/backend.h"
 #include "caps.h"
 #include "clock.h"
+#include "thread.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -76,7 +77,7 @@ null_start(Backend* backend, Error* error)
 {
   NullBackend* const null = (NullBackend*)backend;
   atomic_store(&null->stopping, false);
-  const int reason = pthread_create(&null->thread, NULL, null_thread, null);
+  const int reason = thread_start(&null->thread, NULL, null_thread, null);
   if (reason) {
     return error_set(error,
                      STATUS_UNAVAILABLE,

@@ -3,6 +3,7 @@
 
 #include "caps.h"
 #include "clock.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <math.h>
@@ -119,7 +120,7 @@ start(WavOut* wav, const char* path, Error* error)
                      strerror(errno));
   }
   write_header(wav);
-  const int reason = pthread_create(&wav->thread, NULL, wav_thread, wav);
+  const int reason = thread_start(&wav->thread, NULL, wav_thread, wav);
   if (reason) {
     fclose(wav->file);
     return error_set(error,

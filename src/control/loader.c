@@ -4,6 +4,7 @@
 #include "checkpoint.h"
 #include "clock.h"
 #include "live/generator.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -400,8 +401,7 @@ loader_start(Loader** out, Error* error)
   pthread_cond_init(&loader->ended_changed, &monotonic);
   pthread_condattr_destroy(&monotonic);
   atomic_init(&loader->users, 2);
-  const int reason =
-    pthread_create(&loader->thread, NULL, loader_thread, loader);
+  const int reason = thread_start(&loader->thread, NULL, loader_thread, loader);
   if (reason) {
     leave(loader); // for both
     leave(loader);

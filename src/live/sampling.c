@@ -2,6 +2,7 @@
 #include "live/sampling.h"
 
 #include "clock.h"
+#include "thread.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -73,7 +74,7 @@ sampling_start(Model* model, Sampling** out, Error* error)
   sem_init(&sampling->ready, 0, 0);
   sem_init(&sampling->ended, 0, 0);
   const int reason =
-    pthread_create(&sampling->thread, NULL, sampling_thread, sampling);
+    thread_start(&sampling->thread, NULL, sampling_thread, sampling);
   if (reason) {
     leave(sampling); // for both
     leave(sampling);

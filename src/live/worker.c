@@ -2,6 +2,7 @@
 #include "live/worker_internal.h"
 
 #include "clock.h"
+#include "thread.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -425,8 +426,7 @@ worker_start(Worker* worker, uint32_t sample_rate_hz, Error* error)
   if (status) {
     return status;
   }
-  const int reason =
-    pthread_create(&worker->thread, NULL, worker_thread, worker);
+  const int reason = thread_start(&worker->thread, NULL, worker_thread, worker);
   if (reason) {
     return error_set(error,
                      STATUS_UNAVAILABLE,
@@ -437,24 +437,12 @@ worker_start(Worker* worker, uint32_t sample_rate_hz, Error* error)
   return STATUS_OK;
 }
 
-static bool
-thread_ends(pthread_t thread, double wait_s)
-{
-  const double deadline_s = clock_now_s() + wait_s;
-  while (pthread_tryjoin_np(thread, NULL)) {
-    if (clock_now_s() > deadline_s) {
-      return false;
-    }
-    clock_sleep_ns(1000000);
-  }
-  return true;
-}
-
 bool
 worker_stop(Worker* worker)
 {
   atomic_store(&worker->stop_requested, true);
-  if (worker->thread_runs && !thread_ends(worker->thread, THREAD_STOP_S_MAX)) {
+  if (worker->thread_runs &&
+      !thread_join_within(worker->thread, THREAD_STOP_S_MAX)) {
     return false;
   }
   worker->thread_runs = false;

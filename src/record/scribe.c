@@ -1,7 +1,8 @@
 // The scribe: control gives a job, its thread does it.
 #include "record/scribe.h"
 
-#include <signal.h>
+#include "thread.h"
+
 #include <string.h>
 
 static void*
@@ -32,13 +33,7 @@ scribe_start(Scribe* scribe, Error* error)
   *scribe = (Scribe){ 0 };
   pthread_mutex_init(&scribe->mutex, NULL);
   pthread_cond_init(&scribe->changed, NULL);
-  // Signals are for control.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int failed = pthread_create(&scribe->thread, NULL, work, scribe);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  const int failed = thread_start(&scribe->thread, NULL, work, scribe);
   if (failed) {
     return error_set(error,
                      STATUS_NO_MEMORY,
