@@ -87,6 +87,15 @@ tell_line(const NarratorLine* line, NarratorTell tell, void* context)
   tell(context, &told);
 }
 
+void
+narrator_lose(Narrator* narrator, uint64_t until)
+{
+  narrator->writer.until_start = 0;
+  if (until > narrator->lost_until) {
+    narrator->lost_until = until;
+  }
+}
+
 static void
 wait_for_note(Narrator* narrator, NarratorLine line)
 {
@@ -94,6 +103,7 @@ wait_for_note(Narrator* narrator, NarratorLine line)
   if (!line.text || narrator->count == NARRATOR_WAITING_MAX) {
     free(line.text);
     ++narrator->lost;
+    narrator_lose(narrator, line.number + 1);
     return;
   }
   uint32_t at = narrator->count++;

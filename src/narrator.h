@@ -28,8 +28,9 @@ typedef struct {
   NarratorLine   waiting[NARRATOR_WAITING_MAX]; // by number
   uint32_t       count;
   RecordLine     rest[NARRATOR_WAITING_MAX];
-  uint64_t       played; // the last note
-  uint64_t       lost;   // no memory, or too many
+  uint64_t       played;     // the last note
+  uint64_t       lost;       // no memory, or too many
+  uint64_t       lost_until; // lines of earlier notes are missing
 } Narrator;
 
 // `tell` gets a line where it is to stand: `now` is set.
@@ -43,6 +44,8 @@ void narrator_free(Narrator* narrator);
 
 // A step of the planner, in its order.
 void narrator_hear(Narrator* narrator, const PlanStep* step);
+// Steps of notes before `until` did not get here: the next line starts anew.
+void narrator_lose(Narrator* narrator, uint64_t until);
 // A message of `frame` (session clock) is about to be recorded: breaks before
 // stand before it; one at that frame after what it ended, before a note-on.
 void narrator_reach(Narrator*    narrator,

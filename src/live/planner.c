@@ -51,6 +51,9 @@ tell(Planner* planner, const PlanStep* step)
   if (ring_push(&planner->told, step)) {
     ring_commit(&planner->told);
   } else {
+    if (step->number >= atomic_load(&planner->told_lost_until)) {
+      atomic_store(&planner->told_lost_until, step->number + 1);
+    }
     atomic_fetch_add(&planner->told_lost, 1);
   }
 }
@@ -146,8 +149,9 @@ hand_out(Planner* planner, uint64_t number)
   note->at           = planner->scheduler.state.at;
   note->stamp.epoch  = (uint16_t)planner->epoch;
   note->stamp.breaks = planner->breaks;
-  if (note->stamp.velocity) {
-    ring_push(&planner->process->notes, &note->stamp);
+  if (note->stamp.velocity &&
+      !ring_push(&planner->process->notes, &note->stamp)) {
+    atomic_fetch_add(&planner->unsent, 1);
   }
   return true;
 }

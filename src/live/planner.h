@@ -42,6 +42,8 @@ typedef struct {
   Scheduler        scheduler;
   Ring             told; // PlanStep, worker -> control
   _Atomic uint64_t told_lost;
+  _Atomic uint64_t told_lost_until; // of notes before this one
+  _Atomic uint64_t unsent;          // notes for which the ring had no room
 
   PlannedNote*   notes;   // [PLAN_NOTES], by number
   uint64_t       first;   // the oldest one known

@@ -222,7 +222,7 @@ span_play_chord(Span* span, uint64_t frame) REALTIME
 
 // Merges offs and ons that are due before `end` by frame, offs first.
 static void
-span_merge(Span* span, uint64_t end, bool quiet) REALTIME
+span_merge(Span* span, uint64_t end) REALTIME
 {
   Process* const process = span->process;
   for (uint32_t turn = 0; turn < MERGE_TURNS_MAX; ++turn) {
@@ -230,7 +230,7 @@ span_merge(Span* span, uint64_t end, bool quiet) REALTIME
       process->active_count && !span->blocked
         ? &process->active[process->active_count - 1]
         : NULL;
-    const StampedNote* const on = quiet ? NULL : next_note(process);
+    const StampedNote* const on = span->quiet ? NULL : next_note(process);
 
     const uint64_t off_frame = off ? off->off_frame : UINT64_MAX;
     const uint64_t on_frame  = on ? on->on_frame : UINT64_MAX;
@@ -308,6 +308,7 @@ wait_for_plan(Process* process, uint64_t frame)
   bool reached;
   while (!(reached = plan_reaches(process, frame)) &&
          !atomic_load(&process->end_requested) &&
+         !atomic_load(&process->hold_requested) &&
          clock_now_ns() < deadline_ns) {
     clock_sleep_ns(100000);
     take_epoch(process); // the worker waits for that before its next change
@@ -353,10 +354,10 @@ wind_clock(Span* span) REALTIME
 {
   Process* const  process = span->process;
   const BeatMark* mark;
-  clock_out_switch(
-    &process->clock,
-    span->cursor,
-    atomic_load_explicit(&process->clock_out, memory_order_relaxed));
+  clock_out_switch(&process->clock,
+                   span->cursor,
+                   !span->quiet && atomic_load_explicit(&process->clock_out,
+                                                        memory_order_relaxed));
   for (uint32_t i = 0;
        i < BEAT_RING_MARKS && (mark = ring_peek(&process->beats)) &&
        mark->frame < span->end;
@@ -368,7 +369,7 @@ wind_clock(Span* span) REALTIME
 
 // MIDI clock until `end`, between what is played.
 static void
-span_tick(Span* span, uint64_t end, bool quiet) REALTIME
+span_tick(Span* span, uint64_t end) REALTIME
 {
   for (uint32_t i = 0; i < PERIOD_EVENTS_OFF_RESERVE; ++i) {
     const uint64_t due = clock_out_next(&span->process->clock);
@@ -376,7 +377,7 @@ span_tick(Span* span, uint64_t end, bool quiet) REALTIME
       break;
     }
     const uint64_t frame = due > span->cursor ? due : span->cursor;
-    span_merge(span, frame, quiet);
+    span_merge(span, frame);
     const uint64_t at      = frame > span->cursor ? frame : span->cursor;
     const uint8_t  message = clock_out_take(&span->process->clock);
     span->cursor           = at;
@@ -388,27 +389,56 @@ span_tick(Span* span, uint64_t end, bool quiet) REALTIME
       process_count(&span->process->counters.dropped);
     }
   }
-  span_merge(span, end, quiet);
+  span_merge(span, end);
 }
 
 // What comes in, and what is played, in the order of time.
 static void
-play_span(Span* span, const BackendSpan* given, bool quiet) REALTIME
+play_span(Span* span, const BackendSpan* given) REALTIME
 {
   wind_clock(span);
-  if (quiet) {
-    clock_out_switch(&span->process->clock, span->cursor, false);
-  }
   for (uint32_t i = 0; i < given->input_count; ++i) {
     const uint64_t frame = span->start + given->inputs[i].offset_frames;
-    span_tick(span, frame, quiet);
+    span_tick(span, frame);
     span->cursor = frame > span->cursor ? frame : span->cursor;
     process_take_input(
       span, &given->inputs[i], span->cursor, given->input_delay_frames);
   }
-  span_tick(span, span->end, quiet);
+  span_tick(span, span->end);
   ring_commit(&span->process->heard);
   ring_commit(&span->process->played);
+}
+
+// Whether control wants quiet, for now or for good: then what sounds ends. Read
+// before the panics that are asked for, so that one asked for first comes
+// first.
+static void
+keep_quiet(Span* span) REALTIME
+{
+  Process* const process = span->process;
+  span->ends =
+    atomic_load_explicit(&process->end_requested, memory_order_acquire);
+  span->quiet = span->ends || atomic_load_explicit(&process->hold_requested,
+                                                   memory_order_acquire);
+  if (span->quiet) {
+    process_end_notes(process, 0, true);
+  }
+  if (span->ends &&
+      !atomic_load_explicit(&process->ended_at, memory_order_relaxed)) {
+    atomic_store_explicit(
+      &process->ended_at, span->cursor, memory_order_release);
+  }
+}
+
+static void
+answer_quiet(const Span* span) REALTIME
+{
+  Process* const process = span->process;
+  const bool     silent  = span->quiet && !process->active_count;
+  atomic_store_explicit(&process->held, silent, memory_order_release);
+  if (silent && span->ends) {
+    atomic_store_explicit(&process->ended, true, memory_order_release);
+  }
 }
 
 void
@@ -421,29 +451,21 @@ process_span(void* context, const BackendSpan* given)
   }
   take_epoch(process);
   process_watch_transport(&span, given);
-  const bool quiet =
-    atomic_load_explicit(&process->end_requested, memory_order_acquire);
-  if (quiet) {
-    process_end_notes(process, 0, true);
-    if (!atomic_load_explicit(&process->ended_at, memory_order_relaxed)) {
-      atomic_store_explicit(
-        &process->ended_at, span.cursor, memory_order_release);
-    }
-  } else if (given->freewheeling) {
+  keep_quiet(&span);
+  if (!span.quiet && given->freewheeling) {
     ring_commit(&process->heard);
     wait_for_plan(process, span.end);
     take_epoch(process);
   }
-  if (!quiet && !plan_reaches(process, span.end) && plan_reaches(process, 1)) {
+  if (!span.quiet && !plan_reaches(process, span.end) &&
+      plan_reaches(process, 1)) {
     process_count(&process->counters.spans_starved);
   }
   process_write_feedback(&span);
   process_panic(&span);
   process_release_echoes(&span);
-  play_span(&span, given, quiet);
+  play_span(&span, given);
   atomic_store_explicit(
     &process->processed_until, span.end, memory_order_release);
-  if (quiet && !process->active_count) {
-    atomic_store_explicit(&process->ended, true, memory_order_release);
-  }
+  answer_quiet(&span);
 }

@@ -85,6 +85,7 @@ typedef struct {
   _Atomic uint64_t offs_retried;  // refused by the sink, tried again
   _Atomic uint64_t reports_lost;  // the played ring was full
   _Atomic uint64_t heard_lost;    // the heard ring was full
+  _Atomic uint64_t feedback_lost; // refused by the sink
   _Atomic uint64_t spans_starved; // the worker had not planned this far
 } ProcessCounters;
 
@@ -109,6 +110,7 @@ typedef struct {
   _Atomic uint32_t breaks_known;
   // Control writes.
   atomic_bool      end_requested;    // end every note and stay quiet
+  atomic_bool      hold_requested;   // the same, until it is taken back
   _Atomic uint32_t panic_requests;   // each: end all notes in every way
   _Atomic uint32_t release_requests; // each: end what echoes
   _Atomic int      follow;           // Sync: whose stops and starts count
@@ -123,6 +125,7 @@ typedef struct {
   _Atomic uint32_t span_frames;
   atomic_bool      freewheeling; // the last span was, and the plan came in time
   atomic_bool      ended;        // the answer to end_requested
+  atomic_bool      held;         // to hold_requested: nothing sounds
   _Atomic uint64_t ended_at;     // the frame of it; 0: not yet
   ProcessCounters  counters;
 

@@ -134,7 +134,8 @@ process_take_input(Span*            span,
                              .broke_at = process->broke_at,
                              .midi     = *input };
   report_heard(process, &event);
-  if (atomic_load_explicit(&process->echo, memory_order_relaxed)) {
+  if (!span->quiet &&
+      atomic_load_explicit(&process->echo, memory_order_relaxed)) {
     echo(span, input, frame);
   }
 }
@@ -148,8 +149,10 @@ process_write_feedback(Span* span) REALTIME
   for (uint32_t i = 0; i < FEEDBACK_RING_EVENTS &&
                        (feedback = ring_peek(&span->process->feedback));
        ++i) {
-    span->sink->write(
-      span->sink->handle, MIDI_OUT_FEEDBACK, 0, feedback->message, 3);
+    if (!span->sink->write(
+          span->sink->handle, MIDI_OUT_FEEDBACK, 0, feedback->message, 3)) {
+      process_count(&span->process->counters.feedback_lost);
+    }
     ring_pop(&span->process->feedback);
   }
 }

@@ -11,6 +11,8 @@ typedef struct {
   uint64_t        cursor;  // nothing may be written before this frame
   uint32_t        written; // messages so far
   bool            blocked; // an off was refused: nothing more in this span
+  bool            quiet;   // nothing begins in it,
+  bool            ends;    // nor in any after it
 } Span;
 
 // One writer: no read-modify-write needed.

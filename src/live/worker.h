@@ -55,8 +55,9 @@ typedef struct {
 
 // Why a model is used no more.
 typedef struct {
-  Error       error; // before `failed` is set
-  atomic_bool failed;
+  Error            error; // before `failed` is set
+  atomic_bool      failed;
+  _Atomic uint32_t count; // models that did, one after the other
 } ModelFault;
 
 // What was asked for and is still to be done.

@@ -19,6 +19,7 @@ drop(ModelFault* fault, const Error* error)
 {
   fault->error = *error;
   atomic_store(&fault->failed, true);
+  atomic_fetch_add(&fault->count, 1);
 }
 
 static void
@@ -105,7 +106,8 @@ has_failed(Worker* worker, const Sampled* sampled)
 bool
 worker_next_sampled(Worker* worker)
 {
-  if (worker->splice.asked && !planner_may_change(&worker->planner)) {
+  if (worker->splice.asked && (!planner_may_change(&worker->planner) ||
+                               !planner_has_room(&worker->planner))) {
     return false; // it waits its turn
   }
   const Sampled* const sampled = sampling_take(worker->sampling);

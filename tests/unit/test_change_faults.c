@@ -8,6 +8,8 @@
 
 #include "worker_world.h"
 
+#include <math.h>
+
 static Heard heard;
 
 static void
@@ -378,6 +380,69 @@ test_dense(void** state)
   finish(world);
 }
 
+// The ring is full of a plan that was stamped anew again and again when other
+// notes are asked for: they wait for room, and none is lost.
+static void
+test_dense_splices(void** state)
+{
+  (void)state;
+  World* const   world   = make_world(0.05f, -1);
+  Params* const  params  = &world->worker.params;
+  Process* const process = &world->process;
+  double         fullest = 0;
+  world->model.pitch     = 0;
+  memset(&heard, 0, sizeof heard);
+  params->value[PARAM_TEMPO]   = 4;
+  params->value[PARAM_DENSITY] = 4;
+  params->value[PARAM_BPM]     = 300;
+  start(world);
+  for (int i = 0; i < 10; ++i) {
+    for (int k = 0; k < 300 && ring_read_space(&process->notes) < 1400; ++k) {
+      play_at(world, &heard, 1, 2);
+      drain(world);
+    }
+    for (int k = 0; k < 4; ++k) {
+      ask_param(world, PARAM_DYNAMICS, k % 2 ? 0.5 : 1);
+      play_at(world, &heard, 1, 2);
+    }
+    fullest = fmax(fullest, ring_read_space(&process->notes));
+    ask_param(world, PARAM_TEMPERATURE, i % 2 ? 0.8 : 0.9);
+    play_at(world, &heard, 2, 2);
+    drain(world);
+  }
+  if (fullest < STAMPED_RING_NOTES) {
+    print_message("PART: too slow to fill the ring: %.0f notes\n", fullest);
+  }
+  const double temperature = world->worker.params.value[PARAM_TEMPERATURE];
+  play_at(world, &heard, 20, 2);
+  float z[FAKE_LATENT];
+  assert_float_equal(
+    fake_model_last(&world->model, z), temperature, 1e-6); // it was obeyed
+  assert_int_equal(atomic_load(&world->worker.planner.unsent), 0);
+  finish(world);
+}
+
+// Each model that fails is told of, not only the first.
+static void
+test_each_failure_is_told(void** state)
+{
+  (void)state;
+  World* const            world = begin_with(MODEL_DIFFUSION, 0.05f, true);
+  const ModelFault* const fault = &world->worker.model_fault;
+  Model                   second;
+  fake_model_init(&second, MODEL_DIFFUSION);
+  second.step_s = 0.05f;
+  atomic_store(&world->model.fail_at, 0);
+  play(world, &heard, 200);
+  assert_int_equal(atomic_load(&fault->count), 1);
+  atomic_store(&second.fail_at, 0);
+  ask(world, (WorkerCommand){ .kind = COMMAND_MODEL, .model = &second });
+  play(world, &heard, 200);
+  assert_int_equal(atomic_load(&fault->count), 2);
+  assert_true(atomic_load(&fault->failed));
+  finish(world);
+}
+
 // As the worker changes the plan while process waits for it, and has more to
 // change before it reaches as far as process wants.
 static void*
@@ -431,6 +496,8 @@ main(void)
     cmocka_unit_test(test_change_while_counting_in),
     cmocka_unit_test(test_changes_while_freewheeling),
     cmocka_unit_test(test_dense),
+    cmocka_unit_test(test_dense_splices),
+    cmocka_unit_test(test_each_failure_is_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

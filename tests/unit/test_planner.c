@@ -139,6 +139,38 @@ test_change_after_the_last_note(void** state)
   free_world(world);
 }
 
+// What finds no room on its way is counted: notes, and steps with the note from
+// which on all are known again.
+static void
+test_full_rings(void** state)
+{
+  (void)state;
+  static PlanStep step;
+  World* const    world   = make_world(-1);
+  Planner* const  planner = &world->planner;
+  uint64_t        told    = 0;
+  while (planner_has_room(planner)) {
+    add(world);
+  }
+  assert_int_equal(planner->next, STAMPED_RING_NOTES);
+  assert_int_equal(atomic_load(&planner->unsent), 0);
+  add(world);
+  assert_int_equal(atomic_load(&planner->unsent), WINDOW_NOTES);
+  const uint64_t lost = atomic_load(&planner->told_lost);
+  assert_true(lost > 0);
+  assert_int_equal(atomic_load(&planner->told_lost_until),
+                   planner->next - WINDOW_NOTES + 1);
+  while (planner_read_step(planner, &step)) {
+    ++told;
+  }
+  assert_int_equal(told, PLAN_STEPS_MAX);
+  // A place, and a window for each eight notes.
+  assert_int_equal(told + lost, 1 + planner->next / WINDOW_NOTES);
+  add(world);
+  assert_int_equal(atomic_load(&planner->told_lost), lost);
+  free_world(world);
+}
+
 int
 main(void)
 {
@@ -146,6 +178,7 @@ main(void)
     cmocka_unit_test(test_beats_counted_anew),
     cmocka_unit_test(test_beats_adjusted),
     cmocka_unit_test(test_change_after_the_last_note),
+    cmocka_unit_test(test_full_rings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
