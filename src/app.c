@@ -27,6 +27,8 @@
 #define RECONNECT_S 1.0
 // How long process may take to end all notes before it is given up.
 #define END_S_MAX 1.0
+// A second signal so long after the first ends the program without more ado.
+#define PATIENCE_NS 1000000000
 
 typedef struct {
   Options options;
@@ -42,23 +44,33 @@ typedef struct {
   Backend*      backend; // NULL while the server is gone
   BackendStatus status;
   uint32_t      sample_rate_hz; // of the session
+  BackendStatus before;         // what those that are gone had counted
   double        start_s;
   double        poll_s;
   double        retry_s;    // when to look for the server again
   bool          told_retry; // the reason for waiting was logged
-  bool          told_model; // that it failed
-  bool          told_fallback;
+  uint32_t      told_model; // of its faults
+  uint32_t      told_fallback;
+  const Model*  on_gpu; // that it lost its GPU is told of this one
   bool          told_gpu;
   bool          model_stuck; // within a call that does not end: free nothing
 } App;
 
-static atomic_int signal_count;
+static atomic_int      signal_count;
+static _Atomic int64_t signal_ns; // when the first came
 
+// Where the end does not come (a library hangs), the next one forces it.
 static void
 on_signal(int number)
 {
-  (void)number;
-  atomic_fetch_add(&signal_count, 1);
+  const int64_t now_ns = clock_now_ns();
+  if (!atomic_fetch_add(&signal_count, 1)) {
+    atomic_store(&signal_ns, now_ns);
+  } else if (now_ns - atomic_load(&signal_ns) > PATIENCE_NS) {
+    view_rescue();
+    signal(number, SIG_DFL);
+    raise(number); // once this handler returns
+  }
 }
 
 static void
@@ -86,17 +98,56 @@ start_backend(App* app, Error* error)
   return status;
 }
 
+// Waits for process to say so, if it still can.
+static void
+await(App* app, const atomic_bool* answer)
+{
+  const double deadline_s = clock_now_s() + END_S_MAX;
+  while (!atomic_load(answer) && !app->status.lost &&
+         clock_now_s() < deadline_s) {
+    clock_sleep_ns(LOOP_NS);
+    app->backend->poll(app->backend, &app->status);
+  }
+}
+
+// All that sounds ends, and is heard to. Nothing begins until hold_requested is
+// taken back. The panic, asked for first, tells a recording of it.
+static void
+hush(App* app)
+{
+  Process* const process = &app->process;
+  if (app->backend) {
+    atomic_fetch_add(&process->panic_requests, 1);
+    atomic_store(&process->hold_requested, true);
+    await(app, &process->held);
+    clock_sleep_ns((int64_t)(1e9 * app->status.settle_s));
+  }
+}
+
 static void
 lose_backend(App* app)
 {
-  view_log(&app->view,
-           "%s: the server is gone; looking for it once a second",
-           app->backend->name);
+  BackendStatus* const before = &app->before;
   app->backend->stop(app->backend);
   app->backend->close(app->backend);
-  app->backend    = NULL;
+  app->backend = NULL;
+  before->xrun_count += app->status.xrun_count;
+  before->dropped_count += app->status.dropped_count;
+  before->input_lost_count += app->status.input_lost_count;
+  before->control_gone_count +=
+    app->status.control_gone_count + app->status.control_count;
+  app->status     = (BackendStatus){ 0 };
   app->retry_s    = clock_now_s() + RECONNECT_S;
   app->told_retry = false;
+}
+
+// Frames are no longer what they were stamped as.
+static void
+leave_rate(App* app)
+{
+  hush(app);
+  lose_backend(app);
+  atomic_store(&app->process.hold_requested, false);
 }
 
 // The session clock cannot change its rate.
@@ -120,7 +171,17 @@ poll_backend(App* app)
   const uint32_t before = app->status.connection_count;
   app->backend->poll(app->backend, &app->status);
   if (app->status.lost) {
+    view_log(&app->view,
+             "%s: the server is gone; looking for it once a second",
+             app->backend->name);
     lose_backend(app);
+  } else if (app->status.sample_rate_hz != app->sample_rate_hz) {
+    view_log(&app->view,
+             "%s: the server's sample rate is %u Hz now, no more %u Hz",
+             app->backend->name,
+             app->status.sample_rate_hz,
+             app->sample_rate_hz);
+    leave_rate(app);
   } else if (app->status.connection_count != before) {
     view_log(&app->view,
              "inputs that listen to meander:notes: %u",
@@ -128,25 +189,35 @@ poll_backend(App* app)
   }
 }
 
+static Status
+reopen(App* app, Error* error)
+{
+  char   why[16];
+  Status status = backend_open_choice(
+    &app->choice, &app->config, &app->backend, why, sizeof why, error);
+  if (status) {
+    return status;
+  }
+  app->backend->poll(app->backend, &app->status);
+  status = check_rate(app, error);
+  if (status) {
+    app->backend->close(app->backend);
+    app->backend = NULL;
+    app->status  = (BackendStatus){ 0 };
+    return status;
+  }
+  return start_backend(app, error);
+}
+
+// A server that is not there yet is no news.
 static void
 try_reconnect(App* app)
 {
   Error error;
-  char  why[16];
   app->retry_s = clock_now_s() + RECONNECT_S;
-  if (backend_open_choice(
-        &app->choice, &app->config, &app->backend, why, sizeof why, &error)) {
-    return;
-  }
-  app->backend->poll(app->backend, &app->status);
-  if (check_rate(app, &error)) {
-    app->backend->close(app->backend);
-    app->backend = NULL;
-  } else if (!start_backend(app, &error)) {
+  if (!reopen(app, &error)) {
     view_log(&app->view, "playing again to %s", app->status.text);
-    return;
-  }
-  if (!app->told_retry) {
+  } else if (error.status != STATUS_NOT_FOUND && !app->told_retry) {
     view_log(&app->view, "%s", error.text);
     app->told_retry = true;
   }
@@ -179,14 +250,15 @@ is_over(const App* app)
 }
 
 static void
-tell_fault(App* app, const char* which, ModelFault* fault, bool* told)
+tell_fault(App* app, const char* which, ModelFault* fault, uint32_t* told)
 {
-  if (!*told && atomic_load(&fault->failed)) {
+  const uint32_t count = atomic_load(&fault->count);
+  if (*told != count) {
     view_log(&app->view,
              "%s failed, playing on without it: %s",
              which,
              fault->error.text);
-    *told = true;
+    *told = count;
   }
 }
 
@@ -194,6 +266,10 @@ static void
 tell_faults(App* app)
 {
   Error fault;
+  if (app->on_gpu != app->sources.model) {
+    app->on_gpu   = app->sources.model; // another plays now
+    app->told_gpu = false;
+  }
   if (!app->told_gpu && model_lost_gpu(app->sources.model, &fault)) {
     view_log(&app->view,
              "the GPU failed, playing on with %s: %s",
@@ -211,12 +287,17 @@ tell_faults(App* app)
 static SessionLink
 link_of(const App* app)
 {
-  return (SessionLink){ .backend = app->backend ? app->backend->name : NULL,
-                        .connection_count = app->status.connection_count,
-                        .control_count    = app->status.control_count,
-                        .xrun_count       = app->status.xrun_count,
-                        .dropped_count    = app->status.dropped_count,
-                        .input_lost_count = app->status.input_lost_count };
+  return (SessionLink){
+    .backend          = app->backend ? app->backend->name : NULL,
+    .connection_count = app->status.connection_count,
+    .control_count    = app->status.control_count,
+    .xrun_count       = app->before.xrun_count + app->status.xrun_count,
+    .dropped_count    = app->before.dropped_count + app->status.dropped_count,
+    .input_lost_count =
+      app->before.input_lost_count + app->status.input_lost_count,
+    .control_gone_count =
+      app->before.control_gone_count + app->status.control_gone_count
+  };
 }
 
 static void
@@ -226,12 +307,25 @@ turn(App* app)
   session_turn(&app->session, &link);
 }
 
+// A stopped process can end no note.
+static void
+obey_stop(App* app)
+{
+  hush(app);
+  turn(app); // what ended is recorded
+  view_stop(&app->view);
+  atomic_store(&app->process.hold_requested, false);
+}
+
 static void
 loop(App* app)
 {
   while (!is_over(app)) {
     clock_sleep_ns(LOOP_NS);
     tell_faults(app);
+    if (view_stop_asked()) {
+      obey_stop(app);
+    }
     const double now_s = clock_now_s();
     if (app->backend && now_s >= app->poll_s) {
       app->poll_s = now_s + POLL_S;
@@ -249,14 +343,7 @@ end_music(App* app)
 {
   atomic_store(&app->process.end_requested, true);
   if (app->backend) {
-    const double deadline_s = clock_now_s() + END_S_MAX;
-    while (!atomic_load(&app->process.ended) && clock_now_s() < deadline_s) {
-      clock_sleep_ns(LOOP_NS);
-      app->backend->poll(app->backend, &app->status);
-      if (app->status.lost) {
-        break;
-      }
-    }
+    await(app, &app->process.ended);
     app->backend->stop(app->backend);
     app->backend->close(app->backend);
     app->backend = NULL;
@@ -422,26 +509,28 @@ tell_end(App* app)
 {
   const ProcessCounters* const counters = &app->process.counters;
   const WorkerCounters* const  worker   = &app->worker.counters;
+  const SessionLink            link     = link_of(app);
+  const uint64_t               notes    = atomic_load(&counters->notes);
   const struct {
     uint64_t    count;
     const char* what;
   } faults[] = {
     { atomic_load(&counters->late), "late" },
-    { atomic_load(&counters->dropped) + app->status.dropped_count, "dropped" },
+    { session_dropped(&app->session, &link), "dropped" },
     { atomic_load(&counters->offs_retried), "note-offs written late" },
     { atomic_load(&counters->spans_starved), "periods without a plan" },
     { atomic_load(&counters->reports_lost), "missing in view and recording" },
-    { app->status.xrun_count, "xruns" },
+    { session_feedback_lost(&app->session),
+      "lost on their way to controllers" },
+    { link.xrun_count, "xruns" },
     { atomic_load(&worker->fewer_steps), "windows of fewer steps" },
     { atomic_load(&worker->fallback_model), "windows of the fallback model" },
     { atomic_load(&worker->repeated), "windows repeated" },
     { atomic_load(&worker->clock_jumps), "jumps of the clock" },
   };
-  char         text[480];
-  size_t       used   = (size_t)snprintf(text,
-                                 sizeof text,
-                                 "played %" PRIu64 " notes",
-                                 atomic_load(&counters->notes));
+  char   text[480];
+  size_t used =
+    (size_t)snprintf(text, sizeof text, "played %" PRIu64 " notes", notes);
   const size_t before = used;
   for (size_t i = 0; i < sizeof faults / sizeof *faults; ++i) {
     if (faults[i].count) {
@@ -453,7 +542,8 @@ tell_end(App* app)
                                faults[i].what);
     }
   }
-  view_log(&app->view, "%s%s", text, used == before ? ", all on time" : "");
+  view_log(
+    &app->view, "%s%s", text, used == before && notes ? ", all on time" : "");
 }
 
 static Status

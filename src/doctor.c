@@ -65,7 +65,14 @@ static void
 tell_jack(Doctor* doctor)
 {
   const JackProbe* const jack = &doctor->jack;
-  if (!jack->runs) {
+  if (*jack->trouble) {
+    doctor_say(doctor,
+               has_road(doctor) ? DOCTOR_NOTE : DOCTOR_FAIL,
+               "JACK",
+               "pkill -9 jackd, then start it again",
+               "%s",
+               jack->trouble);
+  } else if (!jack->runs) {
     doctor_say(doctor,
                has_road(doctor) ? DOCTOR_OK : DOCTOR_NOTE,
                "JACK",

@@ -1,6 +1,7 @@
 // The instrument's entry. Only here is an exit code made: 0 it went well, 1 it
 // did not, 2 the command line makes no sense.
 #include "app.h"
+#include "backend/backend.h"
 #include "doctor.h"
 #include "listing.h"
 #include "options.h"
@@ -71,7 +72,7 @@ main(int argc, char** argv)
     fprintf(stderr, "meander: %s\n", error.text);
   }
   const int code = status ? 1 : 0;
-  if (model_stuck) {
+  if (model_stuck || backend_is_stuck()) {
     fflush(NULL);
     _exit(code);
   }

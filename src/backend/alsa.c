@@ -4,9 +4,9 @@
 #include "backend/alsa_ports.h"
 #include "backend/alsa_thread.h"
 #include "backend/alsa_time.h"
+#include "thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,31 +185,26 @@ describe(AlsaBackend* alsa)
 }
 
 // SCHED_FIFO may be refused to the new thread even where we have just held it;
-// then it runs at the normal priority. Signals are the control thread's.
+// then it runs at the normal priority.
 static int
 create_thread(AlsaBackend* alsa)
 {
   const struct sched_param realtime = { .sched_priority = PROCESS_PRIORITY };
-  sigset_t                 all;
-  sigset_t                 before;
   pthread_attr_t           attributes;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_attr_init(&attributes);
   int result = EPERM;
   if (alsa->realtime) {
     pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);
     pthread_attr_setschedpolicy(&attributes, SCHED_FIFO);
     pthread_attr_setschedparam(&attributes, &realtime);
-    result = pthread_create(
+    result = thread_start(
       &alsa->thread_id, &attributes, alsa_thread_run, &alsa->thread);
   }
   if (result == EPERM) {
     result =
-      pthread_create(&alsa->thread_id, NULL, alsa_thread_run, &alsa->thread);
+      thread_start(&alsa->thread_id, NULL, alsa_thread_run, &alsa->thread);
   }
   pthread_attr_destroy(&attributes);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
   return result;
 }
 
@@ -259,6 +254,14 @@ alsa_close(Backend* backend)
   free(alsa);
 }
 
+// A span is processed so long before its end is heard.
+static double
+settle_s(const AlsaThread* thread)
+{
+  return (double)thread->lead_ns / NS_PER_S +
+         (double)thread->period_frames / thread->sample_rate_hz;
+}
+
 static void
 alsa_poll(Backend* backend, BackendStatus* status)
 {
@@ -271,6 +274,7 @@ alsa_poll(Backend* backend, BackendStatus* status)
                            .dropped_count     = atomic_load(&alsa->thread.dropped_count),
                            .input_lost_count  = atomic_load(&inputs->lost_count),
                            .input_stray_count = atomic_load(&inputs->stray_count),
+                           .settle_s          = settle_s(&alsa->thread),
   };
   alsa_ports_poll(&alsa->ports, status);
   memcpy(status->text, alsa->text, sizeof status->text);

@@ -62,6 +62,7 @@ read_event(AlsaInput* input, uint64_t queue_zero_ns)
     return false;
   }
   if (event->dest.port == input->ports->control) {
+    alsa_ports_hear_connection(input->ports, event);
     input->next       = event; // stays valid until the next is read
     input->next_frame = arrival_frame(input, event, queue_zero_ns);
   } else if (event->dest.port == input->ports->announcements) {

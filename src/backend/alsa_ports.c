@@ -143,6 +143,14 @@ alsa_ports_miss(AlsaPorts* ports)
   atomic_store(&ports->rescan, true);
 }
 
+void
+alsa_ports_hear_connection(AlsaPorts* ports, const snd_seq_event_t* event)
+{
+  if (event->type == SND_SEQ_EVENT_PORT_UNSUBSCRIBED) {
+    atomic_fetch_add(&ports->control_gone_count, 1);
+  }
+}
+
 // READ: who listens to our port; WRITE: who plays into it.
 static uint32_t
 count_connections(const AlsaPorts*          ports,
@@ -184,6 +192,7 @@ alsa_ports_poll(AlsaPorts* ports, BackendStatus* status)
     ports, ports->out[MIDI_OUT_NOTES], SND_SEQ_QUERY_SUBS_READ);
   status->control_count =
     count_connections(ports, ports->control, SND_SEQ_QUERY_SUBS_WRITE);
+  status->control_gone_count = atomic_load(&ports->control_gone_count);
 }
 
 static int

@@ -18,8 +18,9 @@ typedef struct {
   PortPattern connect;       // inputs for notes
   PortPattern controls;      // outputs for control, inputs for feedback
   // From the process thread, which reads all that comes to us.
-  Ring        new_ports; // snd_seq_addr_t
-  atomic_bool rescan;    // look at all ports again
+  Ring             new_ports; // snd_seq_addr_t
+  atomic_bool      rescan;    // look at all ports again
+  _Atomic uint32_t control_gone_count;
 } AlsaPorts;
 
 // Makes our ports; `ports` is all zero, `seq` outlives it. Events to control
@@ -36,6 +37,9 @@ void   alsa_ports_close(AlsaPorts* ports);
 // Process thread: an event came to the announcements port, or some were lost.
 void alsa_ports_hear(AlsaPorts* ports, const snd_seq_event_t* event) REALTIME;
 void alsa_ports_miss(AlsaPorts* ports) REALTIME;
+// Process thread: word of a connection came to the control port.
+void alsa_ports_hear_connection(AlsaPorts*             ports,
+                                const snd_seq_event_t* event) REALTIME;
 
 // Connects what is new and matches; counts connections into `status`.
 void alsa_ports_poll(AlsaPorts* ports, BackendStatus* status);

@@ -1,20 +1,20 @@
 // A stereo audio output through FluidSynth's drivers, or a WAV file.
 #include "backend/audio_out.h"
 
+#include "backend/jack_client.h"
 #include "backend/wav_out.h"
 #include "caps.h"
+#include "thread.h"
 
 #include <alsa/asoundlib.h>
 #include <fluidsynth.h>
-#include <jack/jack.h>
-#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define CLOSE_S_MAX 2
+#define CLOSE_S_MAX 2.0
 // What ALSA holds, in periods: 32 ms at 256 frames and 48 kHz, so that a
 // desktop without real-time priority plays on undisturbed. The PulseAudio
 // driver asks for one period; the server's sink has a few more.
@@ -31,6 +31,8 @@ struct AudioOut {
   fluid_settings_t*     settings;
   fluid_audio_driver_t* fluid; // or
   WavOut*               wav;
+  atomic_bool           opened; // on_audio may render
+  bool                  left;   // to a call that hangs: on_audio may yet come
 };
 
 static void
@@ -56,12 +58,6 @@ fluid_silent(int level, const char* message, void* data)
   (void)data;
 }
 
-static void
-jack_silent(const char* message)
-{
-  (void)message;
-}
-
 // Our error lines say what the libraries' would say.
 static void
 silence_libraries(void)
@@ -69,8 +65,6 @@ silence_libraries(void)
   for (int level = FLUID_PANIC; level < LAST_LOG_LEVEL; ++level) {
     fluid_set_log_function(level, fluid_silent, NULL);
   }
-  jack_set_error_function(jack_silent);
-  jack_set_info_function(jack_silent);
 }
 
 static int
@@ -84,26 +78,77 @@ on_audio(void*   context,
   const AudioOut* const audio = context;
   (void)effect_count;
   (void)effects;
-  if (output_count >= 2 && frame_count > 0) {
+  if (output_count < 2 || frame_count <= 0) {
+    return FLUID_OK;
+  }
+  if (atomic_load(&audio->opened)) {
     audio->config.render(
       audio->config.context, (uint32_t)frame_count, outputs[0], outputs[1]);
+  } else {
+    memset(outputs[0], 0, (size_t)frame_count * sizeof(float));
+    memset(outputs[1], 0, (size_t)frame_count * sizeof(float));
   }
   return FLUID_OK;
 }
 
-// The rate of JACK's server; 0: none runs. (FluidSynth's own JACK client would
-// start one.)
+// The rate of JACK's server; 0: none runs, or it hangs. (FluidSynth's own JACK
+// client would start one.)
 static uint32_t
 jack_rate_hz(void)
 {
-  jack_client_t* const client =
-    jack_client_open("meander-audio", JackNoStartServer, NULL);
-  if (!client) {
+  jack_client_t* client;
+  Error          error;
+  if (jack_client_begin("meander-audio", NULL, &client, &error)) {
     return 0;
   }
   const uint32_t rate_hz = jack_get_sample_rate(client);
-  jack_client_close(client);
-  return rate_hz;
+  jack_client_end(client);
+  return jack_call_is_stuck() ? 0 : rate_hz;
+}
+
+typedef struct {
+  AudioOut*             audio;
+  fluid_settings_t*     settings;
+  fluid_audio_driver_t* driver;
+} Making;
+
+static void
+make_driver(void* context)
+{
+  Making* const making = context;
+  making->driver =
+    new_fluid_audio_driver2(making->settings, on_audio, making->audio);
+}
+
+static void
+drop_driver(void* context)
+{
+  Making* const making = context;
+  if (making->driver) {
+    delete_fluid_audio_driver(making->driver);
+  }
+  delete_fluid_settings(making->settings);
+  free(making);
+}
+
+// FluidSynth's JACK client waits for the server as ours do.
+static fluid_audio_driver_t*
+make_jack_driver(AudioOut* audio)
+{
+  static const JackCall call   = { .run = make_driver, .late = drop_driver };
+  Making* const         making = malloc(sizeof *making);
+  if (!making) {
+    return NULL;
+  }
+  *making = (Making){ .audio = audio, .settings = audio->settings };
+  if (!jack_call(&call, making, CLOSE_S_MAX)) {
+    audio->left     = true;
+    audio->settings = NULL; // the call's
+    return NULL;
+  }
+  fluid_audio_driver_t* const driver = making->driver;
+  free(making);
+  return driver;
 }
 
 static bool
@@ -128,7 +173,8 @@ open_fluid(AudioOut* audio, const char* driver)
       fluid_settings_setstr(settings, "audio.driver", driver)) {
     return false;
   }
-  audio->fluid = new_fluid_audio_driver2(settings, on_audio, audio);
+  audio->fluid = jack ? make_jack_driver(audio)
+                      : new_fluid_audio_driver2(settings, on_audio, audio);
   if (!audio->fluid) {
     return false;
   }
@@ -192,11 +238,8 @@ audio_out_open(const AudioConfig* config, AudioOut** out, Error* error)
   }
   audio->config = *config;
   silence_libraries();
-  // Signals are the control thread's.
-  sigset_t all;
   sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_mask_signals(&before);
   snd_lib_error_set_handler(alsa_silent);
   Status status = make_settings(audio, error);
   if (!status) {
@@ -210,15 +253,15 @@ audio_out_open(const AudioConfig* config, AudioOut** out, Error* error)
     audio_out_close(audio);
     return status;
   }
+  atomic_store(&audio->opened, true);
   *out = audio;
   return STATUS_OK;
 }
 
-static void*
+static void
 close_fluid(void* context)
 {
   delete_fluid_audio_driver(((AudioOut*)context)->fluid);
-  return NULL;
 }
 
 bool
@@ -228,17 +271,13 @@ audio_out_close(AudioOut* audio)
     wav_out_close(audio->wav);
   }
   if (audio->fluid) {
-    pthread_t       thread;
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += CLOSE_S_MAX;
-    if (pthread_create(&thread, NULL, close_fluid, audio)) {
+    static const JackCall call = { .run = close_fluid };
+    if (!jack_call(&call, audio, CLOSE_S_MAX)) {
       return false;
     }
-    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &deadline)) {
-      pthread_detach(thread);
-      return false;
-    }
+  }
+  if (audio->left) {
+    return false;
   }
   if (audio->settings) {
     delete_fluid_settings(audio->settings);

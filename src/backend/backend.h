@@ -98,19 +98,21 @@ typedef struct {
 
 // What the control thread may read at any time.
 typedef struct {
-  bool     lost; // the server died or threw us out
-  uint32_t sample_rate_hz;
-  uint32_t period_frames; // of the last span
+  bool     lost;           // the server died, hangs or threw us out
+  uint32_t sample_rate_hz; // a server may change it while it runs
+  uint32_t period_frames;  // of the last span
   uint32_t xrun_count;
-  uint32_t dropped_count;    // taken by the sink, refused by the system
-  uint32_t connection_count; // inputs that listen to meander:notes
-  uint32_t control_count;    // outputs that play into meander:control
+  uint32_t dropped_count;      // taken by the sink, refused by the system
+  uint32_t connection_count;   // inputs that listen to meander:notes
+  uint32_t control_count;      // outputs that play into meander:control
+  uint32_t control_gone_count; // that did, and were disconnected: it only grows
   // Messages to meander:control that found no room. Where the system does not
   // say how many it threw away, one for each time. Once it grows, a note-off
   // may be among them.
   uint32_t input_lost_count;
   uint32_t input_stray_count; // bytes there that are no MIDI (midi_parser.h)
-  char     text[160];         // e.g. "JACK 'default', 48000 Hz, period 256"
+  double   settle_s;  // what process wrote is heard so much later at most
+  char     text[160]; // e.g. "JACK 'default', 48000 Hz, period 256"
 } BackendStatus;
 
 typedef struct Backend Backend;
@@ -163,3 +165,7 @@ Status backend_visit_jack_ports(const char*      server_name, // or NULL
 Status backend_visit_alsa_ports(BackendPortVisit visit,
                                 void*            context,
                                 Error*           error);
+
+// Whether a thread still waits within a library for a server that hangs: the
+// program must then end without exit handlers.
+bool backend_is_stuck(void);

@@ -4,9 +4,11 @@
 //
 // Threads: on_process runs in JACK's real-time thread. The other callbacks run
 // in JACK's notification thread and only set atomics. The rest is the control
-// thread's, save that a dead server's client is closed in a thread of its own,
-// which is left behind when libjack does not return.
+// thread's, save that what waits for the server's answer has a thread of its
+// own, which is left behind when the server hangs (jack_client.h). Whoever
+// leaves last frees what callbacks got.
 #include "backend/frame_clock.h"
+#include "backend/jack_client.h"
 #include "backend/jack_ports.h"
 #include "backend/jack_transport.h"
 #include "backend/span_inputs.h"
@@ -14,13 +16,13 @@
 
 #include <errno.h>
 #include <jack/midiport.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define CLOSE_S_MAX 2
+#define CLOSE_S_MAX 2.0
+// How long a busy server may take to answer.
+#define ANSWER_S_MAX 5.0
 
 typedef struct {
   Backend        base; // first: a Backend* is a JackBackend*
@@ -30,7 +32,10 @@ typedef struct {
   void*          process_context;
   char           server[64];
   uint32_t       sample_rate_hz;
-  bool           active;
+  bool           activated;
+  Status         status; // of what was asked
+  Error          error;
+  _Atomic int    users; // control, and each call that is left behind
 
   // on_process's own.
   FrameClock clock;
@@ -163,34 +168,91 @@ on_port(jack_port_id_t id, int registered, void* context)
 }
 
 static void
-stay_silent(const char* message)
+on_connect(jack_port_id_t from, jack_port_id_t to, int connected, void* context)
 {
-  (void)message; // our error lines say what libjack's would say
+  (void)from;
+  if (!connected) {
+    jack_ports_note_gone(&((JackBackend*)context)->ports, to);
+  }
 }
 
 // Long enough for a change of the graph or a written cycle to get through.
+static double
+periods_s(const JackBackend* jack)
+{
+  return 2.0 * atomic_load(&jack->period_frames) / jack->sample_rate_hz;
+}
+
 static void
 sleep_periods(const JackBackend* jack)
 {
-  const double period_s =
-    (double)atomic_load(&jack->period_frames) / jack->sample_rate_hz;
-  clock_sleep_ns((int64_t)(2e9 * period_s));
+  clock_sleep_ns((int64_t)(1e9 * periods_s(jack)));
+}
+
+// In a thread that may wait (jack_client.h), unless another user is left.
+static void
+leave(void* context)
+{
+  JackBackend* const jack = context;
+  if (atomic_fetch_sub(&jack->users, 1) > 1) {
+    return;
+  }
+  if (jack->client) {
+    jack_client_close(jack->client);
+  }
+  jack_ports_free(&jack->ports);
+  free(jack);
+}
+
+// False: the server hangs, and whoever waits for it keeps all this alive.
+static bool
+ask(JackBackend* jack, void (*run)(void* context))
+{
+  const JackCall call = { .run = run, .late = leave };
+  atomic_fetch_add(&jack->users, 1);
+  if (!jack_call(&call, jack, ANSWER_S_MAX)) {
+    atomic_store(&jack->lost, true);
+    return false;
+  }
+  atomic_fetch_sub(&jack->users, 1);
+  return true;
+}
+
+static Status
+does_not_answer(const JackBackend* jack, Error* error)
+{
+  return error_set(error,
+                   STATUS_UNAVAILABLE,
+                   "JACK '%s': the server hangs, it does not answer: restart "
+                   "it, or choose another --backend",
+                   jack->server);
+}
+
+static void
+activate(void* context)
+{
+  JackBackend* const jack = context;
+  jack->activated         = !jack_activate(jack->client);
+  if (jack->activated) {
+    jack_ports_connect_all(&jack->ports);
+  }
 }
 
 static Status
 jack_start(Backend* backend, Error* error)
 {
   JackBackend* const jack = (JackBackend*)backend;
-  if (jack_activate(jack->client)) {
+  if (!ask(jack, activate)) {
+    return does_not_answer(jack, error);
+  }
+  if (!jack->activated) {
     return error_set(error,
                      STATUS_UNAVAILABLE,
                      "JACK '%s': the server refused to start the client",
                      jack->server);
   }
-  jack->active = true;
   // Process begins when those who listen are connected, so that they hear its
   // first messages: after a reconnection, the end of what sounded.
-  jack_ports_connect_all(&jack->ports);
   if (jack_ports_are_connected(&jack->ports)) {
     sleep_periods(jack);
   }
@@ -206,7 +268,7 @@ jack_stop(Backend* backend)
     return; // already stopped
   }
   // What was written is read within its cycle: one more cycle lets it be heard.
-  if (jack->active && !atomic_load(&jack->lost)) {
+  if (jack->activated && !atomic_load(&jack->lost)) {
     sleep_periods(jack);
   }
   for (int i = 0; i < 1000 && atomic_load(&jack->in_process); ++i) {
@@ -214,41 +276,34 @@ jack_stop(Backend* backend)
   }
 }
 
-static void*
-close_thread(void* client)
-{
-  // Deactivates first. Blocks for ever on some dead servers.
-  jack_client_close(client);
-  return NULL;
-}
-
-// False when it is left behind, and libjack may still use what callbacks got.
-static bool
-close_client(jack_client_t* client)
-{
-  pthread_t       thread;
-  struct timespec deadline;
-  clock_gettime(CLOCK_MONOTONIC, &deadline);
-  deadline.tv_sec += CLOSE_S_MAX;
-  if (pthread_create(&thread, NULL, close_thread, client)) {
-    return false;
-  }
-  if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &deadline)) {
-    pthread_detach(thread);
-    return false;
-  }
-  return true;
-}
-
 static void
 jack_close(Backend* backend)
 {
-  JackBackend* const jack = (JackBackend*)backend;
+  static const JackCall call = { .run = leave };
+  JackBackend* const    jack = (JackBackend*)backend;
   jack_stop(backend);
-  if (!jack->client || close_client(jack->client)) {
-    jack_ports_free(&jack->ports);
-    free(jack);
+  if (jack->client) {
+    jack_call(&call, jack, CLOSE_S_MAX);
+  } else {
+    leave(jack);
   }
+}
+
+static void
+connect_new(void* context)
+{
+  jack_ports_connect_new(&((JackBackend*)context)->ports);
+}
+
+// Connects what is new and counts.
+static void
+poll_ports(JackBackend* jack, BackendStatus* status)
+{
+  if (jack_ports_have_new(&jack->ports) && !ask(jack, connect_new)) {
+    status->lost = true;
+    return;
+  }
+  jack_ports_count(&jack->ports, status);
 }
 
 static void
@@ -257,12 +312,14 @@ jack_poll(Backend* backend, BackendStatus* status)
   JackBackend* const jack = (JackBackend*)backend;
   const bool         lost = atomic_load(&jack->lost);
   *status                 = (BackendStatus){
-                    .lost              = lost,
-                    .sample_rate_hz    = jack->sample_rate_hz,
+                    .lost = lost,
+                    .sample_rate_hz =
+      lost ? jack->sample_rate_hz : jack_get_sample_rate(jack->client),
                     .period_frames     = atomic_load(&jack->period_frames),
                     .xrun_count        = atomic_load(&jack->xrun_count),
                     .input_lost_count  = atomic_load(&jack->inputs.lost_count),
                     .input_stray_count = atomic_load(&jack->inputs.stray_count),
+                    .settle_s          = periods_s(jack),
   };
   snprintf(status->text,
            sizeof status->text,
@@ -270,8 +327,8 @@ jack_poll(Backend* backend, BackendStatus* status)
            jack->server,
            status->sample_rate_hz,
            status->period_frames);
-  if (!lost && jack->active) {
-    jack_ports_poll(&jack->ports, status);
+  if (!lost && jack->activated) {
+    poll_ports(jack, status);
   }
 }
 
@@ -292,45 +349,12 @@ jack_list_inputs(Backend* backend, char* text, size_t size_bytes)
   jack_free(names);
 }
 
-static const char*
-shown_name(const char* server_name)
+static void
+register_ports(void* context)
 {
-  const char* const named = getenv("JACK_DEFAULT_SERVER");
-  return server_name ? server_name : named && *named ? named : "default";
-}
-
-static Status
-open_client(const char*     client_name,
-            const char*     server_name,
-            jack_client_t** client,
-            Error*          error)
-{
-  jack_status_t  status  = 0;
-  jack_options_t options = JackNoStartServer;
-  jack_set_error_function(stay_silent);
-  jack_set_info_function(stay_silent);
-  if (server_name) {
-    options |= JackServerName;
-    *client = jack_client_open(client_name, options, &status, server_name);
-  } else {
-    *client = jack_client_open(client_name, options, &status);
-  }
-  if (!*client && status & JackServerFailed) {
-    return error_set(error,
-                     STATUS_NOT_FOUND,
-                     "no JACK server '%.80s' answers: start one, or choose "
-                     "another --backend",
-                     shown_name(server_name));
-  }
-  if (!*client) {
-    return error_set(error,
-                     STATUS_UNAVAILABLE,
-                     "JACK '%.80s': the server refused us (status 0x%x): "
-                     "restart it, or choose another --backend",
-                     shown_name(server_name),
-                     (unsigned)status);
-  }
-  return STATUS_OK;
+  JackBackend* const jack = context;
+  jack->status =
+    jack_ports_register(&jack->ports, jack->client, jack->server, &jack->error);
 }
 
 static Status
@@ -338,16 +362,19 @@ set_up(JackBackend* jack, const BackendConfig* config, Error* error)
 {
   Status status = jack_ports_init(&jack->ports, config, error);
   if (!status) {
-    status = open_client(
+    status = jack_client_begin(
       config->client_name, config->server_name, &jack->client, error);
   }
-  if (!status) {
-    jack->sample_rate_hz = jack_get_sample_rate(jack->client);
-    atomic_store(&jack->period_frames, jack_get_buffer_size(jack->client));
-    status =
-      jack_ports_register(&jack->ports, jack->client, jack->server, error);
+  if (status) {
+    return status;
   }
-  return status;
+  jack->sample_rate_hz = jack_get_sample_rate(jack->client);
+  atomic_store(&jack->period_frames, jack_get_buffer_size(jack->client));
+  if (!ask(jack, register_ports)) {
+    return does_not_answer(jack, error);
+  }
+  *error = jack->error;
+  return jack->status;
 }
 
 static Status
@@ -357,7 +384,8 @@ set_callbacks(JackBackend* jack, Error* error)
   if (jack_set_process_callback(jack->client, on_process, jack) ||
       jack_set_xrun_callback(jack->client, on_xrun, jack) ||
       jack_set_freewheel_callback(jack->client, on_freewheel, jack) ||
-      jack_set_port_registration_callback(jack->client, on_port, jack)) {
+      jack_set_port_registration_callback(jack->client, on_port, jack) ||
+      jack_set_port_connect_callback(jack->client, on_connect, jack)) {
     return error_set(error,
                      STATUS_UNAVAILABLE,
                      "JACK '%s': the server refused our callbacks",
@@ -374,8 +402,11 @@ backend_open_jack(const BackendConfig* config, Backend** out, Error* error)
   if (!jack) {
     return error_set(error, STATUS_NO_MEMORY, "no memory for JACK");
   }
-  snprintf(
-    jack->server, sizeof jack->server, "%s", shown_name(config->server_name));
+  atomic_init(&jack->users, 1);
+  snprintf(jack->server,
+           sizeof jack->server,
+           "%s",
+           jack_server_shown(config->server_name));
   jack->base            = (Backend){ .name        = "jack",
                                      .start       = jack_start,
                                      .stop        = jack_stop,
@@ -404,7 +435,7 @@ backend_visit_jack_ports(const char*      server_name,
 {
   jack_client_t* client;
   const Status   status =
-    open_client("meander-ports", server_name, &client, error);
+    jack_client_begin("meander-ports", server_name, &client, error);
   if (status) {
     return status;
   }
@@ -417,6 +448,12 @@ backend_visit_jack_ports(const char*      server_name,
     }
   }
   jack_free(names);
-  close_client(client);
+  jack_client_end(client);
   return STATUS_OK;
+}
+
+bool
+backend_is_stuck(void)
+{
+  return jack_call_is_stuck();
 }

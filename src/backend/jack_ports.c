@@ -74,6 +74,14 @@ jack_ports_note(JackPorts* ports, jack_port_id_t id)
   }
 }
 
+void
+jack_ports_note_gone(JackPorts* ports, jack_port_id_t id)
+{
+  if (jack_port_by_id(ports->client, id) == ports->control) {
+    atomic_fetch_add(&ports->control_gone_count, 1);
+  }
+}
+
 // A failure is not ours to cure: it is connected already, or gone again.
 static void
 connect_port(JackPorts* ports, const jack_port_t* port)
@@ -120,8 +128,20 @@ count_connections(const jack_port_t* port)
   return count > 0 ? (uint32_t)count : 0;
 }
 
+bool
+jack_ports_have_new(JackPorts* ports)
+{
+  if (ports->connect.given || ports->controls.given) {
+    return ring_peek(&ports->new_ports) || atomic_load(&ports->rescan);
+  }
+  while (ring_peek(&ports->new_ports)) {
+    ring_pop(&ports->new_ports); // nobody asked for them
+  }
+  return false;
+}
+
 void
-jack_ports_poll(JackPorts* ports, BackendStatus* status)
+jack_ports_connect_new(JackPorts* ports)
 {
   const jack_port_id_t* id;
   while ((id = ring_peek(&ports->new_ports))) {
@@ -132,8 +152,14 @@ jack_ports_poll(JackPorts* ports, BackendStatus* status)
   if (atomic_exchange(&ports->rescan, false)) {
     jack_ports_connect_all(ports);
   }
-  status->connection_count = count_connections(ports->out[MIDI_OUT_NOTES]);
-  status->control_count    = count_connections(ports->control);
+}
+
+void
+jack_ports_count(const JackPorts* ports, BackendStatus* status)
+{
+  status->connection_count   = count_connections(ports->out[MIDI_OUT_NOTES]);
+  status->control_count      = count_connections(ports->control);
+  status->control_gone_count = atomic_load(&ports->control_gone_count);
 }
 
 bool

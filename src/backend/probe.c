@@ -2,19 +2,13 @@
 #include "backend/probe.h"
 
 #include "backend/audio_out.h"
+#include "backend/jack_client.h"
 
 #include <alsa/asoundlib.h>
 #include <errno.h>
-#include <jack/jack.h>
 #include <jack/midiport.h>
 #include <stdio.h>
 #include <string.h>
-
-static void
-jack_silent(const char* message)
-{
-  (void)message;
-}
 
 static void
 alsa_silent(const char* file,
@@ -51,12 +45,13 @@ add_input(ProbedInputs* inputs, const char* name)
 void
 probe_jack(JackProbe* jack)
 {
+  jack_client_t* client;
+  Error          error;
   *jack = (JackProbe){ .runs = false };
-  jack_set_error_function(jack_silent);
-  jack_set_info_function(jack_silent);
-  jack_client_t* const client =
-    jack_client_open("meander-doctor", JackNoStartServer, NULL);
-  if (!client) {
+  if (jack_client_begin("meander-doctor", NULL, &client, &error)) {
+    if (error.status != STATUS_NOT_FOUND) {
+      snprintf(jack->trouble, sizeof jack->trouble, "%.250s", error.text);
+    }
     return;
   }
   jack->runs          = true;
@@ -68,7 +63,7 @@ probe_jack(JackProbe* jack)
     add_input(&jack->inputs, names[i]);
   }
   jack_free(names);
-  jack_client_close(client);
+  jack_client_end(client);
 }
 
 static void

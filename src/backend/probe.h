@@ -18,6 +18,7 @@ typedef struct {
 
 typedef struct {
   bool         runs;
+  char         trouble[PROBE_TEXT_BYTES]; // it does, but does not serve us
   uint32_t     rate_hz;
   uint32_t     period_frames;
   ProbedInputs inputs;

@@ -353,6 +353,7 @@ synth_poll(Backend* backend, BackendStatus* status)
                       .xrun_count       = atomic_load(&synth->xrun_count),
                       .dropped_count    = (uint32_t)audio_out_lost_frames(synth->audio),
                       .connection_count = 1, // whoever is in the room
+                      .settle_s         = 1e-9 * (double)synth->buffer_ns,
   };
   snprintf(status->text,
            sizeof status->text,

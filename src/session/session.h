@@ -40,6 +40,7 @@ typedef struct {
   uint32_t    xrun_count;
   uint32_t    dropped_count;
   uint32_t    input_lost_count;
+  uint32_t    control_gone_count;
 } SessionLink;
 
 typedef struct {
@@ -101,8 +102,13 @@ typedef struct {
   SessionWindow  sounding;
 
   SessionLink link;
-  uint64_t    lost_before; // messages that came in and did not get here
-  uint32_t    players;     // control_count of the last turn
+  uint64_t    lost_before;      // messages that came in and did not get here
+  uint32_t    players;          // control_count of the last turn
+  uint32_t    gone_before;      // and its control_gone_count
+  uint64_t    feedback_refused; // no room on the way to process
+  uint64_t    feedback_lost_before;
+  uint64_t    lines_lost; // of the plan, before they got here
+  const char* waits;      // what was told that the music waits for
   double      feedback_s;
   double      now_s;
   bool        heard_first;
@@ -159,6 +165,9 @@ void session_drain(Session* session);
 // Before a file is written: breaks that no note has followed yet.
 void session_tell_breaks(Session* session);
 // To the recording, once: what its end needs to be made again.
-void   session_tell_rest(Session* session);
-void   session_draw(Session* session);
-size_t session_fill_status(void* context, OscStatus lines[OSC_STATUS_MAX]);
+void session_tell_rest(Session* session);
+void session_draw(Session* session);
+// Notes and messages that were not played; messages that no controller got.
+uint64_t session_dropped(const Session* session, const SessionLink* link);
+uint64_t session_feedback_lost(const Session* session);
+size_t   session_fill_status(void* context, OscStatus lines[OSC_STATUS_MAX]);

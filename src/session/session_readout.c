@@ -97,6 +97,27 @@ sound_window(Session* session, uint64_t number)
   }
 }
 
+// Whatever is kept of now lacks a line and cannot be made again.
+static void
+tell_lost_lines(Session* session)
+{
+  const uint64_t lost =
+    atomic_load(&session->worker->planner.told_lost) + session->narrator.lost;
+  if (lost == session->lines_lost) {
+    return;
+  }
+  TakeRing* const ring  = &session->ring;
+  const uint64_t  count = lost - session->lines_lost;
+  session->lines_lost   = lost;
+  session->recorder.lines_lost += count;
+  ring->lines_lost += count;
+  narrator_lose(&session->narrator,
+                atomic_load(&session->worker->planner.told_lost_until));
+  if (session->narrator.lost_until > ring->lost_before) {
+    ring->lost_before = session->narrator.lost_until;
+  }
+}
+
 static void
 read_steps(Session* session)
 {
@@ -113,6 +134,7 @@ read_steps(Session* session)
       remember_window(session, &step);
     }
   }
+  tell_lost_lines(session);
 }
 
 static bool
@@ -261,6 +283,20 @@ fill_bound(const Session* session,
   }
 }
 
+uint64_t
+session_dropped(const Session* session, const SessionLink* link)
+{
+  return atomic_load(&session->process->counters.dropped) +
+         atomic_load(&session->worker->planner.unsent) + link->dropped_count;
+}
+
+uint64_t
+session_feedback_lost(const Session* session)
+{
+  return session->feedback_refused +
+         atomic_load(&session->process->counters.feedback_lost);
+}
+
 static void
 fill_counters(const Session* session, ViewStatus* status)
 {
@@ -268,8 +304,7 @@ fill_counters(const Session* session, ViewStatus* status)
   const WorkerCounters* const  worker   = &session->worker->counters;
   status->notes                         = atomic_load(&counters->notes);
   status->late                          = atomic_load(&counters->late);
-  status->dropped =
-    atomic_load(&counters->dropped) + session->link.dropped_count;
+  status->dropped        = session_dropped(session, &session->link);
   status->starved        = atomic_load(&counters->spans_starved);
   status->xruns          = session->link.xrun_count;
   status->fewer_steps    = atomic_load(&worker->fewer_steps);

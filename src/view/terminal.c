@@ -31,22 +31,29 @@ static struct {
   char             reset[256];
   size_t           reset_size;
   bool             caught;
+  bool             watches_stop;
   struct sigaction before[CRASH_SIGNALS];
   struct sigaction before_stop;
   struct sigaction before_continue;
 } signals;
 
-// Gives the terminal back with nothing but system calls, then lets the signal
-// do what it would have done.
-static void
-on_crash(int number, siginfo_t* info, void* context)
+// With nothing but system calls.
+void
+terminal_rescue(void)
 {
-  (void)context;
   if (atomic_exchange(&signals.shown, false)) {
     tcsetattr(signals.fd, TCSANOW, &signals.shell);
     const ssize_t wrote = write(signals.fd, signals.reset, signals.reset_size);
     (void)wrote;
   }
+}
+
+// Gives the terminal back, then lets the signal do what it would have done.
+static void
+on_crash(int number, siginfo_t* info, void* context)
+{
+  (void)context;
+  terminal_rescue();
   for (size_t i = 0; i < CRASH_SIGNALS; ++i) {
     sigaction(crash_signals[i], &signals.before[i], NULL);
   }
@@ -77,14 +84,11 @@ catch_signals(void)
   }
   const struct sigaction crash = { .sa_sigaction = on_crash,
                                    .sa_flags     = SA_SIGINFO };
-  const struct sigaction stop  = { .sa_handler = on_stop,
-                                   .sa_flags   = SA_RESTART };
   const struct sigaction go_on = { .sa_handler = on_continue,
                                    .sa_flags   = SA_RESTART };
   for (size_t i = 0; i < CRASH_SIGNALS; ++i) {
     sigaction(crash_signals[i], &crash, &signals.before[i]);
   }
-  sigaction(SIGTSTP, &stop, &signals.before_stop);
   sigaction(SIGCONT, &go_on, &signals.before_continue);
   signals.caught = true;
 }
@@ -98,7 +102,6 @@ leave_signals(void)
   for (size_t i = 0; i < CRASH_SIGNALS; ++i) {
     sigaction(crash_signals[i], &signals.before[i], NULL);
   }
-  sigaction(SIGTSTP, &signals.before_stop, NULL);
   sigaction(SIGCONT, &signals.before_continue, NULL);
   signals.caught = false;
 }
@@ -259,6 +262,10 @@ terminal_close(Terminal* terminal)
 {
   terminal_hide(terminal);
   leave_signals();
+  if (signals.watches_stop) {
+    sigaction(SIGTSTP, &signals.before_stop, NULL);
+    signals.watches_stop = false;
+  }
   if (terminal->screen) {
     delscreen(terminal->screen);
   }
@@ -339,6 +346,18 @@ terminal_pump(Terminal* terminal)
     terminal->frame_sent += (size_t)got;
   }
   return false;
+}
+
+void
+terminal_watch_stop(void)
+{
+  const struct sigaction stop = { .sa_handler = on_stop,
+                                  .sa_flags   = SA_RESTART };
+  sigaction(SIGTSTP, NULL, &signals.before_stop);
+  if (signals.before_stop.sa_handler != SIG_IGN) {
+    sigaction(SIGTSTP, &stop, NULL);
+    signals.watches_stop = true;
+  }
 }
 
 bool

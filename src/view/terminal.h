@@ -56,10 +56,15 @@ void terminal_drawn(Terminal* terminal);
 // Moves a frame on; true: all of it is out, so that the next may be drawn.
 bool terminal_pump(Terminal* terminal);
 
-// Ctrl-Z was pressed; terminal_stop() does what it asks for and returns when
-// the shell lets us go on.
+// From here until terminal_close() Ctrl-Z only asks, unless whoever started us
+// wants it ignored. terminal_stop() does what it asks for and returns when the
+// shell lets us go on.
+void terminal_watch_stop(void);
 bool terminal_stop_asked(void);
 void terminal_stop(Terminal* terminal);
+
+// Gives the terminal back at once. For a signal handler that ends the program.
+void terminal_rescue(void);
 
 // Since the last call, someone let a stopped process go on.
 bool terminal_was_continued(void);

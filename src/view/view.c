@@ -16,8 +16,6 @@
 #define FRAME_KEY_S 0.02
 #define LINE_S 5.0
 #define CLOSE_S 0.5
-// Between the panic and the stop of a Ctrl-Z: a period at most.
-#define STOP_S 0.05
 #define OURS_S 0.2
 
 void
@@ -30,6 +28,7 @@ view_open(View* view)
   view->keys.escape_s = -1;
   outlet_open(&view->outlet, STDOUT_FILENO);
   view->log_only = !terminal_find(&view->terminal, &view->outlet);
+  terminal_watch_stop();
 }
 
 // A line on its way; what does not fit is counted.
@@ -197,20 +196,23 @@ poll_lines(View* view, const ViewStatus* status)
   }
 }
 
-// First the notes end, since a stopped process can end none.
-static void
-obey_stop(const KeyTurn* turn)
+bool
+view_stop_asked(void)
 {
-  View* const view = turn->view;
-  if (view->stop_s == 0) {
-    const Action panic = { .kind = ACTION_PANIC };
-    Error        error;
-    turn->act(turn->context, &panic, &error);
-    view->stop_s = view->now_s + STOP_S;
-  } else if (view->now_s >= view->stop_s) {
-    terminal_stop(&view->terminal);
-    view->stop_s = 0;
-  }
+  return terminal_stop_asked();
+}
+
+void
+view_stop(View* view)
+{
+  outlet_flush_within(&view->outlet, CLOSE_S);
+  terminal_stop(&view->terminal);
+}
+
+void
+view_rescue(void)
+{
+  terminal_rescue();
 }
 
 // Whether the screen is ours to use in this turn. In the background the music
@@ -270,9 +272,6 @@ view_poll(View*             view,
   if (view->log_only) {
     poll_lines(view, status);
     return;
-  }
-  if (terminal_stop_asked()) {
-    obey_stop(&turn);
   }
   if (!have_screen(view)) {
     return;

@@ -2,7 +2,7 @@
 // roll, the walk, the parameters, an honest readout and a key for everything;
 // elsewhere plain log lines. All of it in the control thread.
 //
-// A call never waits for the terminal (but view_close() and Ctrl-Z, which give
+// A call never waits for the terminal (but view_close() and view_stop() give
 // it back, for at most a second), and view_poll() draws at most 25 times a
 // second. Until the first view_poll() there are log lines only, so that what
 // goes wrong at the start stays on the user's screen.
@@ -105,7 +105,6 @@ typedef struct {
   double   next_s; // when the next frame or line is due
   uint64_t lines_lost;
   uint64_t told;   // messages that went out as lines
-  double   stop_s; // when Ctrl-Z is obeyed; 0: it was not pressed
   double   ours_s; // when to ask the shell again whose terminal it is
   bool     dirty;  // a key was pressed: draw at once
   uint64_t faults[VIEW_FAULTS];
@@ -126,6 +125,13 @@ typedef struct {
 void view_open(View* view);
 // Gives the terminal back; the lines that were logged stay on it.
 void view_close(View* view);
+
+// Ctrl-Z was pressed. Once no note sounds (a stopped process can end none)
+// view_stop() obeys, and returns when the shell lets us go on.
+bool view_stop_asked(void);
+void view_stop(View* view);
+// Gives the terminal back at once. For a signal handler that ends the program.
+void view_rescue(void);
 
 // A line that stays.
 void view_log(View* view, const char* format, ...)

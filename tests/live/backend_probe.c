@@ -112,13 +112,15 @@ write_log(const char* path, const BackendStatus* status)
   }
   fprintf(file,
           "status lost %u\nstatus stray %u\nstatus dropped %u\n"
-          "status refused %u\nstatus xruns %u\nstatus connections %u\n",
+          "status refused %u\nstatus xruns %u\nstatus connections %u\n"
+          "status gone %u\n",
           status->input_lost_count,
           status->input_stray_count,
           status->dropped_count,
           probe.refused_count,
           status->xrun_count,
-          status->connection_count);
+          status->connection_count,
+          status->control_gone_count);
   return fclose(file) ? 1 : 0;
 }
 

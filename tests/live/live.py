@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 MEANDER = os.environ.get("MEANDER", "meander")
 MAKE_MODEL = os.environ.get("MAKE_MODEL", "make_model")
 JACK_CAPTURE = os.environ.get("JACK_CAPTURE", "jack_capture")
+# Two runs at a time on one machine need different ones.
+JACK_SERVER = os.environ.get("JACK_TEST_SERVER", "meander-test")
 SKIP = 77
 
 
@@ -203,7 +205,7 @@ class Jackd:
     a registry of eight, in which killed servers stay."""
 
     def __init__(self, period, slot=0):
-        self.name, self.period = f"meander-test-{slot}", period
+        self.name, self.period = f"{JACK_SERVER}-{slot}", period
         self.rate = 48000
         self.flag = "-R" if realtime_is_granted() else "-r"
         self.start()

@@ -8,7 +8,7 @@ import signal
 import time
 
 from live import (MEANDER, SKIP, Capture, Failure, Jackd, Workplace,
-                  check_invariants, check_recording, counter, expect, finish,
+                  await_first_note, check_invariants, check_recording, counter, expect, finish,
                   finish_playing, read_bytes, read_events, read_recording,
                   render, run_tests, start_meander)
 
@@ -20,7 +20,7 @@ class Session:
     """jackd, capture and meander, one of each."""
 
     def __init__(self, period, seconds, slot=0, find_server=False, extra=(),
-                 slow=None):
+                 slow=None, **environment):
         """find_server: --backend auto, the server named by the environment.
         slow: what meander-slow does to a diffusion model (slow_model.c)."""
         self.server = Jackd(period, slot)
@@ -36,7 +36,7 @@ class Session:
             self.trace, *extra,
             program=os.environ["MEANDER_SLOW_PROGRAM"] if slow else MEANDER,
             env={**os.environ, "JACK_DEFAULT_SERVER": self.server.name,
-                 "MEANDER_SLOW": slow or ""})
+                 "MEANDER_SLOW": slow or "", **environment})
 
     def end(self):
         """(events heard, events stamped, log); everything is over."""
@@ -223,6 +223,145 @@ def test_server_restarted_at_another_rate():
         session.clean_up()
 
 
+class Hung:
+    """A server that is there and answers nobody."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def __enter__(self):
+        self.server.process.send_signal(signal.SIGSTOP)
+        return time.monotonic()
+
+    def __exit__(self, *_):
+        self.server.process.send_signal(signal.SIGCONT)
+
+
+def test_hung_at_start():
+    """One clear line within some seconds, whoever asks."""
+    server = Jackd(256)
+    environment = {**os.environ, "JACK_DEFAULT_SERVER": server.name}
+    try:
+        with Hung(server) as began:
+            players = [start_meander(WORK, *arguments, env=environment)
+                       for arguments in (["--backend", "jack"], ["--list-ports"])]
+            codes, outs, errs = zip(*(finish(p, 30) for p in players))
+            took = time.monotonic() - began
+        expect(codes[0] == 1 and len(errs[0].splitlines()) == 1 and
+               "hangs, it does not answer" in errs[0], f"{errs}")
+        expect("hangs, it does not answer" in outs[1] + errs[1], f"{outs}{errs}")
+        expect(took < 20, f"told after {took:.1f} s")
+        return f"told after {took:.1f} s"
+    finally:
+        server.stop()
+
+
+def test_hung_in_play():
+    session = Session(256, 60)
+    try:
+        time.sleep(2)
+        with Hung(session.server) as began:
+            time.sleep(1)
+            session.player.send_signal(signal.SIGTERM)
+            code, out, err = finish(session.player, 20)
+            took = time.monotonic() - began
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        return (f"{check_recording(session.recording)} notes kept, ended "
+                f"{took - 1:.1f} s after the signal")
+    finally:
+        session.clean_up()
+
+
+def test_second_signal():
+    """What keeps the end from coming is cut short; the recording is there."""
+    session = Session(256, 60)
+    try:
+        time.sleep(3)
+        with Hung(session.server):
+            session.player.send_signal(signal.SIGTERM)
+            time.sleep(1.5)  # an end by itself takes three
+            session.player.send_signal(signal.SIGTERM)
+            code, out, err = finish(session.player, 1)
+        expect(code == -signal.SIGTERM, f"exit code {code}: {out}{err}")
+        return f"{check_recording(session.recording)} notes kept"
+    finally:
+        session.clean_up()
+
+
+def wait_for_line(process, text, seconds=20):
+    """What it says until then."""
+    told, end = "", time.monotonic() + seconds
+    while time.monotonic() < end:
+        line = process.stdout.readline()
+        told += line
+        if text in line:
+            return told
+        expect(line, f"it ended before {text!r}: {told}")
+    raise Failure(f"no {text!r} within {seconds} s: {told}")
+
+
+def test_close_hangs():
+    """A dead server's client that cannot be closed: libjack opens no other, so
+    none is tried until it can be."""
+    stuck = WORK.path("stuck")
+    open(stuck, "w").close()
+    session = Session(128, 60, LD_PRELOAD=TROUBLE, JACK_TROUBLE_CLOSE=stuck)
+    try:
+        await_first_note(session.player)
+        session.server.kill()
+        wait_for_line(session.player, "the server is gone")
+        session.server.start()
+        wait_for_line(session.player, "holds up libjack: start meander anew")
+        os.remove(stuck)
+        told = wait_for_line(session.player, "playing again to JACK")
+        expect("holds up" not in told, f"told more than once: {told}")
+        session.player.send_signal(signal.SIGTERM)
+        code, out, err = finish(session.player, 10)
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        return f"{check_recording(session.recording)} notes kept"
+    finally:
+        session.clean_up()
+
+
+def test_close_hangs_then_signal():
+    stuck = WORK.path("stuck for good")
+    open(stuck, "w").close()
+    session = Session(128, 60, LD_PRELOAD=TROUBLE, JACK_TROUBLE_CLOSE=stuck)
+    try:
+        await_first_note(session.player)
+        session.server.kill()
+        wait_for_line(session.player, "holds up libjack")
+        session.player.send_signal(signal.SIGINT)
+        code, out, err = finish(session.player, 10)
+        expect(code == 0, f"exit code {code}: {out}{err}")
+        return f"{check_recording(session.recording)} notes kept"
+    finally:
+        session.clean_up()
+
+
+def test_rate_changes():
+    """A server that changes its rate in play, as PipeWire may."""
+    other = WORK.path("other rate")
+    session = Session(256, 60, LD_PRELOAD=TROUBLE, JACK_TROUBLE_RATE=other)
+    try:
+        time.sleep(3)
+        open(other, "w").close()
+        told = wait_for_line(session.player, "this session runs at 48000 Hz")
+        expect("sample rate is 44100 Hz now, no more 48000 Hz" in told, told)
+        time.sleep(0.5)
+        session.player.send_signal(signal.SIGTERM)
+        heard, stamped, _ = session.end()
+        expect(heard == stamped, f"heard: {set(heard) ^ set(stamped)}")
+        on_off = [e for e in heard if e[1] < 0xA0]
+        # The panic's offs and controllers reach those who listen.
+        expect(len(on_off) < len(heard), "no panic was heard")
+        notes = check_invariants(on_off, "heard")
+        return f"{notes} notes, each with its end"
+    finally:
+        session.clean_up()
+        os.remove(other)
+
+
 def test_auto_and_later_ports():
     """--backend auto finds the server; who comes later is connected too."""
     session = Session(256, 6, find_server=True)
@@ -303,6 +442,7 @@ def test_signal_ends_notes():
 if not shutil.which("jackd"):
     print("jackd is not installed: skipped")
     raise SystemExit(SKIP)
+TROUBLE = os.environ.get("JACK_TROUBLE", "")
 WORK = Workplace()
 RENDERED = {}
 run_tests([
@@ -314,6 +454,12 @@ run_tests([
     ("server_killed_then_signal", test_server_killed_then_signal),
     ("server_restarted_at_another_rate",
      test_server_restarted_at_another_rate),
+    ("hung_at_start", test_hung_at_start),
+    ("hung_in_play", test_hung_in_play),
+    ("second_signal", test_second_signal),
+    ("close_hangs", test_close_hangs),
+    ("close_hangs_then_signal", test_close_hangs_then_signal),
+    ("rate_changes", test_rate_changes),
     ("auto_and_later_ports", test_auto_and_later_ports),
     ("freewheel", test_freewheel),
     ("stalled_model", test_stalled_model),

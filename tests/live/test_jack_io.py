@@ -373,6 +373,7 @@ def test_connections():
         expect(words == ["control", "1", "control", "0"],
                f"outputs that play to it: {out}")
         expect(probe.status("connections") == 0, "the listener is gone")
+        expect(probe.status("gone") == 1, "the player's end is counted once")
         expect(not os.path.exists(GUARD) or "rt guard: watched" in err,
                f"the guard did not watch: {err}")
     if not os.path.exists(GUARD):

@@ -481,7 +481,7 @@ def test_ctrl_z():
         stty = read(modes).split()
         expect(len(stty) == 4 and len(set(stty)) == 1, f"modes: {stty}")
         actions = read(log).splitlines()
-        expect(actions == ["panic"] * 3, f"notes before the stop: {actions}")
+        expect(actions == ["hush"] * 3, f"notes before the stop: {actions}")
         screen.keys("a")
         until(lambda: read(log).endswith("ab\n"), "no key after fg")
         # In the background it plays on and leaves the terminal alone.

@@ -195,6 +195,11 @@ main(int argc, char** argv)
       view_log(&demo.view, "inputs that listen to meander:notes: 2");
       ++demo.points;
     }
+    if (view_stop_asked()) {
+      fprintf(demo.log, "hush\n"); // as who plays must
+      fflush(demo.log);
+      view_stop(&demo.view);
+    }
     view_poll(&demo.view, now_s, &demo.status, act, &demo);
   }
   if (!strcmp(how, "crash")) {
