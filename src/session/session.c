@@ -542,8 +542,12 @@ session_turn(Session* session, const SessionLink* link)
   }
   session->link = *link;
   watch_players(session, link);
+  const bool runs =
+    session_frame(session) > 0; // so that its first word is heard
   hear(session);
-  tell_waiting(session);
+  if (runs) {
+    tell_waiting(session);
+  }
   session_drain(session);
   turn_models(session);
   if (session->has_osc) {

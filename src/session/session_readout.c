@@ -252,9 +252,9 @@ sync_text(const Session* session)
     case SYNC_JACK:
       return !beat->transport.exists   ? "jack, no transport"
              : beat->transport.rolling ? "jack, rolling"
-                                       : "jack, stopped";
+                                       : "jack, waits for its start";
     case SYNC_MIDI:
-      return beat->running ? "midi, running" : "midi, stopped";
+      return beat->running ? "midi, running" : "midi, waits for clock";
     default:
       return "free";
   }

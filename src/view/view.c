@@ -139,6 +139,7 @@ put_status_line(View* view, const ViewStatus* status)
   char backend[64]    = "server gone, waiting";
   char fallbacks[160] = "";
   char starved[40]    = "";
+  char sync[64]       = "";
   char text[MESSAGE_BYTES];
   if (status->backend) {
     snprintf(backend,
@@ -158,10 +159,14 @@ put_status_line(View* view, const ViewStatus* status)
   if (status->starved) {
     snprintf(starved, sizeof starved, " starved %" PRIu64, status->starved);
   }
+  if (status->sync && strcmp(status->sync, "free")) {
+    snprintf(sync, sizeof sync, " sync %s", status->sync);
+  }
   snprintf(text,
            sizeof text,
            "seed %" PRIu64 " %s buffer %.1f/%.1f s %s %.1f/%.1f ms notes "
-           "%" PRIu64 " late %" PRIu64 " drop %" PRIu64 " xrun %" PRIu64 "%s%s",
+           "%" PRIu64 " late %" PRIu64 " drop %" PRIu64 " xrun %" PRIu64
+           "%s%s%s",
            status->seed,
            backend,
            status->buffered_s,
@@ -174,7 +179,8 @@ put_status_line(View* view, const ViewStatus* status)
            status->dropped,
            status->xruns,
            fallbacks,
-           starved);
+           starved,
+           sync);
   put_line(view, text);
 }
 

@@ -44,7 +44,7 @@ typedef struct {
 
   const char*        model;  // name and digest
   const char*        preset; // name
-  const char*        sync;   // whose beat, and whether it runs: "jack, stopped"
+  const char*        sync;   // whose beat, and whether it runs: "jack, rolling"
   double             bpm;    // of the beat that is kept
   char               side;   // 'A' or 'B'; 0: there is no other
   bool               recording;

@@ -189,6 +189,23 @@ def check_invariants(events, what, ordered_offs=True):
     return sum(1 for e in events if e[1] & 0xF0 == 0x90)
 
 
+def check_stops(path, stops, rate=48000):
+    """The trace of a player that was stopped for more than two seconds so many
+    times: no note sounded meanwhile, and it went on."""
+    sounding, before, found = set(), 0, 0
+    for frame, status, pitch, _ in read_events(path):
+        if before and frame - before > 2 * rate:
+            found += 1
+            expect(not sounding, f"{len(sounding)} notes sound in stop {found}")
+        before = frame
+        if status & 0xF0 == 0x90:
+            sounding.add((status & 15, pitch))
+        elif status & 0xF0 == 0x80:
+            sounding.discard((status & 15, pitch))
+    expect(not sounding, f"{len(sounding)} notes never end")
+    expect(found == stops, f"{found} stops of {stops}")
+
+
 def check_recording(path):
     return check_invariants(read_recording(path), os.path.basename(path), False)
 

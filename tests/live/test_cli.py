@@ -12,7 +12,7 @@ import time
 
 import live
 from live import (MEANDER, Failure, Workplace, await_first_note,
-                  check_invariants, check_recording, expect, finish, read_bytes,
+                  check_invariants, check_recording, check_stops, expect, finish, read_bytes,
                   read_events, read_recording, render, run_meander, run_tests,
                   start_meander)
 
@@ -87,6 +87,61 @@ def test_signals():
         expect(code == 0, f"exit code {code}: {out}{err}")
         expect(check_recording(recording) > 2, "hardly any notes")
         check_invariants(read_events(trace), "trace")
+
+
+def state_of(process):
+    with open(f"/proc/{process.pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
+
+
+def test_stopped():
+    """A player that is stopped as by Ctrl-Z, dense and without a terminal, leaves
+    no note sounding; then it goes on."""
+    trace, recording = WORK.path("stopped"), WORK.path("stopped.mid")
+    # In a group of its own: the system does not stop one that nobody could
+    # continue.
+    process = start_meander(WORK, "--backend", "null", "--density", 4, "--tempo",
+                            2, "--trace", trace, "--record", recording,
+                            "--osc-port", 0, preexec_fn=os.setpgrp)
+    await_first_note(process)
+    for _ in range(3):
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTSTP)
+        end = time.monotonic() + 10
+        while state_of(process) != "T":
+            expect(time.monotonic() < end, "it does not stop")
+            time.sleep(0.01)
+        time.sleep(3)
+        process.send_signal(signal.SIGCONT)
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    code, out, err = finish(process, 10)
+    expect(code == 0, f"exit code {code}: {out}{err}")
+    check_stops(trace, 3)
+    again = WORK.path("stopped again.mid")
+    code, out, err = run_meander(None, "render", "--from", recording, "--model",
+                                 WORK.model, "-o", again)
+    expect(code == 0, f"render --from: {out}{err}")
+    return f"{check_recording(recording)} notes"
+
+
+def stop_after(seconds, *arguments):
+    process = start_meander(WORK, "--backend", "null", "--osc-port", 0, *arguments)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGTERM)
+    return finish(process, 10)
+
+
+def test_waits():
+    """A silence that is meant is told."""
+    code, out, err = stop_after(2, "--sync", "midi")
+    expect(code == 0 and out.count("waits for MIDI clock at meander:control") == 1
+           and "played 0 notes\n" in out, f"{code}: {out}{err}")
+    code, out, err = stop_after(2, "--sync", "jack")
+    expect(code == 0 and "waits for JACK's transport" in out, f"{out}{err}")
+    code, out, err = stop_after(2)
+    expect(code == 0 and "waits for" not in out and "all on time" in out,
+           f"{out}{err}")
 
 
 def test_closed_output():

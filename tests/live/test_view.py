@@ -17,7 +17,8 @@ import tempfile
 import termios
 import time
 
-from live import MEANDER, SKIP, Failure, Workplace, at_once, expect, run_tests
+from live import (MEANDER, SKIP, Failure, Workplace, at_once, check_stops,
+                  expect, run_tests)
 
 DEMO = os.environ.get("VIEW_DEMO", "view_demo")
 SLOW = bool(os.environ.get("SLOW"))
@@ -497,6 +498,30 @@ def test_ctrl_z():
         screen.wait("late 3", ">mode")
         screen.keys("q", "y")
         screen.wait("meander: played ")
+    finally:
+        screen.close()
+
+
+def test_ctrl_z_in_play():
+    work, trace = Workplace(), path("trace")
+    screen = Screen(SHELL)
+    try:
+        screen.keys("PS1='ready> '", "Enter")
+        screen.wait("ready>")
+        screen.keys(f"clear; {MEANDER} --backend null --density 4 --tempo 2 "
+                    f"--model {work.model} --osc-port 0 --trace {trace}", "Enter")
+        for _ in range(2):
+            screen.wait("buffer", "late")
+            time.sleep(1)
+            screen.keys("C-z")
+            screen.wait("Stopped")
+            time.sleep(2.5)
+            screen.keys("clear; fg", "Enter")
+        screen.wait("buffer", "late")
+        time.sleep(2)
+        screen.keys("q", "y")
+        screen.wait("meander: played ")
+        check_stops(trace, 2)
     finally:
         screen.close()
 

@@ -230,6 +230,10 @@ test_jack(void** state)
   assert_false(examine(&world));
   line("FAIL", "JACK", "nothing in it takes MIDI");
   last_line("silent link: nothing in JACK takes MIDI -> ");
+  // A server that hangs is not one that is not there.
+  jack = (JackProbe){ .trouble = "JACK 'default': the server hangs" };
+  assert_false(examine(&world));
+  line("FAIL", "JACK", "the server hangs -> pkill -9 jackd");
 }
 
 static void
