@@ -66,21 +66,15 @@ vae_parameters(const VaeSizes* sizes, Parameter* parameters)
     [CHANNEL_HEAD]      = { "decoder.channels.weight", CHANNEL_COUNT, h, 0 },
     [HEAD_BIAS]         = { "decoder.head.bias", 1, HEAD_COLUMNS, 0 },
   };
-  size_t offset = 0;
-  for (int i = 0; i < PARAMETER_END; ++i) {
-    parameters[i]        = list[i];
-    parameters[i].offset = offset;
-    offset += (size_t)list[i].rows * list[i].columns;
-  }
-  return offset;
+  memcpy(parameters, list, sizeof list);
+  return parameters_lay_out(parameters, PARAMETER_END);
 }
 
 static void
 view_parameters(const Parameter* table, Tensor flat, Tensor* views)
 {
   for (int i = 0; i < PARAMETER_END; ++i) {
-    views[i] =
-      tensor_reshape(flat, table[i].offset, table[i].rows, table[i].columns);
+    views[i] = parameter_view(&table[i], flat);
   }
 }
 
@@ -96,7 +90,7 @@ Status
 vae_initialise(Vae* vae, uint64_t seed, Error* error)
 {
   const size_t total = vae->weights.columns;
-  float* const data  = malloc(total * sizeof *data);
+  float* const data  = calloc(total, sizeof *data);
   if (!data) {
     return error_set(
       error, STATUS_NO_MEMORY, "no memory for %zu weights", total);
@@ -106,7 +100,7 @@ vae_initialise(Vae* vae, uint64_t seed, Error* error)
   for (int i = 0; i < PARAMETER_END; ++i) {
     const Parameter* const entry = &vae->table[i];
     float* const           to    = data + entry->offset;
-    const size_t           count = (size_t)entry->rows * entry->columns;
+    const size_t           count = parameter_size(entry);
     const float            bound = entry->rows == 1 ? 0.0f
                                    : i == PITCH_EMBEDDING
                                      ? 1.0f
