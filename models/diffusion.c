@@ -108,6 +108,19 @@ make_codes(Diffusion* d, Error* error)
   return status;
 }
 
+static Status
+make_temperatures(Diffusion* d, Error* error)
+{
+  Status status = tensor_allocate(d->device, 1, 1, &d->greedy, error); // zero
+  if (status == STATUS_OK) {
+    status = tensor_allocate(d->device, 1, 1, &d->plain, error);
+  }
+  if (status == STATUS_OK) {
+    op_fill(d->device, d->plain, 1.0f);
+  }
+  return status;
+}
+
 // --- Memory ------------------------------------------------------------------
 
 static void
@@ -140,7 +153,8 @@ cut_training(Diffusion* d,
 static void
 cut_sampling(Diffusion* d, Arena* m, uint32_t given)
 {
-  d->times = arena_cut(m, 1 + d->settings.noise_steps, DENOISER_TIME_FEATURES);
+  d->steps          = arena_cut(m, 1 + d->settings.noise_steps, STEP_COLUMNS);
+  d->times          = tensor_columns(d->steps, 0, DENOISER_TIME_FEATURES);
   d->given.pitch    = arena_cut(m, given, 1);
   d->given.x        = arena_cut(m, given, d->columns);
   d->given.tokens   = arena_cut(m, given, d->settings.net.input);
@@ -202,6 +216,9 @@ allocate(Diffusion* d, const Diffusion* owner, Error* error)
   if (status == STATUS_OK) {
     status = make_codes(d, error);
   }
+  if (status == STATUS_OK) {
+    status = make_temperatures(d, error);
+  }
   if (status == STATUS_OK && d->training) {
     status = diffusion_make_tables(d, error);
   }
@@ -216,7 +233,7 @@ allocate(Diffusion* d, const Diffusion* owner, Error* error)
   }
   const uint32_t times = 1 + d->settings.noise_steps;
   const size_t   rows  = d->rows_max > times ? d->rows_max : times;
-  d->host              = malloc(rows * DENOISER_TIME_FEATURES * sizeof(float));
+  d->host              = malloc(rows * STEP_COLUMNS * sizeof(float));
   return status != STATUS_OK || d->host
            ? status
            : error_set(error, STATUS_NO_MEMORY, "no memory for a diffusion");
@@ -267,6 +284,8 @@ diffusion_free(Diffusion* d)
     replay_close(&d->sampling);
     denoiser_free(d->net);
     tensor_free(d->device, &d->codes);
+    tensor_free(d->device, &d->greedy);
+    tensor_free(d->device, &d->plain);
     tensor_free(d->device, &d->levels);
     tensor_free(d->device, &d->waves);
     tensor_free(d->device, &d->sums);
@@ -400,7 +419,7 @@ diffusion_channel_head(Tensor head)
 }
 
 void
-diffusion_expect(Diffusion* d, Tensor head, float temperature, Tensor x0)
+diffusion_expect(Diffusion* d, Tensor head, Tensor temperature, Tensor x0)
 {
   op_softmax(
     d->device, diffusion_pitch_head(head), temperature, d->probabilities);

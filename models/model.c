@@ -322,6 +322,12 @@ check_request(const Model* model, const ModelRequest* request, Error* error)
                      request->count,
                      model->batch_max);
   }
+  if (!(request->temperature >= 0.0f)) { // NaN too
+    return error_set(error,
+                     STATUS_BAD_ARGUMENT,
+                     "temperature is %g; it must be 0 or above",
+                     (double)request->temperature);
+  }
   if ((request->forbidden_classes & 0xfff) == 0xfff) {
     return error_set(
       error, STATUS_BAD_ARGUMENT, "all twelve pitch classes are forbidden");

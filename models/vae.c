@@ -247,6 +247,10 @@ allocate(Vae* vae, const Vae* owner, Error* error)
     status = tensor_allocate(device, vae->batch_max, he, &vae->zero, error);
   }
   if (status == STATUS_OK) {
+    status = tensor_allocate(device, 1, 1, &vae->temperature, error);
+  }
+  if (status == STATUS_OK) {
+    op_fill(device, vae->temperature, 1.0f);
     status = tensor_allocate(device, 1, (uint32_t)floats, &vae->memory, error);
   }
   return status;
@@ -306,6 +310,7 @@ vae_free(Vae* vae)
   }
   tensor_free(vae->device, &vae->gradients);
   tensor_free(vae->device, &vae->sums);
+  tensor_free(vae->device, &vae->temperature);
   tensor_free(vae->device, &vae->zero);
   tensor_free(vae->device, &vae->memory);
   free(vae);
@@ -360,7 +365,6 @@ vae_set_prior(Vae* vae, const LatentPrior* prior, Error* error)
 // What a recording of the decoder was made for.
 typedef struct {
   uint32_t count;
-  float    temperature;
   uint32_t is_biased;
 } DecodeKey;
 
@@ -396,7 +400,7 @@ decode_ops(void* owner, const void* key_bytes)
                 1.0f,
                 vae_pitch_logits(vae, t));
     }
-    vae_decoder_choose(vae, t, key.temperature);
+    vae_decoder_choose(vae, t);
     if (t + 1 < STEPS) {
       op_copy(device,
               at_step(vae, vae->chosen, t),
@@ -420,14 +424,18 @@ vae_decode(Vae*         vae,
            float*       channels)
 {
   Device* const   device = vae->device;
-  const DecodeKey key    = { count, temperature, pitch_bias != NULL };
+  const DecodeKey key    = { count, pitch_bias != NULL };
   vae_set_batch(vae, count);
   tensor_write(device, vae->prior_factor.data ? vae->x_prior : vae->z, z);
   vae_write_key(vae, seed, first_window);
+  tensor_write(device, vae->temperature, &temperature);
   if (pitch_bias) {
     tensor_write(device, vae->pitch_bias, pitch_bias);
   }
   replay_run(&vae->decoding, &key, sizeof key);
+  if (vae->training) {
+    op_fill(device, vae->temperature, 1.0f);
+  }
   tensor_read(device, vae->chosen, pitch);
   tensor_read(device,
               tensor_columns(vae->head, ENCODING_PITCHES, CHANNEL_COUNT),

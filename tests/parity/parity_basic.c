@@ -9,13 +9,6 @@ beta_of(const Size* size)
   return betas[size->c % 3];
 }
 
-static float
-temperature_of(const Size* size)
-{
-  const float temperatures[] = { 1.0f, 0.0f, 0.7f };
-  return temperatures[size->c % 3];
-}
-
 #define RUN(name)                                                              \
   static void run_##name(Device* d, const Tensor* t, const Size* size)
 
@@ -46,9 +39,9 @@ RUN(gates_backward) { (void)size; op_overwrite_gates_backward(d, t[1], t[2], t[3
 RUN(overwrite) { (void)size; op_overwrite(d, t[1], t[2], t[3], t[0]); }
 RUN(overwrite_backward) { (void)size; op_overwrite_backward(d, t[3], t[4], t[5], t[0], t[1], t[2]); }
 RUN(overwrite_backward_place) { (void)size; op_overwrite_backward(d, t[3], t[4], t[0], t[0], t[1], t[2]); }
-RUN(sample) { op_sample(d, t[1], temperature_of(size), t[2], t[0]); }
-RUN(softmax) { op_softmax(d, t[1], temperature_of(size), t[0]); }
-RUN(softmax_place) { op_softmax(d, t[0], temperature_of(size), t[0]); }
+RUN(sample) { (void)size; op_sample(d, t[1], t[3], t[2], t[0]); }
+RUN(softmax) { (void)size; op_softmax(d, t[1], t[2], t[0]); }
+RUN(softmax_place) { (void)size; op_softmax(d, t[0], t[1], t[0]); }
 RUN(cross) { (void)size; op_cross_entropy(d, t[2], t[3], 0.3f, t[0], t[1]); }
 RUN(soft) { (void)size; op_soft_cross_entropy(d, t[2], t[3], t[4], 0.3f, t[0], t[1]); }
 RUN(squared) { (void)size; op_squared_error(d, t[2], t[3], 0.3f, t[0], t[1]); }
@@ -92,6 +85,7 @@ static const Case cases[] = {
   { "combine out = x", NULL, run_combine_x, 5e-7, sizes, false, false, { FULL(NOISE), FULL(NOISE) } },
   { "combine out = y", NULL, run_combine_y, 5e-7, sizes, false, false, { FULL(NOISE), FULL(NOISE) } },
   { "combine_rows", NULL, run_combine_rows, 1e-6, sizes, false, false, { FULL(POISON), COLUMN(NOISE), FULL(NOISE), COLUMN(NOISE), FULL(NOISE) } },
+  { "combine_rows by one", NULL, run_combine_rows, 1e-6, sizes, false, false, { FULL(POISON), SCALAR(NOISE), FULL(NOISE), COLUMN(NOISE), FULL(NOISE) } },
   { "clamp", NULL, run_clamp, 0, sizes, false, false, { FULL(HOSTILE) } },
   { "scale_rows", NULL, run_scale_rows, 0, sizes, false, false, { FULL(NOISE), COLUMN(NOISE) } },
   { "select_rows", NULL, run_select, 0, sizes, false, false, { FULL(POISON), COLUMN(CHOICE), FULL(HOSTILE), FULL(NOISE) } },
@@ -108,14 +102,16 @@ static const Case cases[] = {
   { "overwrite", NULL, run_overwrite, 5e-7, sizes, false, false, { FULL(POISON), FULL(NOISE), FULL(NOISE), FULL(NOISE) } },
   { "overwrite_backward", NULL, run_overwrite_backward, 5e-7, sizes, false, false, { FULL(POISON), FULL(NOISE), FULL(NOISE), FULL(NOISE), FULL(NOISE), FULL(NOISE) } },
   { "overwrite_backward in place", NULL, run_overwrite_backward_place, 5e-7, sizes, false, false, { FULL(NOISE), FULL(NOISE), FULL(NOISE), FULL(NOISE), FULL(NOISE) } },
-  { "sample", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(NOISE), COLUMN(UNIFORM) } },
-  { "sample tied", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(TIED), COLUMN(UNIFORM) } },
-  { "sample equal", NULL, run_sample, 0, sizes, false, false, { COLUMN(POISON), FULL(ZERO), COLUMN(EIGHTHS) } },
-  { "sample hidden", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(SPIKED), COLUMN(UNIFORM) } },
-  { "softmax", NULL, run_softmax, 1e-6, sizes, false, false, { FULL(POISON), FULL(NOISE) } },
-  { "softmax wide", NULL, run_softmax, 1e-6, sizes, false, false, { FULL(POISON), FULL(WIDE) } },
-  { "softmax tied in place", NULL, run_softmax_place, 1e-6, sizes, false, false, { FULL(TIED) } },
-  { "softmax hidden in place", NULL, run_softmax_place, 1e-6, sizes, false, false, { FULL(SPIKED) } },
+  { "sample", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(NOISE), COLUMN(UNIFORM), SCALAR(POSITIVE) } },
+  { "sample coldly", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(NOISE), COLUMN(UNIFORM), SCALAR(ZERO) } },
+  { "sample tied", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(TIED), COLUMN(UNIFORM), SCALAR(CHOICE) } },
+  { "sample equal", NULL, run_sample, 0, sizes, false, false, { COLUMN(POISON), FULL(ZERO), COLUMN(EIGHTHS), SCALAR(CHOICE) } },
+  { "sample hidden", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(SPIKED), COLUMN(UNIFORM), SCALAR(CHOICE) } },
+  { "softmax", NULL, run_softmax, 1e-6, sizes, false, false, { FULL(POISON), FULL(NOISE), SCALAR(POSITIVE) } },
+  { "softmax cold", NULL, run_softmax, 0, sizes, false, false, { FULL(POISON), FULL(TIED), SCALAR(ZERO) } },
+  { "softmax wide", NULL, run_softmax, 1e-6, sizes, false, false, { FULL(POISON), FULL(WIDE), SCALAR(CHOICE) } },
+  { "softmax tied in place", NULL, run_softmax_place, 1e-6, sizes, false, false, { FULL(TIED), SCALAR(CHOICE) } },
+  { "softmax hidden in place", NULL, run_softmax_place, 1e-6, sizes, false, false, { FULL(SPIKED), SCALAR(CHOICE) } },
   { "cross_entropy", NULL, run_cross, 2e-6, sizes, false, false, { COLUMN(POISON), FULL(POISON), FULL(NOISE), TOKENS } },
   { "cross_entropy wide", NULL, run_cross, 2e-6, sizes, false, false, { COLUMN(POISON), FULL(POISON), FULL(WIDE), TOKENS } },
   { "soft_cross_entropy", NULL, run_soft, 2e-6, sizes, false, false, { COLUMN(POISON), FULL(POISON), FULL(NOISE), FULL(SOFT), COLUMN(WEIGHT) } },
