@@ -40,7 +40,7 @@ Status model_load(const char* path,
                   Error*      error);
 void   model_free(Model* model);
 // For play: a model on a GPU is loaded on the CPU as well, and if the GPU
-// fails, that one takes over within the call of model_generate() and for good.
+// fails, that one takes over within the call that it failed in and for good.
 Status model_keep_spare(Model* model, const char* path, Error* error);
 // STATUS_UNSUPPORTED with one line where `model` is not of the kind that
 // `purpose` ("--fallback") needs.

@@ -20,6 +20,12 @@ typedef struct {
                      const ModelRequest* request,
                      NoteEvent*          out,
                      Error*              error);
+  // Of 1 .. batch_max windows; NULL: this kind has no latent of notes.
+  Status (*encode)(Model*           model,
+                   const NoteEvent* events,
+                   uint32_t         count,
+                   float*           z,
+                   Error*           error);
 } ModelClass;
 
 struct Model {
