@@ -239,7 +239,9 @@ allocate(Diffusion* d, const Diffusion* owner, Error* error)
            : error_set(error, STATUS_NO_MEMORY, "no memory for a diffusion");
 }
 
-#define SAMPLE_SLOTS 16u // recordings
+// Recordings: of four contexts, with and without a bias; of fewer steps in the
+// last of them; of phrases that are played in between.
+#define SAMPLE_SLOTS 32u
 
 Status
 diffusion_create(Device*                  device,

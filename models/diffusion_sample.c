@@ -95,10 +95,16 @@ write_bias(Diffusion* d, const float* bias)
 }
 
 static void
-write_request(Diffusion* d, const DiffusionRequest* q)
+lay_out(Diffusion* d, const DiffusionRequest* q)
 {
   diffusion_lay_out(
     d, q->count * q->notes, 1, q->notes, q->count * (q->before + q->after));
+}
+
+static void
+write_request(Diffusion* d, const DiffusionRequest* q)
+{
+  lay_out(d, q);
   if (q->before + q->after) {
     write_given(d, q);
   }
@@ -254,19 +260,33 @@ diffusion_sample_ops(void* owner, const void* key_bytes)
   op_sample(d->device, d->probabilities, d->greedy, d->ones, d->pitch);
 }
 
+static SampleKey
+key_of(const Diffusion* d, const DiffusionRequest* q)
+{
+  return (SampleKey){ .count     = q->count,
+                      .notes     = q->notes,
+                      .before    = q->before,
+                      .after     = q->after,
+                      .form      = sampler_form(&q->plan),
+                      .told      = told_steps(d, &q->plan),
+                      .is_biased = q->pitch_bias != NULL };
+}
+
+bool
+diffusion_prepare(Diffusion* d, const DiffusionRequest* q)
+{
+  const SampleKey key = key_of(d, q);
+  lay_out(d, q);
+  return replay_prepare(&d->sampling, &key, sizeof key);
+}
+
 void
 diffusion_sample(Diffusion*              d,
                  const DiffusionRequest* q,
                  float*                  pitch,
                  float*                  channels)
 {
-  const SampleKey key = { .count     = q->count,
-                          .notes     = q->notes,
-                          .before    = q->before,
-                          .after     = q->after,
-                          .form      = sampler_form(&q->plan),
-                          .told      = told_steps(d, &q->plan),
-                          .is_biased = q->pitch_bias != NULL };
+  const SampleKey key = key_of(d, q);
   write_request(d, q);
   replay_run(&d->sampling, &key, sizeof key);
   tensor_read(d->device, d->pitch, pitch);

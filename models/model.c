@@ -387,6 +387,14 @@ model_generate(Model*              model,
   return class->generate(model->spare, request, out, error);
 }
 
+bool
+model_prepare(Model* model, const ModelRequest* request)
+{
+  return model->class->prepare && !atomic_load(&model->lost) &&
+         check_request(model, request, NULL) == STATUS_OK &&
+         model->class->prepare(model, request);
+}
+
 Status
 model_encode(Model*           model,
              const NoteEvent* events,

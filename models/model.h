@@ -113,6 +113,12 @@ Status model_generate(Model*              model,
                       NoteEvent*          out,
                       Error*              error);
 
+// Does what only the first request of such a form needs (count, steps, notes
+// around, whether there is a phrase and whether classes are forbidden count;
+// pointers need not lead anywhere): on a GPU, its recording. True: there was
+// something to do. A failure shows when it is generated.
+bool model_prepare(Model* model, const ModelRequest* request);
+
 // VAE only (model_require()): encodes windows events[count][WINDOW_NOTES] to
 // posterior means z[count][latent_size].
 Status model_encode(Model*           model,

@@ -152,11 +152,40 @@ test_knobs_need_no_recording(void** state)
   }
 }
 
+// A form that was prepared, between others of other sizes, is recorded no more.
+static void
+test_prepared_forms(void** state)
+{
+  (void)state;
+  const DiffusionSettings settings =
+    settings_of(DENOISER_TRANSFORMER, PITCH_EMBEDDING, PREDICT_DATA);
+  const DiffusionRequest ahead = {
+    .count = SEQUENCES, .notes = NOTES, .before = 5, .plan = turned[0].plan
+  };
+  Fixture fresh, f;
+  Made    want, got;
+  open_fixture_on(&fresh, "cpu", &settings, false);
+  open_fixture_on(&f, "auto", &settings, false);
+  sample(&f, 0, 0, 1, &got);
+  assert_true(diffusion_prepare(f.diffusion, &ahead));
+  assert_false(diffusion_prepare(f.diffusion, &ahead));
+  sample(&f, 0, 0, 2, &got);
+  sample(&fresh, 0, 0, 2, &want);
+  assert_true(difference(&want, &got) < 1e-3f);
+  sample(&f, 5, 0, 3, &got);
+  sample(&fresh, 5, 0, 3, &want);
+  assert_true(difference(&want, &got) < 1e-3f);
+  assert_int_equal(recordings(&f), 2);
+  close_fixture(&fresh);
+  close_fixture(&f);
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_knobs_need_no_recording),
+    cmocka_unit_test(test_prepared_forms),
     cmocka_unit_test(test_a_gpu_samples_alike),
   };
   return cmocka_run_group_tests_name("diffusion_devices", tests, NULL, NULL);
