@@ -1,5 +1,6 @@
-// Ops on elements, rows, LSTM, losses, tokens, latent and sums against the CPU
-// (parity_cases.h). The optimiser has parity_optimiser.c.
+// Ops on memory, random numbers, elements, rows, LSTM, losses, tokens, latent
+// and sums against the CPU (parity_cases.h). The optimiser has
+// parity_optimiser.c.
 #include "parity_cases.h"
 
 static float
@@ -13,6 +14,10 @@ beta_of(const Size* size)
   static void run_##name(Device* d, const Tensor* t, const Size* size)
 
 // clang-format off
+RUN(fill) { (void)size; op_fill(d, t[0], 0.3f); }
+RUN(copy) { (void)size; op_copy(d, t[1], t[0]); }
+RUN(normals) { op_normals(d, t[1], RNG_USE_NOISE, 7 * size->c, t[0]); }
+RUN(uniforms) { op_uniforms(d, t[1], RNG_USE_TOKENS, size->c, t[0]); }
 RUN(broadcast) { (void)size; op_broadcast_row(d, t[1], t[0]); }
 RUN(sum_rows) { op_sum_rows(d, t[1], beta_of(size), t[0]); }
 RUN(sum_rows_fresh) { (void)size; op_sum_rows(d, t[1], 0.0f, t[0]); }
@@ -57,6 +62,7 @@ RUN(square_sum_fresh) { (void)size; op_square_sum(d, t[1], 0.0f, t[0]); }
 #define COLUMN(content) { HEIGHT, 1, content, 0, false }
 #define ROW(content) { 1, WIDTH, content, 0, false }
 #define SCALAR(content) { 1, 1, content, 0, false }
+#define KEY { 1, RNG_KEY_FLOATS, NOISE, 0, false }
 #define TABLE_OF(content) { TABLE, WIDTH, content, 0, false }
 #define INDICES { HEIGHT, 1, INDEX, TABLE, false }
 #define TOKENS { HEIGHT, 1, PLACE, WIDTH, false }
@@ -73,6 +79,10 @@ static const Size sizes[] = {
 // 0 where nothing is computed; about 4 units in the last place where no more
 // than a few sums and products are; what exp and tanh err on a GPU above.
 static const Case cases[] = {
+  { "fill", NULL, run_fill, 0, sizes, false, false, { FULL(POISON) } },
+  { "copy", NULL, run_copy, 0, sizes, false, false, { FULL(POISON), FULL(HOSTILE) } },
+  { "normals", NULL, run_normals, 5e-6, sizes, false, false, { FULL(POISON), KEY } },
+  { "uniforms", NULL, run_uniforms, 0, sizes, false, false, { COLUMN(POISON), KEY } },
   { "broadcast_row", NULL, run_broadcast, 0, sizes, false, false, { FULL(POISON), ROW(NOISE) } },
   { "sum_rows", NULL, run_sum_rows, 1e-6, sizes, true, false, { ROW(NOISE), FULL(NOISE) } },
   { "sum_rows fresh", NULL, run_sum_rows_fresh, 1e-6, sizes, true, false, { ROW(POISON), FULL(NOISE) } },
