@@ -92,18 +92,25 @@ make_codes(Diffusion* d, Error* error)
     [PITCH_BITS]      = bits_code,
     [PITCH_EMBEDDING] = embedding_code,
   };
-  float        host[ENCODING_PITCHES * PITCH_CODE_COLUMNS_MAX];
-  const Status status = tensor_allocate(
+  float  host[ENCODING_PITCHES * PITCH_CODE_COLUMNS_MAX];
+  float  turned[ENCODING_PITCHES * PITCH_CODE_COLUMNS_MAX];
+  Status status = tensor_allocate(
     d->device, ENCODING_PITCHES, d->code_columns, &d->codes, error);
+  if (status == STATUS_OK) {
+    status = tensor_allocate(
+      d->device, d->code_columns, ENCODING_PITCHES, &d->code_rows, error);
+  }
   if (status == STATUS_OK) {
     for (uint32_t pitch = 0; pitch < ENCODING_PITCHES; ++pitch) {
       float* const code = host + pitch * d->code_columns;
       makers[d->settings.pitch_code](pitch, code);
       for (uint32_t k = 0; k < d->code_columns; ++k) {
         d->code_squares[pitch] += code[k] * code[k];
+        turned[k * ENCODING_PITCHES + pitch] = code[k];
       }
     }
     tensor_write(d->device, d->codes, host);
+    tensor_write(d->device, d->code_rows, turned);
   }
   return status;
 }
@@ -286,6 +293,7 @@ diffusion_free(Diffusion* d)
     replay_close(&d->sampling);
     denoiser_free(d->net);
     tensor_free(d->device, &d->codes);
+    tensor_free(d->device, &d->code_rows);
     tensor_free(d->device, &d->greedy);
     tensor_free(d->device, &d->plain);
     tensor_free(d->device, &d->levels);
@@ -427,10 +435,10 @@ diffusion_expect(Diffusion* d, Tensor head, Tensor temperature, Tensor x0)
     d->device, diffusion_pitch_head(head), temperature, d->probabilities);
   op_matmul(d->device,
             false,
-            false,
+            true,
             1.0f,
             d->probabilities,
-            d->codes,
+            d->code_rows,
             0.0f,
             tensor_columns(x0, 0, d->code_columns));
   op_copy(d->device,

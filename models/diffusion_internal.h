@@ -58,7 +58,9 @@ struct Diffusion {
   uint32_t          code_columns; // K
   uint32_t          columns;      // C
 
-  Tensor codes;                          // [128, K]
+  Tensor codes;     // [128, K]
+  Tensor code_rows; // [K, 128]: the same, as a few rows of pitches are
+                    // multiplied fastest
   float  code_squares[ENCODING_PITCHES]; // |code|^2
   Tensor greedy;                         // [1, 1], temperatures that stay: 0
   Tensor plain;                          // [1, 1]: 1

@@ -141,8 +141,8 @@ remember_given(Diffusion* d, const SampleKey* key)
 static void
 add_bias(Diffusion* d, Tensor logits)
 {
-  op_matmul(
-    d->device, false, false, 1.0f, d->ones, d->pitch_bias, 1.0f, logits);
+  const Tensor bias = tensor_reshape(d->pitch_bias, 0, ENCODING_PITCHES, 1);
+  op_matmul(d->device, false, true, 1.0f, d->ones, bias, 1.0f, logits);
 }
 
 // Levels are made known for many steps at once.

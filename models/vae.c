@@ -393,10 +393,10 @@ decode_ops(void* owner, const void* key_bytes)
     if (key.is_biased) {
       op_matmul(device,
                 false,
-                false,
+                true,
                 1.0f,
                 vae->ones,
-                vae->pitch_bias,
+                tensor_reshape(vae->pitch_bias, 0, ENCODING_PITCHES, 1),
                 1.0f,
                 vae_pitch_logits(vae, t));
     }
