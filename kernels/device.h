@@ -149,7 +149,7 @@ typedef struct {
   void (*scale_rows)(Device*, Tensor factor, Tensor x);
   void (*softmax)(Device*,
                   Tensor logits,
-                  float  temperature,
+                  Tensor temperature,
                   Tensor probabilities);
   void (*soft_cross_entropy)(Device*,
                              Tensor logits,
@@ -162,7 +162,7 @@ typedef struct {
   void (*scatter_add)(Device*, Tensor index, Tensor dout, Tensor dtable);
   void (*sample)(Device*,
                  Tensor logits,
-                 float  temperature,
+                 Tensor temperature,
                  Tensor uniform,
                  Tensor index);
   void (*select_rows)(Device*, Tensor choice, Tensor a, Tensor b, Tensor out);

@@ -312,7 +312,8 @@ void op_combine(Device* device,
                 float   b,
                 Tensor  y,
                 Tensor  out);
-// The same with factors of each row: out[r] = a[r] x[r] + b[r] y[r].
+// The same with factors of each row, [R, 1], or of all rows, [1, 1]: out[r] =
+// a[r] x[r] + b[r] y[r].
 void op_combine_rows(Device* device,
                      Tensor  a,
                      Tensor  x,
@@ -325,10 +326,10 @@ void op_clamp(Device* device, float low, float high, Tensor x);
 void op_scale_rows(Device* device, Tensor factor, Tensor x);
 
 // probabilities = softmax(logits / temperature) by rows; they may be the same.
-// temperature 0: 1 at the largest.
+// temperature[1, 1], 0 or above; 0: 1 at the largest.
 void op_softmax(Device* device,
                 Tensor  logits,
-                float   temperature,
+                Tensor  temperature,
                 Tensor  probabilities);
 // loss[r] = -weight[r] sum_v target[r, v] ln softmax(logits[r])[v]; dlogits =
 // weight[r] * scale * (softmax - target). target rows sum to 1; where weight[r]
@@ -349,11 +350,11 @@ void op_gather(Device* device, Tensor table, Tensor index, Tensor out);
 void op_scatter_add(Device* device, Tensor index, Tensor dout, Tensor dtable);
 
 // Picks one column of each row of logits[R, V] into index[R, 1]: the largest
-// where temperature is 0, else by inverse transform of softmax(logits /
+// where temperature[1, 1] is 0, else by inverse transform of softmax(logits /
 // temperature) with uniform[R, 1] in [0, 1).
 void op_sample(Device* device,
                Tensor  logits,
-               float   temperature,
+               Tensor  temperature,
                Tensor  uniform,
                Tensor  index);
 

@@ -326,13 +326,13 @@ op_scatter_add(Device* device, Tensor index, Tensor dout, Tensor dtable)
 void
 op_sample(Device* device,
           Tensor  logits,
-          float   temperature,
+          Tensor  temperature,
           Tensor  uniform,
           Tensor  index)
 {
   RUN(sample,
       same(logits, logits) && same(uniform, index) &&
-        is(index, logits.rows, 1) && temperature >= 0.0f,
+        is(index, logits.rows, 1) && is(temperature, 1, 1),
       logits,
       temperature,
       uniform,

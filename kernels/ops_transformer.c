@@ -168,6 +168,23 @@ op_combine(Device* device, float a, Tensor x, float b, Tensor y, Tensor out)
   RUN(combine, same(x, y) && same(x, out), a, x, b, y, out);
 }
 
+// One factor stands in for those of all rows.
+static Tensor
+factor_of_rows(Tensor factor, Tensor x)
+{
+  if (is(factor, 1, 1)) {
+    factor.rows   = x.rows;
+    factor.stride = 0;
+  }
+  return factor;
+}
+
+static bool
+is_factor(Tensor factor, Tensor x)
+{
+  return is(factor, 1, 1) || is(factor, x.rows, 1);
+}
+
 void
 op_combine_rows(Device* device,
                 Tensor  a,
@@ -177,10 +194,10 @@ op_combine_rows(Device* device,
                 Tensor  out)
 {
   RUN(combine_rows,
-      same(x, y) && same(x, out) && is(a, x.rows, 1) && is(b, x.rows, 1),
-      a,
+      same(x, y) && same(x, out) && is_factor(a, x) && is_factor(b, x),
+      factor_of_rows(a, x),
       x,
-      b,
+      factor_of_rows(b, x),
       y,
       out);
 }
@@ -220,11 +237,11 @@ op_scale_rows(Device* device, Tensor factor, Tensor x)
 void
 op_softmax(Device* device,
            Tensor  logits,
-           float   temperature,
+           Tensor  temperature,
            Tensor  probabilities)
 {
   RUN(softmax,
-      same(logits, probabilities) && temperature >= 0.0f,
+      same(logits, probabilities) && is(temperature, 1, 1),
       logits,
       temperature,
       probabilities);

@@ -110,7 +110,7 @@ network_read_parameters(const Checkpoint* checkpoint,
     }
     memcpy(data + table[i].offset,
            source,
-           (size_t)dims[0] * dims[1] * sizeof(float));
+           parameter_size(&table[i]) * sizeof(float));
   }
   return STATUS_OK;
 }

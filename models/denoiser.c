@@ -54,13 +54,8 @@ denoiser_parameters(const DenoiserSizes* sizes,
                     Parameter*           table,
                     uint32_t*            count)
 {
-  size_t offset = 0;
   classes[sizes->kind]->parameters(sizes, table, count);
-  for (uint32_t i = 0; i < *count; ++i) {
-    table[i].offset = offset;
-    offset += (size_t)table[i].rows * table[i].columns;
-  }
-  return offset;
+  return parameters_lay_out(table, *count);
 }
 
 static Status
@@ -176,14 +171,14 @@ Status
 denoiser_initialise(Denoiser* denoiser, uint64_t seed, Error* error)
 {
   const size_t total = denoiser->weights.columns;
-  float* const host  = malloc(total * sizeof *host);
+  float* const host  = calloc(total, sizeof *host);
   if (!host) {
     return error_set(
       error, STATUS_NO_MEMORY, "no memory for %zu weights", total);
   }
   for (uint32_t i = 0; i < denoiser->parameter_count; ++i) {
     const Parameter* const entry = &denoiser->table[i];
-    const size_t           count = (size_t)entry->rows * entry->columns;
+    const size_t           count = parameter_size(entry);
     const float            bound =
       entry->rows == 1 ? 0.0f : 1.0f / sqrtf((float)entry->columns);
     Rng rng = rng_make(seed, RNG_USE_WEIGHTS, i);

@@ -35,7 +35,8 @@ typedef struct {
 typedef struct Denoiser Denoiser;
 
 Status denoiser_check_sizes(const DenoiserSizes* sizes, Error* error);
-// Fills table[DENOISER_PARAMETERS_MAX] and *count; returns the floats in all.
+// Fills table[DENOISER_PARAMETERS_MAX] and *count; returns the floats of the
+// flat tensor.
 size_t denoiser_parameters(const DenoiserSizes* sizes,
                            Parameter*           table,
                            uint32_t*            count);

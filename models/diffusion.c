@@ -92,18 +92,38 @@ make_codes(Diffusion* d, Error* error)
     [PITCH_BITS]      = bits_code,
     [PITCH_EMBEDDING] = embedding_code,
   };
-  float        host[ENCODING_PITCHES * PITCH_CODE_COLUMNS_MAX];
-  const Status status = tensor_allocate(
+  float  host[ENCODING_PITCHES * PITCH_CODE_COLUMNS_MAX];
+  float  turned[ENCODING_PITCHES * PITCH_CODE_COLUMNS_MAX];
+  Status status = tensor_allocate(
     d->device, ENCODING_PITCHES, d->code_columns, &d->codes, error);
+  if (status == STATUS_OK) {
+    status = tensor_allocate(
+      d->device, d->code_columns, ENCODING_PITCHES, &d->code_rows, error);
+  }
   if (status == STATUS_OK) {
     for (uint32_t pitch = 0; pitch < ENCODING_PITCHES; ++pitch) {
       float* const code = host + pitch * d->code_columns;
       makers[d->settings.pitch_code](pitch, code);
       for (uint32_t k = 0; k < d->code_columns; ++k) {
         d->code_squares[pitch] += code[k] * code[k];
+        turned[k * ENCODING_PITCHES + pitch] = code[k];
       }
     }
     tensor_write(d->device, d->codes, host);
+    tensor_write(d->device, d->code_rows, turned);
+  }
+  return status;
+}
+
+static Status
+make_temperatures(Diffusion* d, Error* error)
+{
+  Status status = tensor_allocate(d->device, 1, 1, &d->greedy, error); // zero
+  if (status == STATUS_OK) {
+    status = tensor_allocate(d->device, 1, 1, &d->plain, error);
+  }
+  if (status == STATUS_OK) {
+    op_fill(d->device, d->plain, 1.0f);
   }
   return status;
 }
@@ -140,7 +160,8 @@ cut_training(Diffusion* d,
 static void
 cut_sampling(Diffusion* d, Arena* m, uint32_t given)
 {
-  d->times = arena_cut(m, 1 + d->settings.noise_steps, DENOISER_TIME_FEATURES);
+  d->steps          = arena_cut(m, 1 + d->settings.noise_steps, STEP_COLUMNS);
+  d->times          = tensor_columns(d->steps, 0, DENOISER_TIME_FEATURES);
   d->given.pitch    = arena_cut(m, given, 1);
   d->given.x        = arena_cut(m, given, d->columns);
   d->given.tokens   = arena_cut(m, given, d->settings.net.input);
@@ -202,6 +223,9 @@ allocate(Diffusion* d, const Diffusion* owner, Error* error)
   if (status == STATUS_OK) {
     status = make_codes(d, error);
   }
+  if (status == STATUS_OK) {
+    status = make_temperatures(d, error);
+  }
   if (status == STATUS_OK && d->training) {
     status = diffusion_make_tables(d, error);
   }
@@ -216,13 +240,15 @@ allocate(Diffusion* d, const Diffusion* owner, Error* error)
   }
   const uint32_t times = 1 + d->settings.noise_steps;
   const size_t   rows  = d->rows_max > times ? d->rows_max : times;
-  d->host              = malloc(rows * DENOISER_TIME_FEATURES * sizeof(float));
+  d->host              = malloc(rows * STEP_COLUMNS * sizeof(float));
   return status != STATUS_OK || d->host
            ? status
            : error_set(error, STATUS_NO_MEMORY, "no memory for a diffusion");
 }
 
-#define SAMPLE_SLOTS 16u // recordings
+// Recordings: of four contexts, with and without a bias; of fewer steps in the
+// last of them; of phrases that are played in between.
+#define SAMPLE_SLOTS 32u
 
 Status
 diffusion_create(Device*                  device,
@@ -267,6 +293,9 @@ diffusion_free(Diffusion* d)
     replay_close(&d->sampling);
     denoiser_free(d->net);
     tensor_free(d->device, &d->codes);
+    tensor_free(d->device, &d->code_rows);
+    tensor_free(d->device, &d->greedy);
+    tensor_free(d->device, &d->plain);
     tensor_free(d->device, &d->levels);
     tensor_free(d->device, &d->waves);
     tensor_free(d->device, &d->sums);
@@ -400,16 +429,16 @@ diffusion_channel_head(Tensor head)
 }
 
 void
-diffusion_expect(Diffusion* d, Tensor head, float temperature, Tensor x0)
+diffusion_expect(Diffusion* d, Tensor head, Tensor temperature, Tensor x0)
 {
   op_softmax(
     d->device, diffusion_pitch_head(head), temperature, d->probabilities);
   op_matmul(d->device,
             false,
-            false,
+            true,
             1.0f,
             d->probabilities,
-            d->codes,
+            d->code_rows,
             0.0f,
             tensor_columns(x0, 0, d->code_columns));
   op_copy(d->device,

@@ -163,6 +163,10 @@ void diffusion_sample(Diffusion*              diffusion,
                       float*                  pitch,
                       float*                  channels);
 
+// For requests of that form, whatever is in their arrays (they may be NULL, but
+// for whether there is a bias): see replay_prepare().
+bool diffusion_prepare(Diffusion* diffusion, const DiffusionRequest* request);
+
 // x_0 of notes as vectors: x[rows][columns] (for noising a phrase).
 void diffusion_encode(Diffusion*   diffusion,
                       uint32_t     rows,

@@ -81,7 +81,7 @@ diffusion_checkpoint_load(const Checkpoint* checkpoint,
   uint32_t     count;
   const size_t total =
     denoiser_parameters(&diffusion_settings(diffusion)->net, table, &count);
-  float* const data = malloc(total * sizeof *data);
+  float* const data = calloc(total, sizeof *data);
   if (!data) {
     return error_set(
       error, STATUS_NO_MEMORY, "no memory for %zu weights", total);

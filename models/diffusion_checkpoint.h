@@ -6,7 +6,7 @@
 #include "checkpoint.h"
 #include "diffusion.h"
 
-// `weights`: host floats in the order of denoiser_parameters(). `provenance`:
+// `weights`: host floats laid out as by denoiser_parameters(). `provenance`:
 // further metadata, written as given.
 Status diffusion_checkpoint_write(const char*              path,
                                   const DiffusionSettings* settings,

@@ -21,6 +21,19 @@ enum {
   LEVEL_COLUMNS,
 };
 
+// What a step of sampling reads, one row each after that of clean notes: the
+// features of its time, and the factors that follow from its plan. With them in
+// memory of the device a recording holds whatever the plan's start and eta and
+// the temperature are.
+enum {
+  STEP_FACTORS = DENOISER_TIME_FEATURES,         // the sampler's
+  STEP_A       = STEP_FACTORS + SAMPLER_FACTORS, // as LEVEL_A and LEVEL_B
+  STEP_B,
+  STEP_TEMPERATURE,                           // in the first row
+  STEP_COLUMNS = DENOISER_TIME_FEATURES + 16, // rows 64 bytes apart
+};
+_Static_assert(STEP_TEMPERATURE < STEP_COLUMNS, "the columns have room");
+
 // Of a sequence in a teacher's substep: its time, and its shares.
 enum { SHARE_X0, SHARE_XT, SHARE_MEAN, SHARE_COLUMNS };
 enum { ROUTE_TIME, ROUTE_SHARES, ROUTE_COLUMNS = ROUTE_SHARES + SHARE_COLUMNS };
@@ -45,8 +58,12 @@ struct Diffusion {
   uint32_t          code_columns; // K
   uint32_t          columns;      // C
 
-  Tensor codes;                          // [128, K]
+  Tensor codes;     // [128, K]
+  Tensor code_rows; // [K, 128]: the same, as a few rows of pitches are
+                    // multiplied fastest
   float  code_squares[ENCODING_PITCHES]; // |code|^2
+  Tensor greedy;                         // [1, 1], temperatures that stay: 0
+  Tensor plain;                          // [1, 1]: 1
   Tensor memory;
 
   // Training, over t = 0 .. T.
@@ -82,6 +99,7 @@ struct Diffusion {
     Tensor position; // [G, 1]
     Tensor level;    // [G, 1]
   } given;
+  Tensor steps; // [1 + steps, STEP_COLUMNS], and columns of it:
   Tensor times; // [1 + steps, DENOISER_TIME_FEATURES]
   Replay sampling;
   Tensor ones; // [R, 1]
@@ -158,7 +176,7 @@ void diffusion_time_features(const DiffusionSettings* settings,
 Tensor diffusion_pitch_head(Tensor head);   // PREDICT_DATA
 Tensor diffusion_channel_head(Tensor head); // PREDICT_DATA
 // PREDICT_DATA: probabilities of pitches, and the x_0 that follows from a head.
-void diffusion_expect(Diffusion* d, Tensor head, float temperature, Tensor x0);
+void diffusion_expect(Diffusion* d, Tensor head, Tensor temperature, Tensor x0);
 
 // --- Training: diffusion_train.c, diffusion_distil.c
 // --------------------------

@@ -5,12 +5,12 @@
 #include <string.h>
 
 // What a recording was made for: no padding, see replay_run().
+// Nothing that a knob moves but the number of steps: the rest is in tensors.
 typedef struct {
-  uint32_t count, notes, before, after;
-  uint32_t sampler, steps, start;
-  float    eta;
-  float    temperature;
-  uint32_t is_biased;
+  uint32_t    count, notes, before, after;
+  SamplerForm form;
+  uint32_t    told; // steps whose estimate the next one is told
+  uint32_t    is_biased;
 } SampleKey;
 _Static_assert(sizeof(SampleKey) <= REPLAY_KEY_BYTES, "a key fits its slot");
 
@@ -18,18 +18,8 @@ typedef struct {
   Diffusion*       d;
   const SampleKey* key;
   DenoiserInput    input;
-  uint32_t         step;    // to come
   bool             is_told; // the step at hand, see diffusion_tell()
 } Denoising;
-
-static SamplerPlan
-plan_of(const SampleKey* key)
-{
-  return (SamplerPlan){ .kind  = (SamplerKind)key->sampler,
-                        .steps = key->steps,
-                        .eta   = key->eta,
-                        .start = key->start };
-}
 
 // --- What is written before --------------------------------------------------
 
@@ -50,17 +40,32 @@ write_position(Diffusion* d,
   tensor_write(d->device, position, d->host);
 }
 
-// Row 0 of d->times is that of clean notes.
+// How x_0 follows from x and what a network that does not predict it says.
 static void
-write_times(Diffusion* d, const SamplerPlan* plan)
+fill_estimate(const Diffusion* d, uint32_t t, float row[STEP_COLUMNS])
 {
-  for (uint32_t i = 0; i <= plan->steps; ++i) {
-    diffusion_time_features(&d->settings,
-                            i ? sampler_time(plan, i - 1) : 0,
-                            i ? sampler_time(plan, i) : 0,
-                            d->host + (size_t)i * DENOISER_TIME_FEATURES);
+  const bool  noise = d->settings.prediction == PREDICT_NOISE;
+  const float alpha = (float)noise_alpha(&d->schedule, t);
+  const float sigma = (float)noise_sigma(&d->schedule, t);
+  row[STEP_A]       = noise ? 1.0f / alpha : alpha;
+  row[STEP_B]       = noise ? -sigma / alpha : -sigma;
+}
+
+static void
+write_steps(Diffusion* d, const SamplerPlan* plan, float temperature)
+{
+  memset(d->host, 0, STEP_COLUMNS * sizeof *d->host);
+  diffusion_time_features(&d->settings, 0, 0, d->host);
+  d->host[STEP_TEMPERATURE] = temperature;
+  for (uint32_t i = 0; i < plan->steps; ++i) {
+    float* const   row = d->host + (size_t)(i + 1) * STEP_COLUMNS;
+    const uint32_t t   = sampler_time(plan, i);
+    memset(row, 0, STEP_COLUMNS * sizeof *row);
+    diffusion_time_features(&d->settings, t, sampler_time(plan, i + 1), row);
+    sampler_factors(&d->schedule, plan, i, row + STEP_FACTORS);
+    fill_estimate(d, t, row);
   }
-  tensor_write(d->device, tensor_rows(d->times, 0, plan->steps + 1), d->host);
+  tensor_write(d->device, tensor_rows(d->steps, 0, plan->steps + 1), d->host);
 }
 
 static void
@@ -90,15 +95,21 @@ write_bias(Diffusion* d, const float* bias)
 }
 
 static void
-write_request(Diffusion* d, const DiffusionRequest* q)
+lay_out(Diffusion* d, const DiffusionRequest* q)
 {
   diffusion_lay_out(
     d, q->count * q->notes, 1, q->notes, q->count * (q->before + q->after));
+}
+
+static void
+write_request(Diffusion* d, const DiffusionRequest* q)
+{
+  lay_out(d, q);
   if (q->before + q->after) {
     write_given(d, q);
   }
   write_position(d, q->notes, q->before, q->notes, 0, d->position);
-  write_times(d, &q->plan);
+  write_steps(d, &q->plan, q->temperature);
   write_bias(d, q->pitch_bias);
   tensor_write(d->device, d->x, q->x);
   diffusion_write_key(d, q->seed, q->first_sequence * q->notes);
@@ -130,61 +141,72 @@ remember_given(Diffusion* d, const SampleKey* key)
 static void
 add_bias(Diffusion* d, Tensor logits)
 {
-  op_matmul(
-    d->device, false, false, 1.0f, d->ones, d->pitch_bias, 1.0f, logits);
+  const Tensor bias = tensor_reshape(d->pitch_bias, 0, ENCODING_PITCHES, 1);
+  op_matmul(d->device, false, true, 1.0f, d->ones, bias, 1.0f, logits);
 }
 
 // Levels are made known for many steps at once.
 static void
-choose_level(Denoising* s)
+choose_level(Denoising* s, uint32_t step)
 {
-  const uint32_t i = s->step % DENOISER_LEVELS_MAX;
+  const uint32_t i = step % DENOISER_LEVELS_MAX;
   if (i == 0) {
-    const uint32_t left = s->key->steps - s->step;
+    const uint32_t left = s->key->form.steps - step;
     denoiser_levels(
       s->d->net,
       tensor_rows(s->d->times,
-                  1 + s->step,
+                  1 + step,
                   left < DENOISER_LEVELS_MAX ? left : DENOISER_LEVELS_MAX));
   }
   s->input.known = i;
-  ++s->step;
+}
+
+static Tensor
+step_cell(const Diffusion* d, uint32_t row, uint32_t column)
+{
+  return tensor_columns(tensor_rows(d->steps, row, 1), column, 1);
 }
 
 // SamplerPredict.
 static void
-predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
+predict(void* context, Tensor x, uint32_t step, Tensor x0)
 {
-  Denoising* const           s = context;
-  Diffusion* const           d = s->d;
-  const NoiseSchedule* const n = &d->schedule;
-  choose_level(s);
+  Denoising* const s = context;
+  Diffusion* const d = s->d;
+  choose_level(s, step);
   diffusion_tokens(d, x, s->is_told ? &d->told : NULL, d->tokens);
   denoiser_step(d->net, &s->input, d->head);
-  const float alpha = (float)noise_alpha(n, t);
-  const float sigma = (float)noise_sigma(n, t);
-  switch (d->settings.prediction) {
-    case PREDICT_DATA:
-      if (s->key->is_biased) {
-        add_bias(d, diffusion_pitch_head(d->head));
-      }
-      diffusion_expect(d, d->head, s->key->temperature, x0);
-      break;
-    case PREDICT_NOISE:
-      op_combine(d->device, 1.0f / alpha, x, -sigma / alpha, d->head, x0);
-      break;
-    case PREDICT_V:
-      op_combine(d->device, alpha, x, -sigma, d->head, x0);
-      break;
+  if (d->settings.prediction == PREDICT_DATA) {
+    if (s->key->is_biased) {
+      add_bias(d, diffusion_pitch_head(d->head));
+    }
+    diffusion_expect(d, d->head, step_cell(d, 0, STEP_TEMPERATURE), x0);
+  } else {
+    op_combine_rows(d->device,
+                    step_cell(d, 1 + step, STEP_A),
+                    x,
+                    step_cell(d, 1 + step, STEP_B),
+                    d->head,
+                    x0);
   }
   op_clamp(d->device, -ESTIMATE_MAX, ESTIMATE_MAX, x0);
-  // A student was made without.
-  const bool tell =
-    d->settings.student_steps == 0 && next > UNTOLD_SHARE * n->steps;
+  const bool tell = step < s->key->told;
   if (tell) {
-    diffusion_tell(d, x0, s->is_told, diffusion_reach(s->key->steps));
+    diffusion_tell(d, x0, s->is_told, diffusion_reach(s->key->form.steps));
   }
   s->is_told = tell;
+}
+
+// Times fall, so those that are told come first. A student was made without.
+static uint32_t
+told_steps(const Diffusion* d, const SamplerPlan* plan)
+{
+  uint32_t told = 0;
+  while (d->settings.student_steps == 0 && told < plan->steps &&
+         sampler_time(plan, told + 1) > UNTOLD_SHARE * d->schedule.steps) {
+    ++told;
+  }
+  return told;
 }
 
 // How near each pitch's code is to the estimate, see write_bias().
@@ -212,30 +234,50 @@ diffusion_sample_ops(void* owner, const void* key_bytes)
   remember_given(d, &key);
   op_fill(d->device, d->level, 0.0f);
   op_fill(d->device, diffusion_token_flag(d->tokens), 0.0f);
-  Denoising         s    = { .d     = d,
-                             .key   = &key,
-                             .input = { .sequences = key.count,
-                                        .notes     = key.notes,
-                                        .tokens    = d->tokens,
-                                        .position  = d->position,
-                                        .level     = d->level } };
-  const SamplerPlan plan = plan_of(&key);
-  const SamplerRun  run  = {
-      .device   = d->device,
-      .schedule = &d->schedule,
-      .predict  = predict,
-      .context  = &s,
-      .key      = d->key,
-      .x        = d->x,
-      .x0       = d->x0,
-      .previous = d->previous,
-      .noise    = d->noise,
+  Denoising        s   = { .d     = d,
+                           .key   = &key,
+                           .input = { .sequences = key.count,
+                                      .notes     = key.notes,
+                                      .tokens    = d->tokens,
+                                      .position  = d->position,
+                                      .level     = d->level } };
+  const SamplerRun run = {
+    .device  = d->device,
+    .predict = predict,
+    .context = &s,
+    .factors = tensor_columns(
+      tensor_rows(d->steps, 1, key.form.steps), STEP_FACTORS, SAMPLER_FACTORS),
+    .key      = d->key,
+    .x        = d->x,
+    .x0       = d->x0,
+    .previous = d->previous,
+    .noise    = d->noise,
   };
-  sampler_run(&run, &plan);
+  sampler_run(&run, key.form);
   if (d->settings.prediction != PREDICT_DATA) {
     compare_codes(d);
   }
-  op_sample(d->device, d->probabilities, 0.0f, d->ones, d->pitch);
+  op_sample(d->device, d->probabilities, d->greedy, d->ones, d->pitch);
+}
+
+static SampleKey
+key_of(const Diffusion* d, const DiffusionRequest* q)
+{
+  return (SampleKey){ .count     = q->count,
+                      .notes     = q->notes,
+                      .before    = q->before,
+                      .after     = q->after,
+                      .form      = sampler_form(&q->plan),
+                      .told      = told_steps(d, &q->plan),
+                      .is_biased = q->pitch_bias != NULL };
+}
+
+bool
+diffusion_prepare(Diffusion* d, const DiffusionRequest* q)
+{
+  const SampleKey key = key_of(d, q);
+  lay_out(d, q);
+  return replay_prepare(&d->sampling, &key, sizeof key);
 }
 
 void
@@ -244,16 +286,7 @@ diffusion_sample(Diffusion*              d,
                  float*                  pitch,
                  float*                  channels)
 {
-  const SampleKey key = { .count       = q->count,
-                          .notes       = q->notes,
-                          .before      = q->before,
-                          .after       = q->after,
-                          .sampler     = (uint32_t)q->plan.kind,
-                          .steps       = q->plan.steps,
-                          .start       = q->plan.start,
-                          .eta         = q->plan.eta,
-                          .temperature = q->temperature,
-                          .is_biased   = q->pitch_bias != NULL };
+  const SampleKey key = key_of(d, q);
   write_request(d, q);
   replay_run(&d->sampling, &key, sizeof key);
   tensor_read(d->device, d->pitch, pitch);

@@ -162,7 +162,7 @@ void
 diffusion_pass_estimate(Diffusion* d)
 {
   if (d->settings.prediction == PREDICT_DATA) {
-    diffusion_expect(d, d->head, 1.0f, d->estimate);
+    diffusion_expect(d, d->head, d->plain, d->estimate);
   } else {
     op_combine_rows(d->device, d->a, d->x, d->b, d->head, d->estimate);
     op_clamp(d->device, -ESTIMATE_MAX, ESTIMATE_MAX, d->estimate);

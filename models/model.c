@@ -313,14 +313,29 @@ check_diffusion(const Model* model, const ModelRequest* request, Error* error)
 }
 
 static Status
+check_count(const Model* model, uint32_t count, Error* error)
+{
+  return count >= 1 && count <= model->batch_max
+           ? STATUS_OK
+           : error_set(error,
+                       STATUS_BAD_ARGUMENT,
+                       "%u windows in one call: must be 1 to %u",
+                       count,
+                       model->batch_max);
+}
+
+static Status
 check_request(const Model* model, const ModelRequest* request, Error* error)
 {
-  if (request->count < 1 || request->count > model->batch_max) {
+  const Status status = check_count(model, request->count, error);
+  if (status != STATUS_OK) {
+    return status;
+  }
+  if (!(request->temperature >= 0.0f)) { // NaN too
     return error_set(error,
                      STATUS_BAD_ARGUMENT,
-                     "%u windows in one call: must be 1 to %u",
-                     request->count,
-                     model->batch_max);
+                     "temperature is %g; it must be 0 or above",
+                     (double)request->temperature);
   }
   if ((request->forbidden_classes & 0xfff) == 0xfff) {
     return error_set(
@@ -331,25 +346,75 @@ check_request(const Model* model, const ModelRequest* request, Error* error)
            : STATUS_OK;
 }
 
+// --- The GPU, or its spare ---------------------------------------------------
+
+// Where a failure on the model's own device is told: to the caller, unless the
+// spare takes over.
+static Error*
+own_error(Model* model, Error* error)
+{
+  return model->spare ? &model->fault : error;
+}
+
+// Whether the spare takes over after a call on the model's own device.
+static bool
+takes_over(Model* model, Status status)
+{
+  if (status == STATUS_OK || !model->spare) {
+    return false;
+  }
+  atomic_store(&model->lost, true);
+  return true;
+}
+
 Status
 model_generate(Model*              model,
                const ModelRequest* request,
                NoteEvent*          out,
                Error*              error)
 {
-  Status status = check_request(model, request, error);
+  const ModelClass* const class = model->class;
+  Status status                 = check_request(model, request, error);
   if (status != STATUS_OK) {
     return status;
   }
-  if (!model->spare) {
-    return model->class->generate(model, request, out, error);
+  if (!atomic_load(&model->lost)) {
+    status = class->generate(model, request, out, own_error(model, error));
+    if (!takes_over(model, status)) {
+      return status;
+    }
+  }
+  return class->generate(model->spare, request, out, error);
+}
+
+bool
+model_prepare(Model* model, const ModelRequest* request)
+{
+  return model->class->prepare && !atomic_load(&model->lost) &&
+         check_request(model, request, NULL) == STATUS_OK &&
+         model->class->prepare(model, request);
+}
+
+Status
+model_encode(Model*           model,
+             const NoteEvent* events,
+             uint32_t         count,
+             float*           z,
+             Error*           error)
+{
+  const ModelClass* const class = model->class;
+  Status status = model_require(model, MODEL_VAE, "encoding", error);
+  if (status == STATUS_OK) {
+    status = check_count(model, count, error);
+  }
+  if (status != STATUS_OK) {
+    return status;
   }
   if (!atomic_load(&model->lost)) {
-    status = model->class->generate(model, request, out, &model->fault);
-    if (status == STATUS_OK) {
-      return STATUS_OK;
+    status = class->encode(model, events, count, z, own_error(model, error));
+    if (!takes_over(model, status)) {
+      return status;
     }
-    atomic_store(&model->lost, true);
   }
-  return model->class->generate(model->spare, request, out, error);
+  return class->encode(model->spare, events, count, z, error);
 }

@@ -40,7 +40,7 @@ Status model_load(const char* path,
                   Error*      error);
 void   model_free(Model* model);
 // For play: a model on a GPU is loaded on the CPU as well, and if the GPU
-// fails, that one takes over within the call of model_generate() and for good.
+// fails, that one takes over within the call that it failed in and for good.
 Status model_keep_spare(Model* model, const char* path, Error* error);
 // STATUS_UNSUPPORTED with one line where `model` is not of the kind that
 // `purpose` ("--fallback") needs.
@@ -112,6 +112,12 @@ Status model_generate(Model*              model,
                       const ModelRequest* request,
                       NoteEvent*          out,
                       Error*              error);
+
+// Does what only the first request of such a form needs (count, steps, notes
+// around, whether there is a phrase and whether classes are forbidden count;
+// pointers need not lead anywhere): on a GPU, its recording. True: there was
+// something to do. A failure shows when it is generated.
+bool model_prepare(Model* model, const ModelRequest* request);
 
 // VAE only (model_require()): encodes windows events[count][WINDOW_NOTES] to
 // posterior means z[count][latent_size].

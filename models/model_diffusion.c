@@ -154,6 +154,32 @@ plan_of(const Model* model, const ModelRequest* request)
   return plan;
 }
 
+// Without what the request holds.
+static DiffusionRequest
+form_of(const Model* model, const ModelRequest* request)
+{
+  const DiffusionModel* const own = model->own;
+  return (DiffusionRequest){
+    .count       = request->count,
+    .notes       = WINDOW_NOTES,
+    .before      = request->before,
+    .after       = request->after,
+    .plan        = plan_of(model, request),
+    .temperature = request->temperature,
+    .pitch_bias  = request->forbidden_classes ? own->pitch_bias : NULL,
+  };
+}
+
+static bool
+prepare(Model* model, const ModelRequest* request)
+{
+  DiffusionModel* const  own   = model->own;
+  const DiffusionRequest inner = form_of(model, request);
+  const bool             made  = diffusion_prepare(own->diffusion, &inner);
+  device_clear(model->device); // a GPU that failed fails again
+  return made;
+}
+
 static Status
 generate(Model*              model,
          const ModelRequest* request,
@@ -163,28 +189,19 @@ generate(Model*              model,
   DiffusionModel* const own   = model->own;
   const uint32_t        rows  = request->count * WINDOW_NOTES;
   const uint32_t        given = request->before + request->after;
-  const SamplerPlan     plan  = plan_of(model, request);
-  starting_point(model, request, plan.start);
+  DiffusionRequest      inner = form_of(model, request);
+  starting_point(model, request, inner.plan.start);
   encode_notes(model,
                request->given,
                request->count * given,
                own->given_pitch,
                own->given_channels);
   model_pitch_bias(request, own->pitch_bias);
-  const DiffusionRequest inner = {
-    .count          = request->count,
-    .notes          = WINDOW_NOTES,
-    .before         = request->before,
-    .after          = request->after,
-    .given_pitch    = own->given_pitch,
-    .given_channels = own->given_channels,
-    .x              = own->x,
-    .plan           = plan,
-    .temperature    = request->temperature,
-    .pitch_bias     = request->forbidden_classes ? own->pitch_bias : NULL,
-    .seed           = request->seed,
-    .first_sequence = request->first_window,
-  };
+  inner.given_pitch    = own->given_pitch;
+  inner.given_channels = own->given_channels;
+  inner.x              = own->x;
+  inner.seed           = request->seed;
+  inner.first_sequence = request->first_window;
   diffusion_sample(own->diffusion, &inner, own->pitch, own->channels);
   const Status status = device_status(model->device, error);
   if (status != STATUS_OK) {
@@ -204,4 +221,5 @@ const ModelClass model_class_diffusion = {
   .load     = load,
   .release  = release,
   .generate = generate,
+  .prepare  = prepare,
 };

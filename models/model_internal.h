@@ -20,6 +20,14 @@ typedef struct {
                      const ModelRequest* request,
                      NoteEvent*          out,
                      Error*              error);
+  // See model_prepare(); NULL: nothing is to be done.
+  bool (*prepare)(Model* model, const ModelRequest* request);
+  // Of 1 .. batch_max windows; NULL: this kind has no latent of notes.
+  Status (*encode)(Model*           model,
+                   const NoteEvent* events,
+                   uint32_t         count,
+                   float*           z,
+                   Error*           error);
 } ModelClass;
 
 struct Model {

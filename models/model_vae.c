@@ -113,32 +113,13 @@ generate(Model*              model,
   return STATUS_OK;
 }
 
-const ModelClass model_class_vae = {
-  .name     = "vae",
-  .kind     = MODEL_VAE,
-  .load     = load,
-  .release  = release,
-  .generate = generate,
-};
-
-Status
-model_encode(Model*           model,
-             const NoteEvent* events,
-             uint32_t         count,
-             float*           z,
-             Error*           error)
+static Status
+encode(Model*           model,
+       const NoteEvent* events,
+       uint32_t         count,
+       float*           z,
+       Error*           error)
 {
-  Status status = model_require(model, MODEL_VAE, "encoding", error);
-  if (status != STATUS_OK) {
-    return status;
-  }
-  if (count < 1 || count > model->batch_max) {
-    return error_set(error,
-                     STATUS_BAD_ARGUMENT,
-                     "%u windows in one call: must be 1 to %u",
-                     count,
-                     model->batch_max);
-  }
   VaeModel* const own = model->own;
   for (uint32_t t = 0; t < WINDOW_NOTES; ++t) {
     for (uint32_t i = 0; i < count; ++i) {
@@ -150,11 +131,23 @@ model_encode(Model*           model,
     }
   }
   vae_encode(own->vae, count, own->pitch, own->channels, z);
+  const Status status = device_status(model->device, error);
+  if (status != STATUS_OK) {
+    device_clear(model->device);
+    return status;
+  }
   for (uint32_t i = 0; i < count; ++i) {
     float* const row = z + (size_t)i * own->sizes.latent;
     latent_prior_from_latent(&own->prior, row, row);
   }
-  status = device_status(model->device, error);
-  device_clear(model->device);
-  return status;
+  return STATUS_OK;
 }
+
+const ModelClass model_class_vae = {
+  .name     = "vae",
+  .kind     = MODEL_VAE,
+  .load     = load,
+  .release  = release,
+  .generate = generate,
+  .encode   = encode,
+};

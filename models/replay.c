@@ -55,16 +55,35 @@ find_slot(Replay* replay, const unsigned char key[REPLAY_KEY_BYTES])
   return oldest;
 }
 
-void
-replay_run(Replay* replay, const void* key, size_t size)
+// *made: it was not there.
+static ReplaySlot*
+make_slot(Replay* replay, const void* key, size_t size, bool* made)
 {
   unsigned char whole[REPLAY_KEY_BYTES] = { 0 };
   memcpy(whole, key, size);
   ReplaySlot* const slot = find_slot(replay, whole);
   slot->used             = ++replay->clock;
+  *made                  = false;
   if (!slot->recording) {
     device_record(replay->device, run_slot, slot, &slot->recording, NULL);
+    *made = slot->recording != NULL;
   }
+  return slot;
+}
+
+bool
+replay_prepare(Replay* replay, const void* key, size_t size)
+{
+  bool made;
+  make_slot(replay, key, size, &made);
+  return made;
+}
+
+void
+replay_run(Replay* replay, const void* key, size_t size)
+{
+  bool              made;
+  ReplaySlot* const slot = make_slot(replay, key, size, &made);
   if (slot->recording) {
     device_replay(replay->device, slot->recording);
   }

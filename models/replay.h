@@ -36,6 +36,9 @@ void replay_open(Replay*   replay,
                  ReplayOps ops,
                  void*     owner);
 void replay_close(Replay* replay);
+// Makes the recording of a key, so that its first run takes no longer than the
+// others. False: it is there already, or cannot be made.
+bool replay_prepare(Replay* replay, const void* key, size_t size);
 // Runs the ops for a key of `size` bytes (at most REPLAY_KEY_BYTES; padding
 // counts, so make keys of fields without it). A recording that cannot be made
 // is the device's error.

@@ -75,42 +75,70 @@ dpm_overshoot(const NoiseSchedule* schedule,
 }
 
 void
-sampler_run(const SamplerRun* run, const SamplerPlan* plan)
+sampler_factors(const NoiseSchedule* schedule,
+                const SamplerPlan*   plan,
+                uint32_t             i,
+                float                factors[SAMPLER_FACTORS])
 {
-  Device* const device = run->device;
-  for (uint32_t i = 0; i < plan->steps; ++i) {
-    const uint32_t t = sampler_time(plan, i);
-    const uint32_t s = sampler_time(plan, i + 1);
-    run->predict(run->context, run->x, t, s, run->x0);
+  const NoisePosterior jump =
+    jump_of(schedule, plan, sampler_time(plan, i), sampler_time(plan, i + 1));
+  const double overshoot =
+    plan->kind == SAMPLER_DPM ? dpm_overshoot(schedule, plan, i) : 0.0;
+  factors[SAMPLER_X0]       = (float)(jump.x0_share * (1.0 + overshoot));
+  factors[SAMPLER_X]        = (float)jump.xt_share;
+  factors[SAMPLER_PREVIOUS] = (float)(-jump.x0_share * overshoot);
+  factors[SAMPLER_NOISE]    = (float)jump.deviation;
+  factors[SAMPLER_ONE]      = 1.0f;
+}
 
-    const NoisePosterior jump = jump_of(run->schedule, plan, t, s);
-    const double         overshoot =
-      plan->kind == SAMPLER_DPM ? dpm_overshoot(run->schedule, plan, i) : 0.0;
-    op_combine(device,
-               (float)(jump.x0_share * (1.0 + overshoot)),
-               run->x0,
-               (float)jump.xt_share,
-               run->x,
-               run->x);
-    if (overshoot > 0.0) {
-      op_combine(device,
-                 (float)(-jump.x0_share * overshoot),
-                 run->previous,
-                 1.0f,
-                 run->x,
-                 run->x);
+SamplerForm
+sampler_form(const SamplerPlan* plan)
+{
+  return (SamplerForm){ .steps        = plan->steps,
+                        .second_order = plan->kind == SAMPLER_DPM,
+                        .noise =
+                          plan->kind == SAMPLER_DDPM ||
+                          (plan->kind == SAMPLER_DDIM && plan->eta > 0.0f) };
+}
+
+// x = a x + b y, factors of step i.
+static void
+combine(const SamplerRun* run,
+        uint32_t          i,
+        uint32_t          a,
+        Tensor            x,
+        uint32_t          b,
+        Tensor            y)
+{
+  const Tensor row = tensor_rows(run->factors, i, 1);
+  op_combine_rows(run->device,
+                  tensor_columns(row, a, 1),
+                  x,
+                  tensor_columns(row, b, 1),
+                  y,
+                  run->x);
+}
+
+void
+sampler_run(const SamplerRun* run, SamplerForm form)
+{
+  for (uint32_t i = 0; i < form.steps; ++i) {
+    const bool is_last = i + 1 == form.steps;
+    run->predict(run->context, run->x, i, run->x0);
+    combine(run, i, SAMPLER_X0, run->x0, SAMPLER_X, run->x);
+    if (form.second_order) {
+      if (i > 0 && !is_last) {
+        combine(run, i, SAMPLER_PREVIOUS, run->previous, SAMPLER_ONE, run->x);
+      }
+      op_copy(run->device, run->x0, run->previous);
     }
-    if (plan->kind == SAMPLER_DPM) {
-      op_copy(device, run->x0, run->previous);
-    }
-    if (jump.deviation > 0.0) {
-      op_normals(device,
+    if (form.noise && !is_last) {
+      op_normals(run->device,
                  run->key,
                  RNG_USE_NOISE,
                  (uint64_t)(i + 1) * SAMPLER_BLOCKS_A_STEP,
                  run->noise);
-      op_combine(
-        device, (float)jump.deviation, run->noise, 1.0f, run->x, run->x);
+      combine(run, i, SAMPLER_NOISE, run->noise, SAMPLER_ONE, run->x);
     }
   }
 }

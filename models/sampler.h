@@ -30,25 +30,45 @@ Status sampler_check(const NoiseSchedule* schedule,
 // spaced, strictly falling.
 uint32_t sampler_time(const SamplerPlan* plan, uint32_t i);
 
-// Writes the estimate of x_0 given x at t into x0, both [R, C]. `next` is the
-// time that the sampler will go to (a distilled network wants to know).
-typedef void (*SamplerPredict)(void*    context,
-                               Tensor   x,
-                               uint32_t t,
-                               uint32_t next,
-                               Tensor   x0);
+// What a step weighs with, in memory of the device: a recording of a run holds
+// for all plans of one form. Columns of SamplerRun.factors.
+enum {
+  SAMPLER_X0,
+  SAMPLER_X,
+  SAMPLER_PREVIOUS, // of the estimate before
+  SAMPLER_NOISE,
+  SAMPLER_ONE,
+  SAMPLER_FACTORS,
+};
+// Of the i-th step.
+void sampler_factors(const NoiseSchedule* schedule,
+                     const SamplerPlan*   plan,
+                     uint32_t             i,
+                     float                factors[SAMPLER_FACTORS]);
+
+// All that the ops of a run follow from.
+typedef struct {
+  uint32_t steps;
+  uint32_t second_order; // 1: DPM-Solver++(2M)
+  uint32_t noise;        // 1: every step but the last adds some
+} SamplerForm;
+SamplerForm sampler_form(const SamplerPlan* plan);
+
+// Writes the estimate of x_0 given x before the i-th step, at
+// sampler_time(plan, i), into x0, both [R, C].
+typedef void (*SamplerPredict)(void* context, Tensor x, uint32_t i, Tensor x0);
 
 // What a run needs; x, x0, previous and noise are [R, C].
 typedef struct {
-  Device*              device;
-  const NoiseSchedule* schedule;
-  SamplerPredict       predict;
-  void*                context;
-  Tensor key;      // rng_key(): row r's noise is stream first_index + r
-  Tensor x;        // in: at plan->start; out: the sample
-  Tensor x0;       // scratch; out: the last estimate, equal to x
-  Tensor previous; // scratch
-  Tensor noise;    // scratch
+  Device*        device;
+  SamplerPredict predict;
+  void*          context;
+  Tensor         factors;  // [steps, SAMPLER_FACTORS]
+  Tensor         key;      // rng_key(): row r's noise is stream first_index + r
+  Tensor         x;        // in: at the plan's start; out: the sample
+  Tensor         x0;       // scratch; out: the last estimate, equal to x
+  Tensor         previous; // scratch
+  Tensor         noise;    // scratch
 } SamplerRun;
 
 // Noise of RNG_USE_NOISE: the starting noise is the caller's, blocks 0 ..
@@ -56,4 +76,4 @@ typedef struct {
 // (i + 1) * SAMPLER_BLOCKS_A_STEP on.
 #define SAMPLER_BLOCKS_A_STEP 64u
 
-void sampler_run(const SamplerRun* run, const SamplerPlan* plan);
+void sampler_run(const SamplerRun* run, SamplerForm form);

@@ -66,21 +66,15 @@ vae_parameters(const VaeSizes* sizes, Parameter* parameters)
     [CHANNEL_HEAD]      = { "decoder.channels.weight", CHANNEL_COUNT, h, 0 },
     [HEAD_BIAS]         = { "decoder.head.bias", 1, HEAD_COLUMNS, 0 },
   };
-  size_t offset = 0;
-  for (int i = 0; i < PARAMETER_END; ++i) {
-    parameters[i]        = list[i];
-    parameters[i].offset = offset;
-    offset += (size_t)list[i].rows * list[i].columns;
-  }
-  return offset;
+  memcpy(parameters, list, sizeof list);
+  return parameters_lay_out(parameters, PARAMETER_END);
 }
 
 static void
 view_parameters(const Parameter* table, Tensor flat, Tensor* views)
 {
   for (int i = 0; i < PARAMETER_END; ++i) {
-    views[i] =
-      tensor_reshape(flat, table[i].offset, table[i].rows, table[i].columns);
+    views[i] = parameter_view(&table[i], flat);
   }
 }
 
@@ -96,7 +90,7 @@ Status
 vae_initialise(Vae* vae, uint64_t seed, Error* error)
 {
   const size_t total = vae->weights.columns;
-  float* const data  = malloc(total * sizeof *data);
+  float* const data  = calloc(total, sizeof *data);
   if (!data) {
     return error_set(
       error, STATUS_NO_MEMORY, "no memory for %zu weights", total);
@@ -106,7 +100,7 @@ vae_initialise(Vae* vae, uint64_t seed, Error* error)
   for (int i = 0; i < PARAMETER_END; ++i) {
     const Parameter* const entry = &vae->table[i];
     float* const           to    = data + entry->offset;
-    const size_t           count = (size_t)entry->rows * entry->columns;
+    const size_t           count = parameter_size(entry);
     const float            bound = entry->rows == 1 ? 0.0f
                                    : i == PITCH_EMBEDDING
                                      ? 1.0f
@@ -253,6 +247,10 @@ allocate(Vae* vae, const Vae* owner, Error* error)
     status = tensor_allocate(device, vae->batch_max, he, &vae->zero, error);
   }
   if (status == STATUS_OK) {
+    status = tensor_allocate(device, 1, 1, &vae->temperature, error);
+  }
+  if (status == STATUS_OK) {
+    op_fill(device, vae->temperature, 1.0f);
     status = tensor_allocate(device, 1, (uint32_t)floats, &vae->memory, error);
   }
   return status;
@@ -312,6 +310,7 @@ vae_free(Vae* vae)
   }
   tensor_free(vae->device, &vae->gradients);
   tensor_free(vae->device, &vae->sums);
+  tensor_free(vae->device, &vae->temperature);
   tensor_free(vae->device, &vae->zero);
   tensor_free(vae->device, &vae->memory);
   free(vae);
@@ -366,7 +365,6 @@ vae_set_prior(Vae* vae, const LatentPrior* prior, Error* error)
 // What a recording of the decoder was made for.
 typedef struct {
   uint32_t count;
-  float    temperature;
   uint32_t is_biased;
 } DecodeKey;
 
@@ -395,14 +393,14 @@ decode_ops(void* owner, const void* key_bytes)
     if (key.is_biased) {
       op_matmul(device,
                 false,
-                false,
+                true,
                 1.0f,
                 vae->ones,
-                vae->pitch_bias,
+                tensor_reshape(vae->pitch_bias, 0, ENCODING_PITCHES, 1),
                 1.0f,
                 vae_pitch_logits(vae, t));
     }
-    vae_decoder_choose(vae, t, key.temperature);
+    vae_decoder_choose(vae, t);
     if (t + 1 < STEPS) {
       op_copy(device,
               at_step(vae, vae->chosen, t),
@@ -426,14 +424,18 @@ vae_decode(Vae*         vae,
            float*       channels)
 {
   Device* const   device = vae->device;
-  const DecodeKey key    = { count, temperature, pitch_bias != NULL };
+  const DecodeKey key    = { count, pitch_bias != NULL };
   vae_set_batch(vae, count);
   tensor_write(device, vae->prior_factor.data ? vae->x_prior : vae->z, z);
   vae_write_key(vae, seed, first_window);
+  tensor_write(device, vae->temperature, &temperature);
   if (pitch_bias) {
     tensor_write(device, vae->pitch_bias, pitch_bias);
   }
   replay_run(&vae->decoding, &key, sizeof key);
+  if (vae->training) {
+    op_fill(device, vae->temperature, 1.0f);
+  }
   tensor_read(device, vae->chosen, pitch);
   tensor_read(device,
               tensor_columns(vae->head, ENCODING_PITCHES, CHANNEL_COUNT),

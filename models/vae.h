@@ -28,7 +28,7 @@ typedef struct {
 typedef struct Vae Vae;
 
 Status vae_check_sizes(const VaeSizes* sizes, Error* error);
-// Fills parameters[VAE_PARAMETER_COUNT]; returns the number of floats in all.
+// Fills parameters[VAE_PARAMETER_COUNT]; returns the floats of the flat tensor.
 size_t vae_parameters(const VaeSizes* sizes, Parameter* parameters);
 
 // `batch_max`: windows of one call at most. `training` adds gradients and what

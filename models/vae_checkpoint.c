@@ -94,7 +94,7 @@ vae_checkpoint_load(const Checkpoint* checkpoint,
 {
   Parameter    table[VAE_PARAMETER_COUNT];
   const size_t count = vae_parameters(sizes, table);
-  float* const data  = malloc(count * sizeof *data);
+  float* const data  = calloc(count, sizeof *data);
   if (!data) {
     return error_set(
       error, STATUS_NO_MEMORY, "no memory for %zu weights", count);

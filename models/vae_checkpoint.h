@@ -8,7 +8,7 @@
 #include "latent_prior.h"
 #include "vae.h"
 
-// `weights`: host floats in the order of vae_parameters(). `provenance`:
+// `weights`: host floats laid out as by vae_parameters(). `provenance`:
 // further metadata (training data, seed, step, ...), written as given.
 Status vae_checkpoint_write(const char*           path,
                             const VaeSizes*       sizes,

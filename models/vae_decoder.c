@@ -35,12 +35,12 @@ vae_decoder_feed_start(Vae* vae)
 }
 
 void
-vae_decoder_choose(Vae* vae, uint32_t t, float temperature)
+vae_decoder_choose(Vae* vae, uint32_t t)
 {
   op_uniforms(vae->device, vae->key, RNG_USE_TOKENS, t, vae->uniform);
   op_sample(vae->device,
             vae_pitch_logits(vae, t),
-            temperature,
+            vae->temperature,
             vae->uniform,
             at_step(vae, vae->chosen, t));
 }

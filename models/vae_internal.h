@@ -67,7 +67,8 @@ struct Vae {
   Tensor    g[VAE_PARAMETER_COUNT];
   Parameter table[VAE_PARAMETER_COUNT];
 
-  Tensor sums; // [1, VAE_SUMS]: losses since they were last taken
+  Tensor temperature; // [1, 1] of the pitches that are drawn; 1 in training
+  Tensor sums;        // [1, VAE_SUMS]: losses since they were last taken
 
   Tensor memory; // [1, ...]: every tensor below
 
@@ -168,7 +169,7 @@ void vae_decoder_begin(Vae* vae);
 void vae_decoder_step(Vae* vae, uint32_t t);
 // What step 0 is fed.
 void vae_decoder_feed_start(Vae* vae);
-// Draws the pitches of step t from its logits.
-void vae_decoder_choose(Vae* vae, uint32_t t, float temperature);
+// Draws the pitches of step t from its logits at `temperature`.
+void vae_decoder_choose(Vae* vae, uint32_t t);
 // dhead -> gradients and dz.
 void vae_decoder_backward(Vae* vae);

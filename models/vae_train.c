@@ -21,7 +21,7 @@ decode_forced(Vae* vae)
     if (t + 1 == STEPS) {
       break;
     }
-    vae_decoder_choose(vae, t, 1.0f);
+    vae_decoder_choose(vae, t);
     const Tensor force = at_step(vae, vae->force, t + 1);
     op_select_rows(device,
                    force,

@@ -44,6 +44,12 @@ list_tensors(const Optimiser* o,
   memcpy(tensors, all_tensors, sizeof all_tensors);
 }
 
+static uint32_t
+weights_of(const Optimiser* o)
+{
+  return (uint32_t)parameters_weights(o->table, o->parameter_count);
+}
+
 Status
 run_state_write(const Optimiser* o,
                 const char*      directory,
@@ -53,25 +59,31 @@ run_state_write(const Optimiser* o,
   const char* names[STATE_TENSORS];
   Tensor      tensors[STATE_TENSORS];
   list_tensors(o, names, tensors);
-  const uint32_t total = o->weights.columns;
+  const uint32_t total = weights_of(o);
   float* const   host  = malloc((size_t)total * STATE_TENSORS * sizeof *host);
-  if (!host) {
-    return error_set(
-      error, STATUS_NO_MEMORY, "no memory to save %u weights", total);
-  }
+  float* const   flat  = malloc((size_t)o->weights.columns * sizeof *flat);
+  Status         status =
+    host && flat
+              ? STATUS_OK
+              : error_set(
+          error, STATUS_NO_MEMORY, "no memory to save %u weights", total);
   CheckpointTensor entries[STATE_TENSORS];
-  for (int i = 0; i < STATE_TENSORS; ++i) {
-    tensor_read(o->devices[0], tensors[i], host + (size_t)i * total);
-    entries[i] = (CheckpointTensor){ .dims          = { total },
-                                     .dim_count     = 1,
-                                     .data          = host + (size_t)i * total,
-                                     .element_count = total };
+  for (int i = 0; i < STATE_TENSORS && status == STATUS_OK; ++i) {
+    float* const packed = host + (size_t)i * total;
+    tensor_read(o->devices[0], tensors[i], flat);
+    parameters_pack(o->table, o->parameter_count, flat, packed);
+    entries[i] = (CheckpointTensor){
+      .dims = { total }, .dim_count = 1, .data = packed, .element_count = total
+    };
     snprintf(entries[i].name, sizeof entries[i].name, "%s", names[i]);
   }
   char path[RUN_PATH_BYTES];
   run_path(directory, "state.safetensors", path);
-  const Status status = checkpoint_write(
-    path, texts->texts, texts->count, entries, STATE_TENSORS, error);
+  if (status == STATUS_OK) {
+    status = checkpoint_write(
+      path, texts->texts, texts->count, entries, STATE_TENSORS, error);
+  }
+  free(flat);
   free(host);
   return status;
 }
@@ -110,17 +122,22 @@ load_tensors(Optimiser* o, const Checkpoint* state, Error* error)
   const char* names[STATE_TENSORS];
   Tensor      tensors[STATE_TENSORS];
   list_tensors(o, names, tensors);
-  const uint32_t total = o->weights.columns;
-  for (int i = 0; i < STATE_TENSORS; ++i) {
+  const uint32_t total = weights_of(o);
+  float* const   flat  = calloc(o->weights.columns, sizeof *flat);
+  Status         status =
+    flat ? STATUS_OK
+                 : error_set(
+             error, STATUS_NO_MEMORY, "no memory to load %u weights", total);
+  for (int i = 0; i < STATE_TENSORS && status == STATUS_OK; ++i) {
     const float* data;
-    const Status status =
-      checkpoint_tensor(state, names[i], &total, 1, &data, error);
-    if (status != STATUS_OK) {
-      return status;
+    status = checkpoint_tensor(state, names[i], &total, 1, &data, error);
+    if (status == STATUS_OK) {
+      parameters_spread(o->table, o->parameter_count, data, flat);
+      tensor_write(o->devices[0], tensors[i], flat);
     }
-    tensor_write(o->devices[0], tensors[i], data);
   }
-  return device_status(o->devices[0], error);
+  free(flat);
+  return status == STATUS_OK ? device_status(o->devices[0], error) : status;
 }
 
 static Status

@@ -1,6 +1,7 @@
 // state.safetensors of a run directory: all that a run needs to go on (weights,
 // their average, both moments, the step) with the recipe and the data set's
-// digest. The same texts go into the checkpoints as provenance. Main thread.
+// digest. The same texts go into the checkpoints as provenance. In the file
+// weights follow one another without gaps. Main thread.
 #pragma once
 
 #include "checkpoint.h"

@@ -212,8 +212,9 @@ open_and_train(const Options*     o,
   }
   if (status == STATUS_OK) {
     const RunRecipe* const recipe = run->recipe;
-    printf("%u weights, %llu %s (%s), %u threads, batch %u, steps %u to %u\n",
-           run->optimiser->weights.columns,
+    printf("%zu weights, %llu %s (%s), %u threads, batch %u, steps %u to %u\n",
+           parameters_weights(run->optimiser->table,
+                              run->optimiser->parameter_count),
            (unsigned long long)run->shuffle->count,
            run->unit,
            run->optimiser->device_text,

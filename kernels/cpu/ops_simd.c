@@ -145,14 +145,14 @@ sample_row(const float* logits,
 static void
 sample(Device* device,
        Tensor  logits,
-       float   temperature,
+       Tensor  temperature,
        Tensor  uniform,
        Tensor  index)
 {
   (void)device;
   for (uint32_t r = 0; r < logits.rows; ++r) {
     *row(index, r) = (float)sample_row(
-      row(logits, r), logits.columns, temperature, *row(uniform, r));
+      row(logits, r), logits.columns, temperature.data[0], *row(uniform, r));
   }
 }
 

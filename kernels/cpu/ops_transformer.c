@@ -283,16 +283,17 @@ exponentials(const float* x, float top, float scale, float* out, uint32_t count)
 void
 VARIANT(softmax)(Device* device,
                  Tensor  logits,
-                 float   temperature,
+                 Tensor  temperature,
                  Tensor  probabilities)
 {
   (void)device;
-  const uint32_t n = logits.columns;
+  const uint32_t n    = logits.columns;
+  const float    told = temperature.data[0];
   for (uint32_t r = 0; r < logits.rows; ++r) {
     const float* const x   = row(logits, r);
     float* const       p   = row(probabilities, r);
     const float        top = row_max(x, n);
-    if (temperature == 0.0f) {
+    if (told == 0.0f) {
       uint32_t best = 0;
       while (best + 1 < n && x[best] != top) {
         ++best;
@@ -301,7 +302,7 @@ VARIANT(softmax)(Device* device,
       p[best] = 1.0f;
       continue;
     }
-    const float factor = 1.0f / exponentials(x, top, 1.0f / temperature, p, n);
+    const float factor = 1.0f / exponentials(x, top, 1.0f / told, p, n);
     for (uint32_t i = 0; i < n; ++i) {
       p[i] *= factor;
     }

@@ -221,7 +221,7 @@ void VARIANT(clamp)(Device*, float low, float high, Tensor x);
 void VARIANT(scale_rows)(Device*, Tensor factor, Tensor x);
 void VARIANT(softmax)(Device*,
                       Tensor logits,
-                      float  temperature,
+                      Tensor temperature,
                       Tensor probabilities);
 void VARIANT(soft_cross_entropy)(Device*,
                                  Tensor logits,

@@ -160,7 +160,7 @@ void cuda_clamp(Device* device, float low, float high, Tensor x);
 void cuda_scale_rows(Device* device, Tensor factor, Tensor x);
 void cuda_softmax(Device* device,
                   Tensor  logits,
-                  float   temperature,
+                  Tensor  temperature,
                   Tensor  probabilities);
 void cuda_soft_cross_entropy(Device* device,
                              Tensor  logits,
@@ -173,7 +173,7 @@ void cuda_gather(Device* device, Tensor table, Tensor index, Tensor out);
 void cuda_scatter_add(Device* device, Tensor index, Tensor dout, Tensor dtable);
 void cuda_sample(Device* device,
                  Tensor  logits,
-                 float   temperature,
+                 Tensor  temperature,
                  Tensor  uniform,
                  Tensor  index);
 void cuda_select_rows(Device* device,

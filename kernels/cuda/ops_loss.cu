@@ -91,10 +91,11 @@ row_exp_sum(const float* x, uint32_t n, float top, float scale)
 template<int V>
 static __global__ void
 __launch_bounds__(ROW_BLOCK)
-  softmax_kernel(Tensor logits, float temperature, Tensor probabilities)
+  softmax_kernel(Tensor logits, const float* told, Tensor probabilities)
 {
-  const uint32_t n     = logits.columns;
-  const float    scale = 1.0f / temperature;
+  const uint32_t n           = logits.columns;
+  const float    temperature = *told;
+  const float    scale       = 1.0f / temperature;
   FOR_EACH_ROW(r, logits.rows)
   {
     const float* const x      = row_of(logits, (uint32_t)r);
@@ -122,14 +123,14 @@ __launch_bounds__(ROW_BLOCK)
 void
 cuda_softmax(Device* device,
              Tensor  logits,
-             float   temperature,
+             Tensor  temperature,
              Tensor  probabilities)
 {
   LAUNCH_ROWS(softmax_kernel,
               by_four(logits) && by_four(probabilities),
               logits.rows,
               logits,
-              temperature,
+              temperature.data,
               probabilities);
   cuda_launched(device, "softmax");
 }
@@ -366,14 +367,16 @@ sample_row(const float* x, uint32_t n, float temperature, float uniform)
 }
 
 static __global__ void
-__launch_bounds__(ROW_BLOCK)
-  sample_kernel(Tensor logits, float temperature, Tensor uniform, Tensor index)
+__launch_bounds__(ROW_BLOCK) sample_kernel(Tensor       logits,
+                                           const float* temperature,
+                                           Tensor       uniform,
+                                           Tensor       index)
 {
   FOR_EACH_ROW(r, logits.rows)
   {
     const uint32_t choice = sample_row(row_of(logits, (uint32_t)r),
                                        logits.columns,
-                                       temperature,
+                                       *temperature,
                                        *row_of(uniform, (uint32_t)r));
     if (lane_of_thread() == 0) {
       *row_of(index, (uint32_t)r) = (float)choice;
@@ -384,7 +387,7 @@ __launch_bounds__(ROW_BLOCK)
 void
 cuda_sample(Device* device,
             Tensor  logits,
-            float   temperature,
+            Tensor  temperature,
             Tensor  uniform,
             Tensor  index)
 {
@@ -395,7 +398,7 @@ cuda_sample(Device* device,
          0,
          cuda->stream,
          logits,
-         temperature,
+         temperature.data,
          uniform,
          index);
   cuda_launched(device, "sample");

@@ -54,6 +54,17 @@ deadline_look_ahead_s(const Deadline* deadline, uint32_t steps_full)
 }
 
 uint32_t
+deadline_rung(uint32_t steps_least, uint32_t steps_full, uint32_t rung)
+{
+  // Steps of about 3/4.
+  static const uint32_t eighths[DEADLINE_RUNGS] = { 8, 6, 4, 3, 2, 0 };
+  const uint32_t        steps =
+    rung < DEADLINE_RUNGS ? (uint32_t)((uint64_t)steps_full * eighths[rung] / 8)
+                                 : 0;
+  return steps > steps_least ? steps : steps_least;
+}
+
+uint32_t
 deadline_steps(Deadline* deadline,
                uint32_t  steps_least,
                uint32_t  steps_full,
@@ -68,6 +79,11 @@ deadline_steps(Deadline* deadline,
     return steps_full;
   }
   deadline->short_of_time = true;
-  const double fits       = floor(time_s / deadline->step_s - OVERHEAD_STEPS);
-  return fits > steps_least ? (uint32_t)fits : steps_least;
+  const double fits       = time_s / deadline->step_s - OVERHEAD_STEPS;
+  uint32_t     rung       = 1;
+  while (deadline_rung(steps_least, steps_full, rung) > steps_least &&
+         deadline_rung(steps_least, steps_full, rung) > fits) {
+    ++rung;
+  }
+  return deadline_rung(steps_least, steps_full, rung);
 }

@@ -30,9 +30,16 @@ void deadline_measured(Deadline* deadline,
 // late.
 double deadline_look_ahead_s(const Deadline* deadline, uint32_t steps_full);
 
-// Steps for the next window: `steps_full`, or as many as fit well into
-// `spare_s`, what is planned beyond the reserve; but no fewer than
-// `steps_least`.
+// The numbers of steps that a window may have: rung 0 is `steps_full`, each
+// further one has fewer, until `steps_least`. They are few, because on a GPU
+// each number needs a recording.
+#define DEADLINE_RUNGS 6u
+uint32_t deadline_rung(uint32_t steps_least,
+                       uint32_t steps_full,
+                       uint32_t rung);
+
+// Steps for the next window: `steps_full`, or the most of a rung that fit well
+// into `spare_s`, what is planned beyond the reserve.
 uint32_t deadline_steps(Deadline* deadline,
                         uint32_t  steps_least,
                         uint32_t  steps_full,

@@ -278,6 +278,7 @@ generator_prepare(Generator* generator, GeneratorJob* job)
   job->request                = generator->request;
   job->request.first_window   = state->window;
   job->steps_full             = job->request.steps;
+  job->context                = generator->context;
   job->is_anchor              = false;
   job->has_phrase             = false;
   job->listen                 = LISTEN_OFF;
@@ -325,6 +326,17 @@ find_heard(Model* model, GeneratorJob* job, Error* error)
   return STATUS_OK;
 }
 
+ModelRequest
+generator_request(const GeneratorJob* job, uint32_t steps)
+{
+  ModelRequest request = job->request;
+  request.steps        = steps;
+  request.z            = job->z;
+  request.given        = job->given;
+  request.phrase       = job->has_phrase ? job->phrase : NULL;
+  return request;
+}
+
 Status
 generator_run(Model*        model,
               GeneratorJob* job,
@@ -337,10 +349,7 @@ generator_run(Model*        model,
       return status;
     }
   }
-  ModelRequest request = job->request;
-  request.z            = job->z;
-  request.given        = job->given;
-  request.phrase       = job->has_phrase ? job->phrase : NULL;
+  const ModelRequest request = generator_request(job, job->request.steps);
   return model_generate(model, &request, out, error);
 }
 

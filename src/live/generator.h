@@ -33,6 +33,7 @@ typedef struct {
   ModelRequest request;     // without its pointers
   uint32_t     steps_full;  // what request.steps is when there is time
   uint32_t     steps_least; // with fewer, what stands in sounds better
+  uint32_t     context;     // notes that later windows are given at most
   bool         is_anchor;   // of a bridge: kept, not played next
   float        z[MODEL_LATENT_MAX];
   ZRule        z_rule;
@@ -149,6 +150,10 @@ Status generator_run(Model*        model,
                      GeneratorJob* job,
                      NoteEvent     out[WINDOW_NOTES],
                      Error*        error);
+
+// What the model is asked for such a job, in `steps` steps; it lives no longer
+// than the job.
+ModelRequest generator_request(const GeneratorJob* job, uint32_t steps);
 
 // Takes the window sampled for `job`. False: there is nothing to play yet,
 // prepare another; else `events` is what to play next.

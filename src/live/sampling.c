@@ -2,6 +2,7 @@
 #include "live/sampling.h"
 
 #include "clock.h"
+#include "live/deadline.h"
 #include "thread.h"
 
 #include <math.h>
@@ -16,15 +17,16 @@
 typedef enum { TURN_IDLE, TURN_GIVEN, TURN_READY } Turn;
 
 struct Sampling {
-  Model*      model;
-  Sampled     sampled;
-  _Atomic int turn;
-  atomic_bool stop_requested;
-  _Atomic int users; // this thread and who started it: the last one frees
-  sem_t       given; // these only wake: `turn` says what is so
-  sem_t       ready;
-  sem_t       ended;
-  pthread_t   thread;
+  Model*       model;
+  Sampled      sampled;
+  ModelRequest last; // of this thread
+  _Atomic int  turn;
+  atomic_bool  stop_requested;
+  _Atomic int  users; // this thread and who started it: the last one frees
+  sem_t        given; // these only wake: `turn` says what is so
+  sem_t        ready;
+  sem_t        ended;
+  pthread_t    thread;
 };
 
 static void
@@ -38,20 +40,72 @@ leave(Sampling* sampling)
   }
 }
 
+// --- Recordings ahead of time ------------------------------------------------
+
+// So that none is made just when time is short. Within a job, because the model
+// is this thread's then; what a job took is measured without.
+
+// Of all windows until as many notes are given as will be, before any is heard.
+static void
+prepare_contexts(Sampling* sampling, const GeneratorJob* job)
+{
+  ModelRequest request = generator_request(job, job->request.steps);
+  model_prepare(sampling->model, &request);
+  while (!request.after && request.before < job->context) {
+    const uint32_t left = job->context - request.before;
+    request.before += left < WINDOW_NOTES ? left : WINDOW_NOTES;
+    model_prepare(sampling->model, &request);
+  }
+}
+
+// A form of job that came twice will come again: of fewer steps, one number of
+// them a job.
+static void
+prepare_rungs(Sampling* sampling, const GeneratorJob* job)
+{
+  const ModelRequest* const now  = &job->request;
+  const ModelRequest* const last = &sampling->last;
+  const bool again = now->before == last->before && now->after == last->after &&
+                     now->steps == last->steps &&
+                     !now->forbidden_classes == !last->forbidden_classes;
+  bool made      = false;
+  sampling->last = *now;
+  for (uint32_t i = 1;
+       again && !made && now->steps == job->steps_full && i < DEADLINE_RUNGS;
+       ++i) {
+    const ModelRequest request = generator_request(
+      job, deadline_rung(job->steps_least, job->steps_full, i));
+    made = model_prepare(sampling->model, &request);
+  }
+}
+
+static void
+run_job(Sampling* sampling)
+{
+  Sampled* const sampled = &sampling->sampled;
+  prepare_contexts(sampling, &sampled->job);
+  const double start_s = clock_now_s();
+  sampled->status      = generator_run(
+    sampling->model, &sampled->job, sampled->events, &sampled->error);
+  sampled->seconds = clock_now_s() - start_s;
+  // Asked to stop, it may have come too late: then the model is left alone.
+  if (!sampled->status && !atomic_load(&sampling->stop_requested)) {
+    prepare_rungs(sampling, &sampled->job);
+  }
+}
+
+// --- The thread --------------------------------------------------------------
+
 static void*
 sampling_thread(void* context)
 {
   Sampling* const sampling = context;
-  Sampled* const  sampled  = &sampling->sampled;
   while (!atomic_load(&sampling->stop_requested)) {
     if (atomic_load(&sampling->turn) != TURN_GIVEN) {
       sem_wait(&sampling->given);
       continue;
     }
-    const double start_s = clock_now_s();
-    sampled->status      = generator_run(
-      sampling->model, &sampled->job, sampled->events, &sampled->error);
-    sampled->seconds = clock_now_s() - start_s;
+    run_job(sampling);
     atomic_store(&sampling->turn, TURN_READY);
     sem_post(&sampling->ready);
   }

@@ -201,9 +201,10 @@ main(int argc, char** argv)
     fprintf(stderr, "bench_diffusion: %s\n", error.text);
     return 1;
   }
-  Parameter    table[DENOISER_PARAMETERS_MAX];
-  uint32_t     count;
-  const size_t weights = denoiser_parameters(&settings.net, table, &count);
+  Parameter table[DENOISER_PARAMETERS_MAX];
+  uint32_t  count;
+  denoiser_parameters(&settings.net, table, &count);
+  const size_t weights = parameters_weights(table, count);
   const size_t levels  = level_weights(&settings.net, table, count);
   const Bounds bounds  = {
      .weights = (double)(weights - levels),

@@ -1,5 +1,6 @@
-// Ops on elements, rows, LSTM, losses, tokens, latent and sums against the CPU
-// (parity_cases.h). The optimiser has parity_optimiser.c.
+// Ops on memory, random numbers, elements, rows, LSTM, losses, tokens, latent
+// and sums against the CPU (parity_cases.h). The optimiser has
+// parity_optimiser.c.
 #include "parity_cases.h"
 
 static float
@@ -9,17 +10,14 @@ beta_of(const Size* size)
   return betas[size->c % 3];
 }
 
-static float
-temperature_of(const Size* size)
-{
-  const float temperatures[] = { 1.0f, 0.0f, 0.7f };
-  return temperatures[size->c % 3];
-}
-
 #define RUN(name)                                                              \
   static void run_##name(Device* d, const Tensor* t, const Size* size)
 
 // clang-format off
+RUN(fill) { (void)size; op_fill(d, t[0], 0.3f); }
+RUN(copy) { (void)size; op_copy(d, t[1], t[0]); }
+RUN(normals) { op_normals(d, t[1], RNG_USE_NOISE, 7 * size->c, t[0]); }
+RUN(uniforms) { op_uniforms(d, t[1], RNG_USE_TOKENS, size->c, t[0]); }
 RUN(broadcast) { (void)size; op_broadcast_row(d, t[1], t[0]); }
 RUN(sum_rows) { op_sum_rows(d, t[1], beta_of(size), t[0]); }
 RUN(sum_rows_fresh) { (void)size; op_sum_rows(d, t[1], 0.0f, t[0]); }
@@ -46,9 +44,9 @@ RUN(gates_backward) { (void)size; op_overwrite_gates_backward(d, t[1], t[2], t[3
 RUN(overwrite) { (void)size; op_overwrite(d, t[1], t[2], t[3], t[0]); }
 RUN(overwrite_backward) { (void)size; op_overwrite_backward(d, t[3], t[4], t[5], t[0], t[1], t[2]); }
 RUN(overwrite_backward_place) { (void)size; op_overwrite_backward(d, t[3], t[4], t[0], t[0], t[1], t[2]); }
-RUN(sample) { op_sample(d, t[1], temperature_of(size), t[2], t[0]); }
-RUN(softmax) { op_softmax(d, t[1], temperature_of(size), t[0]); }
-RUN(softmax_place) { op_softmax(d, t[0], temperature_of(size), t[0]); }
+RUN(sample) { (void)size; op_sample(d, t[1], t[3], t[2], t[0]); }
+RUN(softmax) { (void)size; op_softmax(d, t[1], t[2], t[0]); }
+RUN(softmax_place) { (void)size; op_softmax(d, t[0], t[1], t[0]); }
 RUN(cross) { (void)size; op_cross_entropy(d, t[2], t[3], 0.3f, t[0], t[1]); }
 RUN(soft) { (void)size; op_soft_cross_entropy(d, t[2], t[3], t[4], 0.3f, t[0], t[1]); }
 RUN(squared) { (void)size; op_squared_error(d, t[2], t[3], 0.3f, t[0], t[1]); }
@@ -64,6 +62,7 @@ RUN(square_sum_fresh) { (void)size; op_square_sum(d, t[1], 0.0f, t[0]); }
 #define COLUMN(content) { HEIGHT, 1, content, 0, false }
 #define ROW(content) { 1, WIDTH, content, 0, false }
 #define SCALAR(content) { 1, 1, content, 0, false }
+#define KEY { 1, RNG_KEY_FLOATS, NOISE, 0, false }
 #define TABLE_OF(content) { TABLE, WIDTH, content, 0, false }
 #define INDICES { HEIGHT, 1, INDEX, TABLE, false }
 #define TOKENS { HEIGHT, 1, PLACE, WIDTH, false }
@@ -80,6 +79,10 @@ static const Size sizes[] = {
 // 0 where nothing is computed; about 4 units in the last place where no more
 // than a few sums and products are; what exp and tanh err on a GPU above.
 static const Case cases[] = {
+  { "fill", NULL, run_fill, 0, sizes, false, false, { FULL(POISON) } },
+  { "copy", NULL, run_copy, 0, sizes, false, false, { FULL(POISON), FULL(HOSTILE) } },
+  { "normals", NULL, run_normals, 5e-6, sizes, false, false, { FULL(POISON), KEY } },
+  { "uniforms", NULL, run_uniforms, 0, sizes, false, false, { COLUMN(POISON), KEY } },
   { "broadcast_row", NULL, run_broadcast, 0, sizes, false, false, { FULL(POISON), ROW(NOISE) } },
   { "sum_rows", NULL, run_sum_rows, 1e-6, sizes, true, false, { ROW(NOISE), FULL(NOISE) } },
   { "sum_rows fresh", NULL, run_sum_rows_fresh, 1e-6, sizes, true, false, { ROW(POISON), FULL(NOISE) } },
@@ -92,6 +95,7 @@ static const Case cases[] = {
   { "combine out = x", NULL, run_combine_x, 5e-7, sizes, false, false, { FULL(NOISE), FULL(NOISE) } },
   { "combine out = y", NULL, run_combine_y, 5e-7, sizes, false, false, { FULL(NOISE), FULL(NOISE) } },
   { "combine_rows", NULL, run_combine_rows, 1e-6, sizes, false, false, { FULL(POISON), COLUMN(NOISE), FULL(NOISE), COLUMN(NOISE), FULL(NOISE) } },
+  { "combine_rows by one", NULL, run_combine_rows, 1e-6, sizes, false, false, { FULL(POISON), SCALAR(NOISE), FULL(NOISE), COLUMN(NOISE), FULL(NOISE) } },
   { "clamp", NULL, run_clamp, 0, sizes, false, false, { FULL(HOSTILE) } },
   { "scale_rows", NULL, run_scale_rows, 0, sizes, false, false, { FULL(NOISE), COLUMN(NOISE) } },
   { "select_rows", NULL, run_select, 0, sizes, false, false, { FULL(POISON), COLUMN(CHOICE), FULL(HOSTILE), FULL(NOISE) } },
@@ -108,14 +112,16 @@ static const Case cases[] = {
   { "overwrite", NULL, run_overwrite, 5e-7, sizes, false, false, { FULL(POISON), FULL(NOISE), FULL(NOISE), FULL(NOISE) } },
   { "overwrite_backward", NULL, run_overwrite_backward, 5e-7, sizes, false, false, { FULL(POISON), FULL(NOISE), FULL(NOISE), FULL(NOISE), FULL(NOISE), FULL(NOISE) } },
   { "overwrite_backward in place", NULL, run_overwrite_backward_place, 5e-7, sizes, false, false, { FULL(NOISE), FULL(NOISE), FULL(NOISE), FULL(NOISE), FULL(NOISE) } },
-  { "sample", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(NOISE), COLUMN(UNIFORM) } },
-  { "sample tied", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(TIED), COLUMN(UNIFORM) } },
-  { "sample equal", NULL, run_sample, 0, sizes, false, false, { COLUMN(POISON), FULL(ZERO), COLUMN(EIGHTHS) } },
-  { "sample hidden", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(SPIKED), COLUMN(UNIFORM) } },
-  { "softmax", NULL, run_softmax, 1e-6, sizes, false, false, { FULL(POISON), FULL(NOISE) } },
-  { "softmax wide", NULL, run_softmax, 1e-6, sizes, false, false, { FULL(POISON), FULL(WIDE) } },
-  { "softmax tied in place", NULL, run_softmax_place, 1e-6, sizes, false, false, { FULL(TIED) } },
-  { "softmax hidden in place", NULL, run_softmax_place, 1e-6, sizes, false, false, { FULL(SPIKED) } },
+  { "sample", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(NOISE), COLUMN(UNIFORM), SCALAR(POSITIVE) } },
+  { "sample coldly", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(NOISE), COLUMN(UNIFORM), SCALAR(ZERO) } },
+  { "sample tied", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(TIED), COLUMN(UNIFORM), SCALAR(CHOICE) } },
+  { "sample equal", NULL, run_sample, 0, sizes, false, false, { COLUMN(POISON), FULL(ZERO), COLUMN(EIGHTHS), SCALAR(CHOICE) } },
+  { "sample hidden", NULL, run_sample, 0, sizes, false, true, { COLUMN(POISON), FULL(SPIKED), COLUMN(UNIFORM), SCALAR(CHOICE) } },
+  { "softmax", NULL, run_softmax, 1e-6, sizes, false, false, { FULL(POISON), FULL(NOISE), SCALAR(POSITIVE) } },
+  { "softmax cold", NULL, run_softmax, 0, sizes, false, false, { FULL(POISON), FULL(TIED), SCALAR(ZERO) } },
+  { "softmax wide", NULL, run_softmax, 1e-6, sizes, false, false, { FULL(POISON), FULL(WIDE), SCALAR(CHOICE) } },
+  { "softmax tied in place", NULL, run_softmax_place, 1e-6, sizes, false, false, { FULL(TIED), SCALAR(CHOICE) } },
+  { "softmax hidden in place", NULL, run_softmax_place, 1e-6, sizes, false, false, { FULL(SPIKED), SCALAR(CHOICE) } },
   { "cross_entropy", NULL, run_cross, 2e-6, sizes, false, false, { COLUMN(POISON), FULL(POISON), FULL(NOISE), TOKENS } },
   { "cross_entropy wide", NULL, run_cross, 2e-6, sizes, false, false, { COLUMN(POISON), FULL(POISON), FULL(WIDE), TOKENS } },
   { "soft_cross_entropy", NULL, run_soft, 2e-6, sizes, false, false, { COLUMN(POISON), FULL(POISON), FULL(NOISE), FULL(SOFT), COLUMN(WEIGHT) } },

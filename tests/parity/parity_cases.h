@@ -36,6 +36,7 @@ typedef enum {
   WEIGHT,   // [0, 1), some 0
   POSITIVE, // as an inverse is
   SOFT,     // rows that sum to 1
+  UNIT,     // of draws, as bits: see draw_unit()
 } Content;
 
 typedef struct {
@@ -102,6 +103,17 @@ typedef struct {
   float*   values; // [rows, width]
 } Image;
 
+// What UNIT says: notes before and after that a draw may begin at.
+enum { UNIT_BACK = 16, UNIT_AHEAD = 9 };
+
+static inline float
+bits_of(uint32_t word)
+{
+  float value;
+  memcpy(&value, &word, sizeof value);
+  return value;
+}
+
 static inline float
 value_of(const Operand* o, Rng* rng, uint32_t r, uint32_t i)
 {
@@ -152,6 +164,8 @@ value_of(const Operand* o, Rng* rng, uint32_t r, uint32_t i)
       return uniform + 0.5f;
     case SOFT:
       return uniform + 0.01f;
+    case UNIT:
+      return bits_of(i ? UNIT_BACK | UNIT_AHEAD << 8 : UNIT_BACK + 5 * r);
   }
   return 0.0f;
 }

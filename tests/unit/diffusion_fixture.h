@@ -46,14 +46,21 @@ settings_of(DenoiserKind kind, PitchCode code, Prediction prediction)
 static inline void
 shake_weights(Fixture* f)
 {
-  const Tensor weights = denoiser_weights(diffusion_net(f->diffusion));
-  float* const host    = malloc(weights.columns * sizeof *host);
+  Parameter       table[DENOISER_PARAMETERS_MAX];
+  uint32_t        count;
+  Denoiser* const net = diffusion_net(f->diffusion);
+  const size_t    floats =
+    denoiser_parameters(&diffusion_settings(f->diffusion)->net, table, &count);
+  const size_t weights = parameters_weights(table, count);
+  float* const host    = calloc(floats + weights, sizeof *host);
+  float* const drawn   = host + floats;
   Rng          rng     = rng_make(5, RNG_USE_TEST, 0);
-  rng_normals(&rng, host, weights.columns);
-  for (uint32_t i = 0; i < weights.columns; ++i) {
-    host[i] *= 0.2f;
+  rng_normals(&rng, drawn, (uint32_t)weights);
+  for (size_t i = 0; i < weights; ++i) {
+    drawn[i] *= 0.2f;
   }
-  tensor_write(f->device, weights, host);
+  parameters_spread(table, count, drawn, host);
+  tensor_write(f->device, denoiser_weights(net), host);
   free(host);
 }
 

@@ -137,6 +137,23 @@ model_generate(Model*              model,
   return STATUS_OK;
 }
 
+bool
+model_prepare(Model* model, const ModelRequest* request)
+{
+  uint32_t i = 0;
+  while (i < model->prepared_count &&
+         (model->prepared[i].before != request->before ||
+          model->prepared[i].after != request->after ||
+          model->prepared[i].steps != request->steps)) {
+    ++i;
+  }
+  const bool is_new = i == model->prepared_count && i < 64;
+  if (is_new) {
+    model->prepared[model->prepared_count++] = *request;
+  }
+  return is_new;
+}
+
 // The point of a phrase tells its first key.
 Status
 model_encode(Model*           model,

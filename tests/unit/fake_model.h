@@ -26,6 +26,10 @@ struct Model {
   _Atomic uint32_t calls_under_way;
   _Atomic uint32_t encoded; // phrases
 
+  // Forms that model_prepare() was asked for, each once.
+  uint32_t     prepared_count;
+  ModelRequest prepared[64];
+
   // Of the last call; while another thread may call: fake_model_last().
   pthread_mutex_t lock;
   ModelRequest    asked;

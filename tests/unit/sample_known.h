@@ -22,27 +22,42 @@ typedef struct Truth {
                    float*       x0);
   const NoiseSchedule* schedule;
   Device*              device; // set by sample()
+  const SamplerPlan*   plan;
   uint32_t             calls;
-  uint32_t             last_next;
 } Truth;
 
 static inline void
-predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
+predict(void* context, Tensor x, uint32_t step, Tensor x0)
 {
   static float in[VALUES_MAX];
   static float out[VALUES_MAX];
   Truth* const truth = context;
   assert_true(x.rows * x.columns <= VALUES_MAX);
-  assert_true(next < t);
-  assert_true(!truth->calls || t == truth->last_next);
-  truth->last_next = next;
-  ++truth->calls;
+  assert_int_equal(step, truth->calls++);
+  const uint32_t t = sampler_time(truth->plan, step);
+  assert_true(sampler_time(truth->plan, step + 1) < t);
   tensor_read(truth->device, x, in);
   for (uint32_t r = 0; r < x.rows; ++r) {
     const size_t at = (size_t)r * x.columns;
     truth->estimate(truth, in + at, x.columns, t, out + at);
   }
   tensor_write(truth->device, x0, out);
+}
+
+static inline void
+write_factors(const NoiseSchedule* schedule,
+              const SamplerPlan*   plan,
+              SamplerRun*          run)
+{
+  assert_int_equal(
+    tensor_allocate(
+      run->device, plan->steps, SAMPLER_FACTORS, &run->factors, NULL),
+    STATUS_OK);
+  for (uint32_t i = 0; i < plan->steps; ++i) {
+    float factors[SAMPLER_FACTORS];
+    sampler_factors(schedule, plan, i, factors);
+    tensor_write(run->device, tensor_rows(run->factors, i, 1), factors);
+  }
 }
 
 typedef struct {
@@ -60,13 +75,11 @@ typedef struct {
 static inline void
 sample(const Job* job, const SamplerPlan* plan, float* out)
 {
-  Truth      truth = { .estimate = job->estimate, .schedule = job->schedule };
-  SamplerRun run   = {
-      .schedule = job->told ? job->told : job->schedule,
-      .predict  = predict,
-      .context  = &truth,
-  };
-  Error error;
+  Truth      truth = { .estimate = job->estimate,
+                       .schedule = job->schedule,
+                       .plan     = plan };
+  SamplerRun run   = { .predict = predict, .context = &truth };
+  Error      error;
   assert_int_equal(sampler_check(job->schedule, plan, NULL), STATUS_OK);
   assert_int_equal(device_open_cpu(job->variant, &run.device, &error), 0);
   truth.device             = run.device;
@@ -84,9 +97,10 @@ sample(const Job* job, const SamplerPlan* plan, float* out)
   assert_int_equal(
     tensor_allocate(run.device, 1, RNG_KEY_FLOATS, &run.key, &error), 0);
   tensor_write(run.device, run.key, key);
-  sampler_run(&run, plan);
+  write_factors(job->told ? job->told : job->schedule, plan, &run);
+  sampler_run(&run, sampler_form(plan));
   assert_int_equal(truth.calls, plan->steps);
-  assert_int_equal(truth.last_next, 0);
+  assert_int_equal(sampler_time(plan, plan->steps), 0);
   static float estimate[VALUES_MAX];
   tensor_read(run.device, run.x, out);
   tensor_read(run.device, run.x0, estimate);
@@ -98,6 +112,7 @@ sample(const Job* job, const SamplerPlan* plan, float* out)
     tensor_free(run.device, tensors[i]);
   }
   tensor_free(run.device, &run.key);
+  tensor_free(run.device, &run.factors);
   device_close(run.device);
 }
 

@@ -35,11 +35,11 @@ test_fewer_fit(void** state)
     double   spare_s;
     uint32_t least, full, steps;
   } cases[] = {
-    { 2.19, 4, 20, 19 }, { 1.25, 4, 20, 10 }, { 0.72, 4, 20, 5 },
-    { 0.3, 4, 20, 4 },   { 0, 4, 20, 4 },     { -1, 4, 20, 4 },
-    { 0.45, 1, 4, 2 },   { 0.45, 4, 4, 4 },   { -1, 1, 4, 1 },
-    { -1, 1, 1, 1 },     { 0.75, 4, 5, 5 },   { 0.1, 4, 5, 4 },
-    { -1, 10, 20, 10 },
+    { 2.19, 4, 20, 15 }, { 1.69, 4, 20, 10 }, { 1.25, 4, 20, 10 },
+    { 0.72, 4, 20, 5 },  { 0.3, 4, 20, 4 },   { 0, 4, 20, 4 },
+    { -1, 4, 20, 4 },    { 0.45, 1, 4, 2 },   { 0.45, 4, 4, 4 },
+    { -1, 1, 4, 1 },     { -1, 1, 1, 1 },     { 0.75, 4, 5, 5 },
+    { 0.1, 4, 5, 4 },    { -1, 10, 20, 10 },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
     Deadline deadline = { 0 };
@@ -48,6 +48,28 @@ test_fewer_fit(void** state)
       deadline_steps(
         &deadline, cases[i].least, cases[i].full, cases[i].spare_s),
       cases[i].steps);
+  }
+}
+
+// From all steps to the least, in few numbers.
+static void
+test_rungs(void** state)
+{
+  (void)state;
+  static const uint32_t twenty[] = { 20, 15, 10, 7, 5, 4, 4 };
+  for (uint32_t full = 1; full <= 1000; ++full) {
+    for (uint32_t least = 1; least <= full && least <= 20; ++least) {
+      assert_int_equal(deadline_rung(least, full, 0), full);
+      assert_int_equal(deadline_rung(least, full, DEADLINE_RUNGS - 1), least);
+      for (uint32_t i = 1; i < DEADLINE_RUNGS; ++i) {
+        assert_in_range(deadline_rung(least, full, i),
+                        least,
+                        deadline_rung(least, full, i - 1));
+      }
+    }
+  }
+  for (uint32_t i = 0; i < sizeof twenty / sizeof *twenty; ++i) {
+    assert_int_equal(deadline_rung(LEAST, 20, i), twenty[i]);
   }
 }
 
@@ -61,10 +83,10 @@ test_hysteresis(void** state)
     deadline_measured(&deadline, 0.01, 20, 20);
   }
   deadline_measured(&deadline, 1.1, 20, 20);
-  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 1), 8);
+  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 1), 7);
   assert_true(deadline.short_of_time);
-  deadline_measured(&deadline, 0.01, 8, 20); // 25.5 ms a step by now
-  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 1.2), 9);
+  deadline_measured(&deadline, 0.01, 7, 20); // 25.6 ms a step by now
+  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 1.2), 7);
   assert_true(deadline.short_of_time);
   assert_int_equal(deadline_steps(&deadline, LEAST, 20, 1.5), 20);
   assert_false(deadline.short_of_time);
@@ -93,7 +115,7 @@ test_overhead_is_no_step(void** state)
   Deadline deadline = { 0 };
   deadline_measured(&deadline, 0.3, 4, 20);
   assert_int_equal(deadline_steps(&deadline, LEAST, 20, 2.21), 20);
-  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 2.19), 19);
+  assert_int_equal(deadline_steps(&deadline, LEAST, 20, 2.19), 15);
 }
 
 // The look-ahead follows what 95 % of the windows would take with all steps,
@@ -177,6 +199,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_full_while_there_is_time),
     cmocka_unit_test(test_fewer_fit),
+    cmocka_unit_test(test_rungs),
     cmocka_unit_test(test_hysteresis),
     cmocka_unit_test(test_a_stall_is_forgotten),
     cmocka_unit_test(test_overhead_is_no_step),

@@ -120,6 +120,55 @@ test_resumed_run_ends_alike(void** state)
   assert_memory_equal(whole.bytes, other.bytes, whole.size);
 }
 
+// Nothing but the weights has a value.
+static void
+check_gaps(const Optimiser* o, Tensor tensor)
+{
+  const size_t size  = tensor.columns * sizeof(float);
+  float* const flat  = calloc(3, size);
+  float* const again = flat + tensor.columns;
+  assert_non_null(flat);
+  tensor_read(o->devices[0], tensor, flat);
+  parameters_pack(o->table, o->parameter_count, flat, again + tensor.columns);
+  parameters_spread(
+    o->table, o->parameter_count, again + tensor.columns, again);
+  assert_memory_equal(flat, again, size);
+  free(flat);
+}
+
+// What lies between weights takes no part in a run, nor in what is saved of it.
+static void
+test_between_weights(void** state)
+{
+  (void)state;
+  for (int kind = DENOISER_TRANSFORMER; kind <= DENOISER_LSTM; ++kind) {
+    DiffusionRecipe r         = plain_recipe();
+    r.settings.net.kind       = (DenoiserKind)kind;
+    DiffusionTrainer* const t = open_trainer(&r, 1);
+    const Optimiser* const  o = &t->optimiser;
+    take_steps(t, 3);
+    check_gaps(o, o->gradients[0]);
+    check_gaps(o, o->weights);
+    check_gaps(o, o->average);
+    check_gaps(o, o->moment1);
+    check_gaps(o, o->moment2);
+    const uint32_t weights =
+      (uint32_t)parameters_weights(o->table, o->parameter_count);
+    assert_true(weights < o->weights.columns);
+    assert_int_equal(diffusion_trainer_save(t, directory, NULL), STATUS_OK);
+    char         path[RUN_PATH_BYTES];
+    Checkpoint*  saved;
+    const float* data;
+    run_path(directory, "state.safetensors", path);
+    assert_int_equal(checkpoint_open(path, &saved, NULL), STATUS_OK);
+    assert_int_equal(
+      checkpoint_tensor(saved, "moment2", &weights, 1, &data, NULL), STATUS_OK);
+    checkpoint_close(saved);
+    close_trainer(t);
+  }
+  remove_run();
+}
+
 // What lane `i` drew its last pass from: the second of two of CHUNK slots.
 static void
 check_draw(const DiffusionTrainer* t, uint32_t i, uint32_t step)
@@ -519,6 +568,7 @@ main(void)
 {
   const struct CMUnitTest all[] = {
     cmocka_unit_test(test_resumed_run_ends_alike),
+    cmocka_unit_test(test_between_weights),
     cmocka_unit_test(test_each_pass_has_its_own),
     cmocka_unit_test(test_it_learns),
     cmocka_unit_test(test_a_student_learns_from_its_teacher),

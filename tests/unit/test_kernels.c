@@ -170,6 +170,7 @@ test_sample(void** state)
   const Tensor all             = poisoned(DRAWS, CHOICES);
   const Tensor uniform         = poisoned(DRAWS, 1);
   const Tensor index           = poisoned(DRAWS, 1);
+  const Tensor heat            = poisoned(1, 1);
   float        got[DRAWS];
   tensor_write(device, row, logits);
   op_broadcast_row(device, row, all);
@@ -177,7 +178,8 @@ test_sample(void** state)
   op_uniforms(device, key, RNG_USE_TEST, 0, uniform);
   for (int warm = 0; warm < 3; ++warm) {
     const float temperature = warm == 0 ? 0.0f : warm == 1 ? 1.0f : 2.0f;
-    op_sample(device, all, temperature, uniform, index);
+    op_fill(device, heat, temperature);
+    op_sample(device, all, heat, uniform, index);
     tensor_read(device, index, got);
     int    counts[CHOICES] = { 0 };
     double total           = 0.0;
@@ -195,7 +197,7 @@ test_sample(void** state)
                   4.0 * sqrt(p * (1 - p) / DRAWS));
     }
   }
-  RELEASE(row, all, uniform, index, key);
+  RELEASE(row, all, uniform, index, heat, key);
 }
 
 static void

@@ -285,7 +285,8 @@ test_softmax(void** state)
   op_fill(device, tensor_columns(x, 4, 1), 900.0f); // no overflow
   op_fill(device, tensor_columns(tensor_rows(x, 2, 3), 4, 1), -900.0f);
   tensor_read(device, x, in);
-  op_softmax(device, x, 0.0f, p);
+  const Tensor heat = filled(1, 1, 0.0f);
+  op_softmax(device, x, heat, p);
   tensor_read(device, p, out);
   for (uint32_t r = 0; r < ROWS; ++r) {
     uint32_t best = 0;
@@ -296,7 +297,8 @@ test_softmax(void** state)
       assert_true(out[r * COLUMNS + i] == (i == best ? 1.0f : 0.0f));
     }
   }
-  op_softmax(device, x, 1.7f, x); // in place
+  op_fill(device, heat, 1.7f);
+  op_softmax(device, x, heat, x); // in place
   tensor_read(device, x, out);
   for (uint32_t r = 0; r < ROWS; ++r) {
     double total = 0.0;
@@ -316,7 +318,7 @@ test_softmax(void** state)
                    1e-6);
     }
   }
-  RELEASE(whole, p);
+  RELEASE(whole, p, heat);
 }
 
 static const float soft_weight[ROWS] = { 1.0f, 0.0f, 0.25f, 2.0f, 1.0f };
@@ -349,7 +351,8 @@ test_soft_cross_entropy(void** state)
                               poisoned(ROWS, COLUMNS) } };
   const Tensor gradient = poisoned(ROWS, COLUMNS);
   float        x[COLUMNS], t[COLUMNS], loss[ROWS], d[COLUMNS];
-  op_softmax(device, c.t[1], 1.0f, c.t[1]); // rows that sum to 1
+  const Tensor heat = filled(1, 1, 1.0f);
+  op_softmax(device, c.t[1], heat, c.t[1]); // rows that sum to 1
   soft_cross_entropy_loss(&c);
   op_copy(device, c.t[4], gradient);
   tensor_read(device, tensor_rows(c.t[0], 2, 1), x);
@@ -411,7 +414,8 @@ run_all(Device* on, float* results)
   op_gated_add(device, x, index, tensor_columns(m, 0, D), out[12]);
   op_gated_add_backward(
     device, x, index, tensor_columns(m, 0, D), d, out[13], out[14]);
-  op_softmax(device, x, 0.9f, out[15]);
+  const Tensor heat = filled(1, 1, 0.9f);
+  op_softmax(device, x, heat, out[15]);
   op_soft_cross_entropy(device, k, out[15], index, 0.5f, out[16], out[17]);
   assert_int_equal(device_status(device, NULL), STATUS_OK);
   size_t count = 0;
@@ -420,7 +424,7 @@ run_all(Device* on, float* results)
     count += (size_t)out[i].rows * out[i].columns;
   }
   release(out, sizeof out / sizeof *out);
-  RELEASE(x, k, v, d, m, index);
+  RELEASE(x, k, v, d, m, index, heat);
   device = held;
   return count;
 }
@@ -474,7 +478,7 @@ test_shapes_are_checked(void** state)
   assert_refused("rotate");
   op_clamp(device, 1.0f, -1.0f, a);
   assert_refused("clamp");
-  op_softmax(device, a, -1.0f, a);
+  op_softmax(device, a, one, a);
   assert_refused("softmax");
   op_soft_cross_entropy(device, a, b, one, 1.0f, one, a);
   assert_refused("soft_cross_entropy");

@@ -7,19 +7,22 @@
 #define C (7 + CHANNEL_COUNT) // columns of a note: pitch bits, channels
 
 typedef struct {
-  Fixture* f;
-  Tensor   tokens, position, level, time, head;
-  uint32_t calls;
+  Fixture*           f;
+  const SamplerPlan* plan;
+  Tensor             tokens, position, level, time, head;
+  uint32_t           calls;
 } ByHand;
 
 // x_0 from the noise that the network finds.
 static void
-predict(void* context, Tensor x, uint32_t t, uint32_t next, Tensor x0)
+predict(void* context, Tensor x, uint32_t step, Tensor x0)
 {
   ByHand* const              h      = context;
   Device* const              device = h->f->device;
   const Diffusion* const     d      = h->f->diffusion;
   const NoiseSchedule* const n      = diffusion_schedule(d);
+  const uint32_t             t      = sampler_time(h->plan, step);
+  const uint32_t             next   = sampler_time(h->plan, step + 1);
   float                      features[DENOISER_TIME_FEATURES];
   diffusion_time_features(diffusion_settings(d), t, next, features);
   tensor_write(device, h->time, features);
@@ -51,20 +54,21 @@ sample_by_hand(Fixture* f, const SamplerPlan* plan, float* x)
 {
   Device* const device = f->device;
   ByHand        h      = { .f        = f,
+                           .plan     = plan,
                            .tokens   = make(device, ROWS, C + 1),
                            .position = make(device, ROWS, 1),
                            .level    = make(device, ROWS, 1),
                            .time     = make(device, 1, DENOISER_TIME_FEATURES),
                            .head     = make(device, ROWS, C) };
   SamplerRun    run    = { .device   = device,
-                           .schedule = diffusion_schedule(f->diffusion),
                            .predict  = predict,
                            .context  = &h,
                            .key      = make(device, 1, RNG_KEY_FLOATS),
                            .x        = make(device, ROWS, C),
                            .x0       = make(device, ROWS, C),
                            .previous = make(device, ROWS, C),
-                           .noise    = make(device, ROWS, C) };
+                           .noise    = make(device, ROWS, C),
+                           .factors = make(device, plan->steps, SAMPLER_FACTORS) };
   float         places[ROWS];
   for (uint32_t r = 0; r < ROWS; ++r) {
     places[r] = (float)(r % NOTES);
@@ -73,12 +77,17 @@ sample_by_hand(Fixture* f, const SamplerPlan* plan, float* x)
   tensor_write(device, run.x, x);
   const DenoiserInput none = { .sequences = SEQUENCES };
   denoiser_context(diffusion_net(f->diffusion), &none);
-  sampler_run(&run, plan);
+  for (uint32_t i = 0; i < plan->steps; ++i) {
+    float factors[SAMPLER_FACTORS];
+    sampler_factors(diffusion_schedule(f->diffusion), plan, i, factors);
+    tensor_write(device, tensor_rows(run.factors, i, 1), factors);
+  }
+  sampler_run(&run, sampler_form(plan));
   tensor_read(device, run.x, x);
   assert_int_equal(h.calls, plan->steps);
-  Tensor* const all[] = { &h.tokens,     &h.position, &h.level, &h.time,
-                          &h.head,       &run.key,    &run.x,   &run.x0,
-                          &run.previous, &run.noise };
+  Tensor* const all[] = { &h.tokens,     &h.position, &h.level,    &h.time,
+                          &h.head,       &run.key,    &run.x,      &run.x0,
+                          &run.previous, &run.noise,  &run.factors };
   for (size_t i = 0; i < sizeof all / sizeof *all; ++i) {
     tensor_free(device, all[i]);
   }

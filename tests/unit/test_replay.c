@@ -62,6 +62,33 @@ test_keys(void** state)
   device_close(o.device);
 }
 
+// What is prepared is there, once, and ran nothing.
+static void
+test_prepared(void** state)
+{
+  (void)state;
+  Owner          o;
+  Replay         replay;
+  float          out = -1.0f;
+  const uint32_t key = 3;
+  assert_int_equal(device_open("auto", &o.device, NULL, NULL), STATUS_OK);
+  assert_int_equal(tensor_allocate(o.device, 1, 1, &o.in, NULL), STATUS_OK);
+  assert_int_equal(tensor_allocate(o.device, 1, 1, &o.out, NULL), STATUS_OK);
+  replay_open(&replay, o.device, SLOTS, ops, &o);
+  tensor_write(o.device, o.out, &out);
+  assert_true(replay_prepare(&replay, &key, sizeof key));
+  assert_false(replay_prepare(&replay, &key, sizeof key));
+  tensor_read(o.device, o.out, &out);
+  assert_true(out == -1.0f);
+  assert_true(run(&replay, &o, key, 2.0f) == 5.0f);
+  assert_false(replay_prepare(&replay, &key, sizeof key));
+  assert_int_equal(device_status(o.device, NULL), STATUS_OK);
+  replay_close(&replay);
+  tensor_free(o.device, &o.in);
+  tensor_free(o.device, &o.out);
+  device_close(o.device);
+}
+
 // A device that has failed runs nothing.
 static void
 test_after_a_fault(void** state)
@@ -126,6 +153,7 @@ main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_keys),
+    cmocka_unit_test(test_prepared),
     cmocka_unit_test(test_after_a_fault),
     cmocka_unit_test(test_a_lost_gpu),
   };

@@ -1,7 +1,7 @@
 // The VAE: analytic gradients against finite differences through the whole
 // network, free running that does not depend on the batch, and an encoder and
 // decoder that can learn a few windows by heart.
-#include "vae.h"
+#include "vae_internal.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -177,6 +177,35 @@ test_free_running_does_not_depend_on_the_batch(void** state)
   close_fixture(&f);
 }
 
+// Temperature needs no recording of its own, and learning none but 1.
+static void
+test_temperatures(void** state)
+{
+  (void)state;
+  static const float temperatures[] = { 0.0f, 0.5f, 5.0f, 5.0f };
+  Fixture            f;
+  float              z[COUNT * 4];
+  float              pitch[4][ROWS];
+  float              channels[ROWS * CHANNEL_COUNT];
+  Rng                rng = rng_make(2, RNG_USE_TEST, 2);
+  open_fixture(&f, NULL);
+  for (uint32_t i = 0; i < ROWS; ++i) {
+    f.force[i] = 0.0f; // its own choices
+  }
+  const double before = loss_of(&f);
+  rng_normals(&rng, z, COUNT * sizes.latent);
+  for (int i = 0; i < 4; ++i) {
+    vae_decode(
+      f.vae, COUNT, z, temperatures[i], NULL, 9, 40, pitch[i], channels);
+    assert_true((i == 3) ==
+                (i > 0 && !memcmp(pitch[i], pitch[i - 1], sizeof *pitch)));
+  }
+  assert_non_null(f.vae->decoding.slots[0].recording);
+  assert_null(f.vae->decoding.slots[1].recording);
+  assert_true(loss_of(&f) == before);
+  close_fixture(&f);
+}
+
 // With a prior, latents are points of its space.
 static void
 test_decodes_from_a_prior(void** state)
@@ -287,6 +316,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_gradient),
     cmocka_unit_test(test_free_running_does_not_depend_on_the_batch),
+    cmocka_unit_test(test_temperatures),
     cmocka_unit_test(test_decodes_from_a_prior),
     cmocka_unit_test(test_learns_windows_by_heart),
   };
