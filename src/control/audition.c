@@ -22,6 +22,7 @@
 typedef struct {
   bool          wanted;
   bool          requested; // of the loader
+  bool          compares;  // it was `ab` that asked for it
   int           side;
   uint64_t      serial;
   CheckpointKey key;
@@ -78,27 +79,32 @@ discard(void* context, Model* model)
 // --- Choosing ----------------------------------------------------------------
 
 static void
-bring(Audition* audition, int slot, int side)
+bring(Audition* audition, int slot, int side, bool compares)
 {
   audition->target = (Target){ 0 };
   audition->failed = (Target){ 0 };
-  sides_bring(&audition->sides, slot, side);
+  sides_bring(&audition->sides, slot, side, compares);
 }
 
 static void
-choose(Audition* audition, const CheckpointEntry* entry, int side)
+choose(Audition*              audition,
+       const CheckpointEntry* entry,
+       int                    side,
+       bool                   compares)
 {
   const int slot   = sides_by_serial(&audition->sides, entry->serial);
   audition->cursor = entry->key;
   loader_cancel(audition->loader);
   if (slot != SIDES_NONE) {
-    bring(audition, slot, side);
+    bring(audition, slot, side, compares);
     return;
   }
   audition->failed = (Target){ 0 };
-  audition->target = (Target){
-    .wanted = true, .side = side, .serial = entry->serial, .key = entry->key
-  };
+  audition->target = (Target){ .wanted   = true,
+                               .compares = compares,
+                               .side     = side,
+                               .serial   = entry->serial,
+                               .key      = entry->key };
 }
 
 // Following goes on where the newest was chosen.
@@ -111,13 +117,17 @@ see_whether_newest(Audition* audition, uint64_t serial)
 }
 
 static void
-choose_by_hand(Audition* audition, const CheckpointEntry* entry, int side)
+choose_by_hand(Audition*              audition,
+               const CheckpointEntry* entry,
+               int                    side,
+               bool                   compares)
 {
   see_whether_newest(audition, entry->serial);
   audition->told_path[0] = '\0';
-  choose(audition, entry, side);
+  choose(audition, entry, side, compares);
 }
 
+// Where the step is to the other side, it is to compare.
 static Status
 step(Audition* audition, int by, int side, uint64_t except, Error* error)
 {
@@ -130,7 +140,7 @@ step(Audition* audition, int by, int side, uint64_t except, Error* error)
                      "there is no other checkpoint to play: name more, or "
                      "watch a folder with --watch");
   }
-  choose_by_hand(audition, entry, side);
+  choose_by_hand(audition, entry, side, side != audition->sides.side);
   return STATUS_OK;
 }
 
@@ -155,11 +165,12 @@ other_side(Audition* audition, Error* error)
     loader_cancel(audition->loader);
     see_whether_newest(audition, sides->slots[slot].serial);
     audition->cursor = sides->slots[slot].key;
-    bring(audition, slot, other);
+    bring(audition, slot, other, true);
     return STATUS_OK;
   }
   if (audition->target.wanted && audition->target.side == other) {
-    return STATUS_OK; // it is on its way
+    audition->target.compares = true; // it is on its way
+    return STATUS_OK;
   }
   return step(audition, -1, other, chosen_serial(audition), error);
 }
@@ -193,7 +204,8 @@ load_named(Audition* audition, const char* text, Error* error)
   if (!status) {
     choose_by_hand(audition,
                    checkpoint_list_by_path(&audition->list, path),
-                   audition->sides.side);
+                   audition->sides.side,
+                   false);
   }
   return status;
 }
@@ -210,7 +222,7 @@ audition_choose(Audition* audition, size_t index, Error* error)
                      audition->list.count);
   }
   choose_by_hand(
-    audition, audition->list.entries + index, audition->sides.side);
+    audition, audition->list.entries + index, audition->sides.side, false);
   return STATUS_OK;
 }
 
@@ -238,7 +250,7 @@ rate(Audition* audition, Rating rating, Error* error)
                               .seed     = audition->seed };
   const Status     status = ratings_add(audition->ratings, &line, error);
   char             name[AUDITION_NAME_BYTES];
-  checkpoint_short_name(slot->key.path, name);
+  checkpoint_list_name(&audition->list, slot->key.path, name);
   say(audition, "%s %s: %s", name, slot->digest, rating_names[rating]);
   return status;
 }
@@ -298,10 +310,12 @@ take_fresh(Audition* audition, const CheckpointEntry* entry)
   Target* const     goal =
     audition->target.wanted ? &audition->target : &audition->failed;
   if (goal->wanted && !strcmp(goal->key.path, path)) {
-    choose(audition, entry, goal->side);
+    // Who asked for one that failed waits for no comparison any more.
+    const bool compares = goal == &audition->target && goal->compares;
+    choose(audition, entry, goal->side, compares);
   } else if (audition->following &&
              entry == checkpoint_list_newest(&audition->list)) {
-    choose(audition, entry, sides_to_follow_on(&audition->sides));
+    choose(audition, entry, sides_to_follow_on(&audition->sides), false);
   }
 }
 
@@ -382,10 +396,10 @@ take_new(Audition* audition, const Loaded* loaded)
     refuse(audition, &error);
     return;
   }
-  bring(audition, taken, target.side);
+  bring(audition, taken, target.side, target.compares);
   if (loaded->fit) {
     char name[AUDITION_NAME_BYTES];
-    checkpoint_short_name(target.key.path, name);
+    checkpoint_list_name(&audition->list, target.key.path, name);
     say(audition, "%s: %s", name, loaded->misfit.text);
   }
 }
@@ -405,7 +419,7 @@ take_loaded(Audition* audition, const Loaded* loaded)
   loader_discard(audition->loader, loaded->model);
   audition->sides.slots[slot].serial = target.serial;
   audition->sides.slots[slot].key    = target.key;
-  bring(audition, slot, target.side);
+  bring(audition, slot, target.side, target.compares);
 }
 
 static void
@@ -429,7 +443,7 @@ audition_poll(Audition* audition, const Params* params, AuditionEvent* event)
   look_through_list(audition);
   ask_loader(audition, params);
   fetch_loaded(audition);
-  event->model = sides_hand_out(&audition->sides);
+  event->model = sides_hand_out(&audition->sides, &event->compares);
   if (audition->line_count) {
     memcpy(event->text, audition->lines[0], sizeof event->text);
     --audition->line_count;
@@ -548,8 +562,9 @@ audition_adopt(Audition* audition, Model* model, const char* path)
   slot.has_step = loader_find_step(path, slot.digest, &slot.step);
   ratings_read_beside(audition->ratings, path);
   audition->cursor = slot.key;
-  sides_bring(&audition->sides, sides_take(&audition->sides, &slot), 0);
-  sides_hand_out(&audition->sides);
+  sides_bring(&audition->sides, sides_take(&audition->sides, &slot), 0, false);
+  bool compares;
+  sides_hand_out(&audition->sides, &compares);
   sides_plays(&audition->sides, model);
 }
 
@@ -558,7 +573,7 @@ describe(const Audition* audition, int slot, AuditionNamed* named)
 {
   if (slot != SIDES_NONE) {
     const SidesSlot* const from = audition->sides.slots + slot;
-    checkpoint_short_name(from->key.path, named->name);
+    checkpoint_list_name(&audition->list, from->key.path, named->name);
     memcpy(named->digest, from->digest, sizeof named->digest);
     named->has_step = from->has_step;
     named->step     = from->step;
@@ -591,8 +606,10 @@ audition_status(const Audition* audition, AuditionStatus* status)
     describe(audition, other, &status->other);
   }
   if (audition->target.wanted) {
-    checkpoint_short_name(audition->target.key.path, status->pending);
+    checkpoint_list_name(
+      &audition->list, audition->target.key.path, status->pending);
   } else if (coming != SIDES_NONE && coming != sides->sounding) {
-    checkpoint_short_name(sides->slots[coming].key.path, status->pending);
+    checkpoint_list_name(
+      &audition->list, sides->slots[coming].key.path, status->pending);
   }
 }

@@ -101,6 +101,7 @@ Status audition_choose(Audition* audition, size_t index, Error* error);
 typedef struct {
   Model* model;   // not NULL: swap to it at the next phrase boundary, in place
                   // of any other that waits for one
+  bool compares;  // with `model`: at once, and at the point that sounds
   char text[600]; // not empty: a line for the player
 } AuditionEvent;
 

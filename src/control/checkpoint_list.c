@@ -37,27 +37,80 @@ checkpoint_list_takes(const char* name)
          strcmp(name, TRAINING_STATE) != 0;
 }
 
-void
-checkpoint_short_name(const char* path, char name[CHECKPOINT_SHORT_BYTES])
+static const char*
+component_before(const char* path, const char* begin)
+{
+  begin -= begin > path; // the slash
+  while (begin > path && begin[-1] != '/') {
+    --begin;
+  }
+  return begin;
+}
+
+// The part of a path that people call it by, which ends at `*end`.
+static const char*
+short_part(const char* path, const char** end)
 {
   static const char common[] = "checkpoint" CHECKPOINT_SUFFIX;
-  const char*       end      = path + strlen(path);
   const char*       begin    = strrchr(path, '/');
+  *end                       = path + strlen(path);
   begin                      = begin ? begin + 1 : path;
   if (!strcmp(begin, common) && begin > path + 1) {
-    end   = begin - 1;
-    begin = end;
-    while (begin > path && begin[-1] != '/') {
-      --begin;
-    }
-  } else if (checkpoint_list_takes(begin)) {
-    end -= strlen(CHECKPOINT_SUFFIX);
+    *end = begin - 1;
+    return component_before(path, begin);
   }
+  if (checkpoint_list_takes(begin)) {
+    *end -= strlen(CHECKPOINT_SUFFIX);
+  }
+  return begin;
+}
+
+static void
+put_name(const char* begin, const char* end, char name[CHECKPOINT_SHORT_BYTES])
+{
   snprintf(name, CHECKPOINT_SHORT_BYTES, "%.*s", (int)(end - begin), begin);
   // For terminals.
   for (char* at = name; *at; ++at) {
     *at = (unsigned char)*at < 0x20 || *at == 0x7f ? '?' : *at;
   }
+}
+
+void
+checkpoint_short_name(const char* path, char name[CHECKPOINT_SHORT_BYTES])
+{
+  const char*       end;
+  const char* const begin = short_part(path, &end);
+  put_name(begin, end, name);
+}
+
+// Whether another one's path ends like that, too.
+static bool
+is_shared(const CheckpointList* list, const char* path, const char* part)
+{
+  const size_t length = strlen(part);
+  for (size_t i = 0; i < list->count; ++i) {
+    const char* const other = list->entries[i].key.path;
+    const size_t      size  = strlen(other);
+    if (size >= length && !strcmp(other + size - length, part) &&
+        (size == length || other[size - length - 1] == '/') &&
+        strcmp(other, path) != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void
+checkpoint_list_name(const CheckpointList* list,
+                     const char*           path,
+                     char                  name[CHECKPOINT_SHORT_BYTES])
+{
+  const char* end;
+  const char* begin = short_part(path, &end);
+  while (begin > path && is_shared(list, path, begin)) {
+    begin = component_before(path, begin);
+  }
+  put_name(begin, end, name);
 }
 
 static int

@@ -56,6 +56,11 @@ bool checkpoint_list_takes(const char* name);
 // "old/calm.safetensors" is "calm".
 #define CHECKPOINT_SHORT_BYTES 96u
 void checkpoint_short_name(const char* path, char name[CHECKPOINT_SHORT_BYTES]);
+// With as many of its folders as it takes to tell it from the others of the
+// list: "run1/best" beside "run2/best".
+void checkpoint_list_name(const CheckpointList* list,
+                          const char*           path,
+                          char                  name[CHECKPOINT_SHORT_BYTES]);
 
 // A file that was named, or all checkpoints right in a folder that was, the
 // oldest first. STATUS_NOT_FOUND, STATUS_IO, STATUS_LIMIT: nothing was added.

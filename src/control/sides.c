@@ -83,12 +83,13 @@ sides_take(Sides* sides, const SidesSlot* slot)
 }
 
 void
-sides_bring(Sides* sides, int slot, int side)
+sides_bring(Sides* sides, int slot, int side, bool compares)
 {
   // On both it could be compared with nothing.
   sides->side            = sides->on[side ^ 1] == slot ? side ^ 1 : side;
   sides->on[sides->side] = slot;
   sides->next            = slot;
+  sides->compares        = compares;
   tidy(sides);
 }
 
@@ -127,9 +128,10 @@ sides_coming(const Sides* sides)
 }
 
 Model*
-sides_hand_out(Sides* sides)
+sides_hand_out(Sides* sides, bool* compares)
 {
   const int slot = sides->next;
+  *compares      = sides->compares;
   sides->next    = SIDES_NONE;
   if (slot == SIDES_NONE || slot == sides->asked) {
     return NULL;

@@ -32,6 +32,7 @@ typedef struct {
   int       sounding; // slot
   int       asked;    // slot handed out last: sounds, or will
   int       next;     // slot to hand out; SIDES_NONE: none
+  bool      compares; // with `next`: it plays what sounds once more
   // Takes a model that is needed no more.
   void (*discard)(void* context, Model* model);
   void* context;
@@ -51,8 +52,9 @@ int sides_by_digest(const Sides* sides, const char* digest);
 // Takes a model over (discards it where there is no room: SIDES_NONE). To be
 // brought to a side at once.
 int sides_take(Sides* sides, const SidesSlot* slot);
-// To play next, on a side: on the other, where it is there already.
-void sides_bring(Sides* sides, int slot, int side);
+// To play next, on a side: on the other, where it is there already. `compares`:
+// at the point that sounds.
+void sides_bring(Sides* sides, int slot, int side, bool compares);
 // The side of what sounds; where that is on neither, of what was brought last.
 int sides_of_sounding(const Sides* sides);
 // Where the next of a watched folder comes: opposite to what sounds; but one
@@ -61,7 +63,8 @@ int sides_to_follow_on(const Sides* sides);
 // The slot that sounds when all that was brought has begun.
 int sides_coming(const Sides* sides);
 
-// What to hand out; NULL: nothing that the instrument was not told already.
-Model* sides_hand_out(Sides* sides);
+// What to hand out, and whether it compares; NULL: nothing that the instrument
+// was not told already.
+Model* sides_hand_out(Sides* sides, bool* compares);
 void   sides_plays(Sides* sides, const Model* model);
 void   sides_retired(Sides* sides, const Model* model);

@@ -20,7 +20,12 @@ planner_init(Planner* planner, Process* process, Error* error)
   if (!planner->notes || !planner->windows) {
     return error_set(error, STATUS_NO_MEMORY, "no memory for a plan");
   }
-  return ring_init(&planner->told, sizeof(PlanStep), PLAN_STEPS_MAX, error);
+  const Status status =
+    ring_init(&planner->told, sizeof(PlanStep), PLAN_STEPS_MAX, error);
+  return status
+           ? status
+           : ring_init(
+               &planner->shown, sizeof(StampedNote), PLAN_SHOWN_MAX, error);
 }
 
 void
@@ -31,6 +36,7 @@ planner_free(Planner* planner)
   planner->notes   = NULL;
   planner->windows = NULL;
   ring_free(&planner->told);
+  ring_free(&planner->shown);
 }
 
 bool
@@ -42,6 +48,18 @@ planner_read_step(Planner* planner, PlanStep* step)
   }
   *step = *next;
   ring_pop(&planner->told);
+  return true;
+}
+
+bool
+planner_read_note(Planner* planner, StampedNote* note)
+{
+  const StampedNote* const next = ring_peek(&planner->shown);
+  if (!next) {
+    return false;
+  }
+  *note = *next;
+  ring_pop(&planner->shown);
   return true;
 }
 
@@ -130,6 +148,7 @@ static void
 publish(Planner* planner)
 {
   ring_commit(&planner->process->notes);
+  ring_commit(&planner->shown);
   atomic_store_explicit(&planner->process->planned_until,
                         planner->scheduler.planned_until,
                         memory_order_release);
@@ -149,9 +168,11 @@ hand_out(Planner* planner, uint64_t number)
   note->at           = planner->scheduler.state.at;
   note->stamp.epoch  = (uint16_t)planner->epoch;
   note->stamp.breaks = planner->breaks;
-  if (note->stamp.velocity &&
-      !ring_push(&planner->process->notes, &note->stamp)) {
-    atomic_fetch_add(&planner->unsent, 1);
+  if (note->stamp.velocity) {
+    if (!ring_push(&planner->process->notes, &note->stamp)) {
+      atomic_fetch_add(&planner->unsent, 1);
+    }
+    ring_push(&planner->shown, &note->stamp);
   }
   return true;
 }

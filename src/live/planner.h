@@ -23,6 +23,9 @@
 // Steps between worker and control. When full a step is lost and counted: the
 // recording cannot be made again.
 #define PLAN_STEPS_MAX 512u
+// Notes between worker and control, to be looked at. When full one is not
+// shown.
+#define PLAN_SHOWN_MAX 4096u
 
 typedef struct {
   NoteEvent      event;
@@ -40,7 +43,8 @@ typedef struct {
 typedef struct {
   Process*         process; // not owned
   Scheduler        scheduler;
-  Ring             told; // PlanStep, worker -> control
+  Ring             told;  // PlanStep, worker -> control
+  Ring             shown; // StampedNote, worker -> control, as handed out
   _Atomic uint64_t told_lost;
   _Atomic uint64_t told_lost_until; // of notes before this one
   _Atomic uint64_t unsent;          // notes for which the ring had no room
@@ -67,6 +71,10 @@ Status planner_init(Planner* planner, Process* process, Error* error);
 void   planner_free(Planner* planner);
 // Control thread: the oldest step that was not read yet.
 bool planner_read_step(Planner* planner, PlanStep* step);
+// Control thread: the oldest note that was handed out and not read yet. One of
+// number N takes the place of what was planned from N on; and one of an older
+// epoch is played before the frame of process's `cut` only.
+bool planner_read_note(Planner* planner, StampedNote* note);
 
 // The music's place. Once.
 void planner_place(Planner*      planner,

@@ -394,6 +394,8 @@ keep_ahead(Worker* worker, uint64_t committed)
   atomic_store(&worker->look_ahead_frames, ahead);
   follow_clock(worker, committed);
   worker_change(worker);
+  atomic_store(&worker->stands,
+               worker->pauses | (worker->loop.count ? WORKER_FROZEN : 0u));
   keep_splicing(worker);
   while (wants_more(worker, committed + ahead) && next_live(worker)) {
     plan_live(worker);

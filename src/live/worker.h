@@ -74,7 +74,7 @@ typedef struct {
   NoteEvent   notes[CONTEXT_NOTES_MAX];
   uint32_t    note_count;
   Model*      model; // NULL: the same
-  bool        again;
+  bool        again; // the window that sounds comes again
 } WorkerDue;
 
 // A window that takes the place of what is planned.
@@ -86,10 +86,13 @@ typedef struct {
   bool go;
   bool answer;
   bool phrase;
+  bool again;
 } WorkerSplice;
 
 // Why nothing is planned for now.
 enum { WORKER_STOPPED = 1u, WORKER_LISTENS = 2u };
+// With them, for who asks: notes that are frozen come again.
+#define WORKER_FROZEN 4u
 
 typedef struct {
   NoteEvent      events[WINDOW_NOTES];
@@ -146,6 +149,7 @@ typedef struct {
   LatencyHistogram generation;
   WorkerCounters   counters;
   _Atomic uint64_t look_ahead_frames;
+  _Atomic unsigned stands;       // why other notes wait; 0: they do not
   _Atomic uint64_t origin_frame; // WORKER_NO_ORIGIN until the music has a place
 
   pthread_t   thread;

@@ -434,12 +434,14 @@ worker_ask_splice(Worker* worker)
   worker->splice.go     = worker->due.go;
   worker->splice.answer = worker->due.answer;
   worker->splice.phrase = worker->due.phrase;
+  worker->splice.again  = worker->due.again;
   rewind_to(worker, worker->splice.number, worker->due.again);
   set_up_generator(worker);
   worker_give_job(worker, false); // meanwhile the plan is played
 }
 
-// A newer phrase takes the place of the one it answered.
+// A newer phrase takes the place of the one it answered, a newer model that of
+// the one that was to be compared.
 void
 worker_ask_again(Worker* worker)
 {
@@ -448,6 +450,7 @@ worker_ask_again(Worker* worker)
   due->phrase                = due->answer ? due->phrase : splice->phrase;
   due->answer                = due->answer || splice->answer;
   due->go                    = due->go || splice->go;
+  due->again                 = due->model ? due->again : splice->again;
   due->window                = true;
   splice->asked              = false;
   splice->is_void            = false;
@@ -517,7 +520,7 @@ change_fallback(Worker* worker, uint64_t frame)
   const uint64_t   number  = worker->pauses & WORKER_LISTENS
                                ? planner->resume_at
                                : planner_find(planner, frame);
-  due->window = due->go = due->answer = due->phrase = false;
+  due->window = due->go = due->answer = due->phrase = due->again = false;
   worker->pauses &= ~(unsigned)WORKER_LISTENS;
   set_generators(worker);
   forget_primed(worker);

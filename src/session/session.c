@@ -147,42 +147,12 @@ open_osc(Session* session, Error* error)
   return status;
 }
 
-// Beside what was named, the shipped ones are at hand.
-static Status
-open_list(Session* session, const Options* options, Error* error)
-{
-  char         folders[DATA_DIRECTORIES_MAX][1024];
-  char         shipped[1024 + 32] = "";
-  const size_t count              = data_directories(folders);
-  const char*  paths[2];
-  size_t       path_count = 0;
-  const bool   named      = options->command == COMMAND_AUDITION;
-  for (size_t i = 0; i < count && !*shipped; ++i) {
-    snprintf(shipped, sizeof shipped, "%s/models/weights", folders[i]);
-    *shipped = access(shipped, R_OK) ? '\0' : *shipped;
-  }
-  if (!named) {
-    paths[path_count++] = options->model_path;
-  }
-  if (!named && *shipped) {
-    paths[path_count++] = shipped;
-  }
-  const AuditionSetup setup = { .paths = named ? options->paths : paths,
-                                .path_count =
-                                  named ? options->path_count : path_count,
-                                .watch  = options->watch,
-                                .follow = true,
-                                .device = options->device,
-                                .seed   = options->seed };
-  return audition_open(&setup, &session->audition, error);
-}
-
 Status
 session_find_first(Session* session, Options* options, Error* error)
 {
   Status status = session_open_nsm(session, options, error);
   if (!status) {
-    status = open_list(session, options, error);
+    status = session_open_list(session, options, error);
   }
   if (!status && options->command == COMMAND_AUDITION &&
       audition_first(session->audition, session->first_path)) {
@@ -195,15 +165,6 @@ const char*
 session_client_name(const Session* session)
 {
   return *session->client_name ? session->client_name : "meander";
-}
-
-static void
-adopt_model(Session* session)
-{
-  session->model                           = session->sources->model;
-  session->handed[session->handed_count++] = session->model;
-  audition_adopt(
-    session->audition, session->model, session->options->model_path);
 }
 
 Status
@@ -227,7 +188,7 @@ session_open(Session* session, Error* error)
   if (points_load(&session->points, &told)) {
     view_log(session->view, "%s", told.text);
   }
-  adopt_model(session);
+  session_adopt_model(session);
   return open_osc(session, error);
 }
 
@@ -423,65 +384,7 @@ hear_phrase(Session* session)
   }
 }
 
-// --- Models ------------------------------------------------------------------
-
-static void
-give_back(Session* session, Model* model)
-{
-  for (uint32_t i = 0; i < session->handed_count; ++i) {
-    if (session->handed[i] == model) {
-      session->handed[i] = session->handed[--session->handed_count];
-      audition_retired(session->audition, model);
-      return;
-    }
-  }
-}
-
-static void
-swap_to(Session* session, const AuditionEvent* event)
-{
-  const WorkerCommand command = { .kind  = COMMAND_MODEL,
-                                  .model = event->model,
-                                  .again = session->compares };
-  Error               error;
-  if (session->handed_count == SESSION_MODELS ||
-      session_tell(session, &command, &error)) {
-    view_log(session->view, "too many swaps at once: one was left out");
-    audition_retired(session->audition, event->model);
-    return;
-  }
-  session->handed[session->handed_count++] = event->model;
-  session->sent                            = event->model;
-  session->compares                        = false;
-}
-
-static void
-turn_models(Session* session)
-{
-  AuditionEvent event;
-  while (audition_poll(session->audition, &session->knobs.params, &event)) {
-    if (event.model) {
-      swap_to(session, &event);
-    }
-    if (*event.text) {
-      view_log(session->view, "%s", event.text);
-    }
-  }
-  Model* retired;
-  while ((retired = worker_take_retired(session->worker))) {
-    if (retired == session->model && session->sent) {
-      session->model          = session->sent;
-      session->sent           = NULL;
-      session->sources->model = session->model;
-      audition_plays(session->audition, session->model);
-      view_walk_clear(session->view);
-      session_tell_points(session);
-    }
-    give_back(session, retired);
-  }
-}
-
-// -----------------------------------------------------------------------------
+// --- Files and controllers ---------------------------------------------------
 
 static void
 send_feedback(Session* session)
@@ -549,7 +452,7 @@ session_turn(Session* session, const SessionLink* link)
     tell_waiting(session);
   }
   session_drain(session);
-  turn_models(session);
+  session_turn_models(session);
   if (session->has_osc) {
     osc_poll(&session->osc, &session->knobs.params, session->now_s);
   }
@@ -612,7 +515,7 @@ session_close(Session* session)
     session->sources->model = NULL; // it goes with the others
   }
   while (session->handed_count) {
-    give_back(session, session->handed[0]);
+    session_give_back(session, session->handed[0]);
   }
   const bool closed = audition_close(session->audition);
   keeper_free(&session->keeper);

@@ -31,6 +31,10 @@
 #define SESSION_WINDOWS 512u
 // Models that were handed to the worker and not given back.
 #define SESSION_MODELS 8u
+// Notes to come that are shown.
+#define SESSION_PLANNED 256u
+// "run1/best, step 1200, rated keep"
+#define SESSION_NAME_BYTES 192u
 
 // What the backend's poll says, for the readout.
 typedef struct {
@@ -79,9 +83,10 @@ typedef struct {
   char         first_path[1024]; // what plays first
 
   Audition* audition;
-  Model*    model;    // what sounds or sounds next
-  Model*    sent;     // on its way; NULL: none
-  bool      compares; // the next swap: at the point that sounds
+  Model*    model;                        // what is sampled from
+  Model*    sent;                         // on its way; NULL: none
+  bool      told_wait;                    // the player knows that it waits
+  char      announced[PLAN_DIGEST_BYTES]; // the model that they were told of
   Model*    handed[SESSION_MODELS];
   uint32_t  handed_count;
 
@@ -100,6 +105,10 @@ typedef struct {
   uint64_t       window_first;
   uint64_t       window_next;
   SessionWindow  sounding;
+
+  StampedNote planned[SESSION_PLANNED]; // by number: notes to come
+  uint64_t    planned_next;             // above the last one's number
+  RollPlanned shown[SESSION_PLANNED];
 
   SessionLink link;
   uint64_t    lost_before;      // messages that came in and did not get here
@@ -149,6 +158,26 @@ Status session_take_preset(Session* session, const char* name, Error* error);
 void session_fill_preset(const Session* session, Preset* preset);
 // Binds what a preset says, beside what is bound already.
 void session_bind(Session* session, const Preset* preset);
+// The list of checkpoints, and what plays first of it.
+Status session_open_list(Session*       session,
+                         const Options* options,
+                         Error*         error);
+void   session_adopt_model(Session* session);
+void   session_give_back(Session* session, Model* model);
+// Models that come and go, and what the player is told of them.
+void session_turn_models(Session* session);
+// A checkpoint as people know it: name, step of training, rating.
+void session_name_model(const AuditionNamed* named,
+                        char                 text[SESSION_NAME_BYTES]);
+// What was chosen and is not heard yet, and why not; empty: nothing.
+void session_name_coming(const Session*        session,
+                         const AuditionStatus* status,
+                         char                  text[SESSION_NAME_BYTES]);
+// Why a model that was chosen is not heard until something else goes on; NULL:
+// nothing is in its way.
+const char* session_waits_for(const Session* session);
+// Notes to come, in `shown`; returns how many.
+size_t session_show_planned(Session* session);
 // What plays has other points.
 void   session_tell_points(Session* session);
 Status session_open_nsm(Session* session, Options* options, Error* error);

@@ -390,9 +390,7 @@ session_do(void* context, const Action* action, Error* error)
     return load_model(session, action->text, error);
   }
   if (audition_takes(action->kind)) {
-    const Status done = audition_do(session->audition, action, error);
-    session->compares = !done && action->kind == ACTION_AB;
-    return done;
+    return audition_do(session->audition, action, error);
   }
   return do_action(session, action, error);
 }

@@ -72,6 +72,7 @@ remember_window(Session* session, const PlanStep* step)
   SessionWindow* const window = window_at(session, session->window_next++);
   window->number              = step->number;
   window->size                = 0;
+  window->digest[0]           = '\0';
   if (step->kind == PLAN_WINDOW && !step->is_fallback) {
     window->size = step->latent_size;
     memcpy(window->digest, step->digest, sizeof window->digest);
@@ -317,7 +318,9 @@ session_draw(Session* session)
 {
   const LatencyHistogram* const latency = &session->worker->generation;
   AuditionStatus                audition;
-  char                          model[160];
+  char                          name[SESSION_NAME_BYTES];
+  char                          model[SESSION_NAME_BYTES + 32];
+  char                          coming[SESSION_NAME_BYTES];
   char                          texts[PARAM_COUNT][24];
   const char*                   bound[PARAM_COUNT] = { NULL };
   // What keys ask about, in any turn; the rest is only drawn.
@@ -329,11 +332,12 @@ session_draw(Session* session)
     return;
   }
   audition_status(session->audition, &audition);
+  session_name_model(&audition.playing, name);
+  session_name_coming(session, &audition, coming);
   snprintf(model,
            sizeof model,
            "%s %s",
-           *audition.playing.name ? audition.playing.name
-                                  : model_kind_name(session->model),
+           *name ? name : model_kind_name(session->model),
            model_digest(session->model));
   fill_bound(session, texts, bound);
   fill_counters(session, &status);
@@ -345,6 +349,8 @@ session_draw(Session* session)
   status.generation_p50_ms = 1e3 * latency_percentile_s(latency, 0.50);
   status.generation_p99_ms = 1e3 * latency_percentile_s(latency, 0.99);
   status.model             = model;
+  status.coming            = *coming ? coming : NULL;
+  status.following         = audition.following;
   status.preset            = session->preset.name;
   status.sync              = sync_text(session);
   status.bpm               = session_bpm(session);
@@ -353,11 +359,13 @@ session_draw(Session* session)
     seconds_between(session,
                     session->record_origin_frame,
                     session_since_origin(session, session_frame(session)));
-  status.points   = points_used(session);
-  status.learning = midi_map_is_learning(&session->map)
-                      ? "waits for a controller or a key"
-                      : NULL;
-  status.bound    = bound;
+  status.points        = points_used(session);
+  status.learning      = midi_map_is_learning(&session->map)
+                           ? "waits for a controller or a key"
+                           : NULL;
+  status.bound         = bound;
+  status.planned       = session->shown;
+  status.planned_count = session_show_planned(session);
   view_poll(session->view, session->now_s, &status, session_do, session);
 }
 
@@ -374,15 +382,40 @@ put_text(OscStatus* line, const char* name, const char* text)
   snprintf(line->text, sizeof line->text, "%.63s", *text ? text : "-");
 }
 
+// "digest" is of the model that is sampled from, "heard" of the one whose notes
+// are heard: until what was planned by the one before was played they differ.
+static size_t
+put_checkpoints(const Session* session, OscStatus* lines)
+{
+  AuditionStatus status;
+  char           side[2] = "";
+  size_t         n       = 0;
+  audition_status(session->audition, &status);
+  side[0]               = *status.other.name ? status.side : '\0';
+  const char* const why = session_waits_for(session);
+  put_text(&lines[n++], "name", status.playing.name);
+  put_text(&lines[n++], "heard", session->sounding.digest);
+  put_number(
+    &lines[n++], "step", status.playing.has_step ? status.playing.step : -1.0);
+  put_text(&lines[n++], "rating", rating_names[status.playing.rating]);
+  put_text(&lines[n++], "side", side);
+  put_text(&lines[n++], "coming", status.pending);
+  put_text(&lines[n++],
+           "waits_for",
+           status.loading ? "it is being loaded"
+           : why          ? why
+                          : "");
+  put_number(&lines[n++], "following", status.following);
+  return n;
+}
+
 size_t
 session_fill_status(void* context, OscStatus lines[OSC_STATUS_MAX])
 {
   const Session* const          session = context;
   const LatencyHistogram* const latency = &session->worker->generation;
-  AuditionStatus                audition;
-  ViewStatus                    counts = { 0 };
-  size_t                        n      = 0;
-  audition_status(session->audition, &audition);
+  ViewStatus                    counts  = { 0 };
+  size_t                        n       = 0;
   fill_counters(session, &counts);
   put_number(&lines[n++], "buffered_s", buffered_s(session));
   put_number(&lines[n++], "p50_ms", 1e3 * latency_percentile_s(latency, 0.5));
@@ -403,11 +436,10 @@ session_fill_status(void* context, OscStatus lines[OSC_STATUS_MAX])
   put_text(&lines[n++], "sync", sync_text(session));
   put_text(&lines[n++], "model", model_kind_name(session->model));
   put_text(&lines[n++], "digest", model_digest(session->model));
-  put_text(&lines[n++], "name", audition.playing.name);
   put_text(&lines[n++], "preset", session->preset.name);
   put_number(&lines[n++], "recording", session->recording);
   put_number(&lines[n++], "seed", (double)session->options->seed);
-  return n;
+  return n + put_checkpoints(session, lines + n);
 }
 
 void

@@ -99,6 +99,12 @@ say_music(Flow* flow, const ViewStatus* status)
   if (status->model) {
     say(flow, INK_PLAIN, "%s", status->model);
   }
+  if (status->coming) {
+    say(flow, INK_WARNING, "%s", status->coming);
+  }
+  if (status->following) {
+    say(flow, INK_QUIET, "following");
+  }
   if (status->preset) {
     say(flow, INK_PLAIN, "preset %s", status->preset);
   }

@@ -43,10 +43,12 @@ typedef struct {
   uint64_t    repeated;
 
   const char*        model;  // name and digest
+  const char*        coming; // the model that was chosen, and what it waits for
   const char*        preset; // name
   const char*        sync;   // whose beat, and whether it runs: "jack, rolling"
   double             bpm;    // of the beat that is kept
   char               side;   // 'A' or 'B'; 0: there is no other
+  bool               following; // the newest checkpoint plays by itself
   bool               recording;
   double             recorded_s;
   uint16_t           points;   // bit i: slot i + 1 holds one

@@ -2,8 +2,8 @@
 """A performance, as a player has it: controllers, OSC, clocks, transports,
 played phrases, checkpoints, panic, files, against a real jackd (dummy driver)
 with real clients. What the capture client heard keeps the invariants of
-DESIGN.md, and every recording is made again byte for byte. Then a thousand
-swaps, and bad input while it plays."""
+DESIGN.md, and every recording is made again byte for byte. Then how soon a knob
+is obeyed, a thousand swaps, and bad input while it plays."""
 import glob
 import os
 import random
@@ -11,13 +11,14 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
+import threading
 import time
 
 from live import (MAKE_MODEL, SKIP, Capture, Failure, Jackd, Workplace,
-                  check_invariants, counter, expect, finish, read_bytes,
-                  read_events, read_recording, run_meander, run_tests,
-                  start_meander)
+                  check_invariants, counter, expect, read_bytes, read_events,
+                  read_recording, run_meander, run_tests, start_meander)
 from osc import Client, encode
 
 PLAYER = os.environ.get("JACK_PLAYER", "jack_player")
@@ -39,7 +40,9 @@ def make_home():
                         str(number)], check=True)
     for name, text in {
             "aa": 'description = "first"\ntempo = 1.5\nbindings = ['
-                  '"cc14 16 = density", "cc 21 ch 3 = panic"]\n',
+                  '"cc14 16 = density", "cc 21 ch 3 = panic", '
+                  '"cc 24 ch 3 = ab", "cc 25 ch 3 = next", '
+                  '"cc 26 ch 3 = accept", "note 9 ch 3 = previous"]\n',
             "ab": 'description = "second"\ninherits = "aa"\n'
                   'model = "two"\ndensity = 2.0\n',
             "round": 'inherits = "trip"\n', "trip": 'inherits = "round"\n',
@@ -97,7 +100,7 @@ class Player:
 class Stage:
     """jackd, capture, player and meander, and OSC to it."""
 
-    def __init__(self, name, *arguments, jack=True):
+    def __init__(self, name, *arguments, jack=True, command="play", model=True):
         self.server = self.capture = self.player = self.meander = None
         self.name = name
         self.trace, self.keep = WORK.path(name + ".trace"), WORK.path(name + ".d")
@@ -113,9 +116,14 @@ class Stage:
                            "^player(-[0-9]+)?:out$"]
             port = free_port()
             self.meander = start_meander(
-                WORK, "play", *backend, "--osc-port", port, "--keep-dir",
-                self.keep, "--trace", self.trace, "--seed", SEED, *arguments,
-                env=ENVIRONMENT)
+                None, command, *(["--model", WORK.model] if model else []),
+                *backend, "--osc-port", port, "--keep-dir", self.keep, "--trace",
+                self.trace, "--seed", SEED, *arguments, env=ENVIRONMENT)
+            # Read as it comes: nothing of it is lost in a full pipe.
+            self.said = []
+            self.reader = threading.Thread(
+                target=lambda: self.said.extend(self.meander.stdout), daemon=True)
+            self.reader.start()
             self.osc = Client(port)
             self.listen(port)
         except BaseException:
@@ -127,7 +135,7 @@ class Stage:
         until = time.monotonic() + 10
         while time.monotonic() < until:
             if self.meander.poll() is not None:
-                raise Failure(f"it ended: {self.meander.communicate()}")
+                raise Failure(f"it ended: {self.log()}")
             try:
                 self.osc.socket.connect(("127.0.0.1", port))
                 self.osc.send(ROOT + "status")
@@ -188,18 +196,30 @@ class Stage:
     def end(self):
         """(events heard, {mark: frame}, log) after SIGTERM."""
         self.meander.send_signal(signal.SIGTERM)
-        code, out, err = finish(self.meander)
-        expect(code == 0 and not err, f"exit code {code}: {out}{err}")
+        try:
+            code = self.meander.wait(30)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"it does not end: {self.said[-5:]}") from None
+        out = self.log()
+        expect(code == 0, f"exit code {code}: {out}")
         marks = self.player.finish() if self.player else {}
         heard = self.capture.finish() if self.capture else read_events(self.trace)
         if self.server:
             self.server.stop()
         return heard, marks, out
 
+    def log(self):
+        """All that it said, when it has ended; nothing of that are errors."""
+        self.reader.join(10)
+        err = self.meander.stderr.read()
+        expect(not err, f"errors: {err}")
+        return "".join(self.said)
+
     def clean_up(self):
         if self.meander and self.meander.poll() is None:  # the test failed
             self.meander.terminate()
-            print(*finish(self.meander)[1:], sep="", flush=True)
+            time.sleep(1)
+            print(*self.said[-40:], sep="", flush=True)
         for one in (self.meander, self.player and self.player.process,
                     self.capture and self.capture.process):
             if one and one.poll() is None:
@@ -217,10 +237,15 @@ def ons(events, begin, end):
     return [e for e in events if e[1] & 0xF0 == 0x90 and begin <= e[0] < end]
 
 
+# What a server that overran, on a machine that is too busy, may bring about.
+ALLOWED = ("late", "jumps of the clock", "periods without a plan")
+NEVER = ("dropped", "missing in view and")
+STAND_INS = ("windows of fewer steps", "windows of the fallback", "windows repeated")
+
+
 def check_heard(stage, heard, log):
-    """Invariants 1 and 2 hold, all that was written was heard at its frame, and
-    nothing was late or lost: unless the server was, on a machine that is too
-    busy."""
+    """Invariants 1 and 2 hold, all that was written was heard at its frame,
+    nothing was lost, and nothing late; unless the server was: that is told."""
     count = check_invariants(notes_only(heard), stage.name)
     last = 0
     for event in heard:
@@ -230,14 +255,15 @@ def check_heard(stage, heard, log):
     expect(heard == stamped, f"{len(set(heard) ^ set(stamped))} of "
            f"{len(stamped)} messages were not heard as they were written")
     faults = {name: counter(log, name) for name in (
-        "late", "dropped", "note-offs written late", "missing in view and",
-        "xruns", "jumps of the clock")}
+        "xruns", "note-offs written late", *ALLOWED, *NEVER, *STAND_INS)}
+    faults = {name: number for name, number in faults.items() if number}
     told = f"{count} notes, {faults}: {log}"
     expect(counter(log, "notes") == count, f"not what it counts: {told}")
-    if faults["xruns"]:
-        return f"{count} notes (ALLOWED, the server overran: {faults})"
-    expect(not any(faults.values()), told)
-    return f"{count} notes"
+    expect(not any(name in faults for name in NEVER), told)
+    expect("note-offs written late" not in faults or "late" in faults, told)
+    late = {name for name in faults if name not in STAND_INS}
+    expect("xruns" in faults or not late, told)
+    return f"{count} notes" + (f" (ALLOWED: {faults})" if faults else "")
 
 
 def check_again(path):
@@ -316,6 +342,17 @@ def play_checkpoints(stage, hands):
     stage.soon("the preset", lambda: stage.status()["preset"] == "aa")
     stage.tell("load", "three")
     sounds("three")
+    # The same from a controller, as the preset binds it.
+    hands.send("b2 18 7f", "b2 18 00")
+    stage.soon("the other side", lambda: stage.status()["name"] != "three")
+    hands.send("b2 18 7f", "b2 18 00")
+    sounds("three")
+    hands.send("b2 19 7f", "b2 19 00")
+    stage.soon("the next one", lambda: stage.status()["name"] != "three")
+    hands.send("92 09 50", "82 09 40")
+    sounds("three")
+    hands.send("b2 1a 7f", "b2 1a 00")
+    stage.soon("a rating", lambda: stage.status()["rating"] == "keep")
     hands.send("c0 01")  # brings its checkpoint
     stage.soon("the preset", lambda: stage.status()["preset"] == "ab")
     sounds("two")
@@ -537,31 +574,106 @@ def test_takes():
     return f"{note}, {len(takes)} takes made again"
 
 
+# --- How soon a knob is obeyed ------------------------------------------------
+
+# The worker plans so far ahead of what is committed (CHANGE_LEAD_S).
+LEAD_S = 0.02
+CHANGES = 48
+# Uneven: changes fall anywhere between two notes and two periods.
+GAPS_MS = (131, 167, 153, 149, 181)
+# Pentatonic scales of C and of F#: no key is in both.
+SCALES = ({0, 2, 4, 7, 9}, {6, 8, 10, 1, 3})
+
+
+def disobeyed_s(heard, sent, obeys):
+    """Of each change the seconds until the last note that is still as before."""
+    took = []
+    for n, frame in enumerate(sent):
+        end = sent[n + 1] if n + 1 < len(sent) else frame + RATE // 8
+        took.append(max([e[0] for e in ons(heard, frame, end)
+                         if not obeys(e, n)], default=frame) - frame)
+    return [frames / RATE for frames in took]
+
+
+def test_knobs():
+    """From a CC of a real client to the last note that does not obey it: the
+    committed period, the lead, one more period and, where notes are sampled
+    anew, a window's time as this run measured it. A bound on the middle of many
+    changes, so that a busy machine's worst is no failure; no benchmark."""
+    with open(WORK.path("config/meander/presets/knobs.cfg"), "w") as file:
+        file.write('description = "knobs"\nbindings = ["cc 20 = channel", '
+                   '"cc 21 = key"]\n')
+    stage = Stage("knobs", "--preset", "knobs", "--tempo", 4, "--density", 4,
+                  "--bpm", 300, "--scale", "pentatonic", "--scale-strength", 1)
+    hands = stage.player
+    # Channels 16 and 1; keys F# and C, as shares of their ranges.
+    knobs = {"channel": ("14", "7f", "00"), "key": ("15", "42", "00")}
+    try:
+        for cc, *values in knobs.values():
+            for change in range(CHANGES):
+                hands.do(f"send b0 {cc} {values[change % 2]}",
+                         f"wait {GAPS_MS[change % len(GAPS_MS)]}")
+        hands.mark("over")
+        sample_s = 1e-3 * stage.status()["p99_ms"]
+        heard, _, log = stage.end()
+    finally:
+        stage.clean_up()
+    note = check_heard(stage, heard, log)
+    with open(hands.path) as file:
+        lines = [line.split() for line in file]
+    bound_s = LEAD_S + 2 * PERIOD / RATE
+    for name, obeys, limit_s in (
+            ("channel", lambda e, n: e[1] & 15 == (0 if n % 2 else 15), bound_s),
+            ("key", lambda e, n: e[2] % 12 in SCALES[0 if n % 2 else 1],
+             bound_s + sample_s)):
+        sent = [int(line[0]) for line in lines
+                if line[1:4] == ["send", "b0", knobs[name][0]]]
+        expect(len(sent) == CHANGES, f"{len(sent)} changes of {name}")
+        took = disobeyed_s(heard, sent, obeys)
+        middle = statistics.median(took)
+        note += (f", {name}: {1e3 * middle:.1f} ms in the middle, "
+                 f"{1e3 * max(took):.1f} at most, bound {1e3 * limit_s:.1f}")
+        # Changes that no note met say nothing of how soon it is.
+        expect(sum(1 for s in took if s > 0) > CHANGES / 2, f"hardly a note: {note}")
+        expect(middle <= limit_s, note)
+    return note
+
+
 # --- A thousand swaps ---------------------------------------------------------
 
 SWAPS = 1000
+# Of memory, over 2000 swaps and more; a model that is not freed is 200 kB.
+GROWTH_KB_MAX = 2000
 
 
 def memory_kb(process):
+    """What it asked of the system: the rings have all of theirs at the start,
+    but fill it as the minutes pass."""
     with open(f"/proc/{process.pid}/status") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+        return int(re.search(r"VmData:\s+(\d+)", file.read())[1])
+
+
+def swap_and_hear(stage, action):
+    """The digest of the model whose note is heard; the worker took it before."""
+    before = stage.status()["heard"]
+    stage.osc.send(ROOT + action)
+    until = time.monotonic() + 10
+    while (now := stage.status())["heard"] == before or \
+            now["heard"] != now["digest"]:
+        expect(time.monotonic() < until, f"after {action} still {before}: {now}")
+        time.sleep(0.001)
+    return now["heard"]
 
 
 def test_swaps():
-    """Each is heard before the next is asked for: the digest says so. Then as
-    many again as fast as they can be sent."""
+    """A note of each is heard before the next is asked for. Then as many again
+    as fast as they can be sent."""
     stage = Stage("swaps", "--tempo", 4, "--density", 4, jack=False)
     try:
         began = time.monotonic()
         digests, memory = set(), []
         for swap in range(SWAPS):
-            before = stage.status()["digest"]
-            stage.osc.send(ROOT + ("ab", "ab", "next")[swap % 3])
-            until = time.monotonic() + 5
-            while (now := stage.status()["digest"]) == before:
-                expect(time.monotonic() < until, f"swap {swap}: still {now}")
-                time.sleep(0.001)
-            digests.add(now)
+            digests.add(swap_and_hear(stage, ("ab", "ab", "next")[swap % 3]))
             if swap % 100 == 99:
                 memory.append(memory_kb(stage.meander))
         took = time.monotonic() - began
@@ -575,12 +687,34 @@ def test_swaps():
     finally:
         stage.clean_up()
     expect(len(digests) == 3, f"{digests} sounded")
-    # What was reserved at the start fills up, the ring of the last minutes above
-    # all (6 MB of lines); a model that is not freed is 200 kB each time.
-    expect(memory[-1] - memory[1] < 10000, f"memory grows: {memory} kB")
+    grown = memory[-1] - memory[1]
+    expect(grown < GROWTH_KB_MAX, f"memory grows: {memory} kB")
     note = check_heard(stage, heard, log)
-    return (f"{SWAPS} swaps in {took:.1f} s, {note}, "
-            f"{memory[-1] - memory[1]} kB more in use")
+    return f"{SWAPS} swaps heard in {took:.1f} s, {note}, {grown} kB more in use"
+
+
+DIFFUSION_SWAPS = 60
+
+
+def test_swaps_of_kinds():
+    """A diffusion model among VAEs; the recording of all swaps is made again."""
+    weights = WORK.path("data/models/weights")
+    other, recording = f"{weights}/other.safetensors", WORK.path("kinds.mid")
+    subprocess.run([MAKE_MODEL, "diffusion", other, "9"], check=True)
+    stage = Stage("kinds", f"{weights}/one.safetensors", other,
+                  f"{weights}/two.safetensors", "--tempo", 4, "--record",
+                  recording, jack=False, command="audition", model=False)
+    try:
+        digests = {swap_and_hear(stage, ("ab", "ab", "next")[swap % 3])
+                   for swap in range(DIFFUSION_SWAPS)}
+        heard, _, log = stage.end()
+    finally:
+        stage.clean_up()
+    expect(len(digests) == 3, f"{digests} sounded")
+    note = check_heard(stage, heard, log)
+    check_again(recording)
+    os.remove(other)
+    return f"{DIFFUSION_SWAPS} swaps heard, {note}, made again"
 
 
 # --- Bad input ----------------------------------------------------------------
@@ -658,6 +792,8 @@ ENVIRONMENT = make_home()
 run_tests([
     ("performance", test_performance),
     ("takes", test_takes),
+    ("knobs", test_knobs),
     ("swaps", test_swaps),
+    ("swaps_of_kinds", test_swaps_of_kinds),
     ("bad_input", test_bad_input),
 ])

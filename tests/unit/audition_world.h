@@ -16,6 +16,8 @@ static struct {
   bool   at_once; // phrases end at each turn
   int    swaps;
   int    overtaken;
+  int    asked;    // swaps
+  bool   compares; // the last of them
 } instrument;
 
 static char said[8][600]; // the last lines
@@ -56,7 +58,9 @@ turn(void)
         ++instrument.overtaken;
         audition_retired(audition, instrument.waits);
       }
-      instrument.waits = event.model;
+      instrument.waits    = event.model;
+      instrument.compares = event.compares;
+      ++instrument.asked;
     }
     if (*event.text) {
       memcpy(said[said_count++ % 8], event.text, sizeof *said);

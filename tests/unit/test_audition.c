@@ -85,6 +85,108 @@ test_two_sides(void** state)
 }
 
 static void
+break_file(const char* name)
+{
+  FILE* const file = fopen(in_folder(name), "wb");
+  fputs("rubbish", file);
+  fclose(file);
+}
+
+// Swaps that were asked for by then, and whether the last one compares.
+static void
+assert_asked(int count, bool compares)
+{
+  assert_int_equal(instrument.asked, count);
+  assert_true(instrument.compares == compares);
+}
+
+// Only what `ab` asked for is at the point that sounds.
+static void
+test_only_ab_compares(void** state)
+{
+  (void)state;
+  Error error = { 0 };
+  write_three();
+  start_named(3, three, NULL);
+  act(ACTION_NEXT);
+  WAIT_UNTIL(plays("b"), turn());
+  assert_asked(1, false);
+  // Of a neighbour that has to be loaded first, too.
+  act(ACTION_AB);
+  WAIT_UNTIL(plays("a"), turn());
+  assert_asked(2, true);
+  act(ACTION_AB);
+  turn();
+  assert_asked(3, true);
+  assert_int_equal(audition_choose(audition, 2, &error), STATUS_OK);
+  WAIT_UNTIL(plays("c"), turn());
+  assert_asked(4, false);
+  // Overtaken before it was handed out.
+  act(ACTION_AB);
+  act_text(ACTION_LOAD, in_folder("b.safetensors"), &error);
+  WAIT_UNTIL(plays("b"), turn());
+  assert_false(instrument.compares);
+  finish();
+}
+
+// A comparison that fails when it is loaded, or is overtaken meanwhile, leaves
+// nothing for the swap after it.
+static void
+test_comparison_that_fails(void** state)
+{
+  (void)state;
+  write_three();
+  start_named(3, three, NULL);
+  break_file("c.safetensors"); // a's neighbour
+  act(ACTION_AB);
+  WAIT_UNTIL(was_said("not played: "), turn());
+  act(ACTION_NEXT); // past what failed and what plays
+  WAIT_UNTIL(plays("b"), turn());
+  assert_false(instrument.compares);
+  finish();
+  write_three();
+  start_named(3, three, NULL);
+  held_hold(HELD_LOAD);
+  act(ACTION_AB);
+  turn();
+  held_await();
+  act(ACTION_PREVIOUS);
+  held_release();
+  WAIT_UNTIL(plays("b"), turn());
+  assert_asked(1, false);
+  finish();
+}
+
+static void
+test_names_that_differ(void** state)
+{
+  (void)state;
+  static const char* const names[] = { "x/one/best.safetensors",
+                                       "x/two/best.safetensors",
+                                       "y/two/best.safetensors",
+                                       "x/one/checkpoint.safetensors",
+                                       "x/two/checkpoint.safetensors" };
+  static const char* const told[]  = {
+     "one/best", "x/two/best", "y/two/best", "one", "two"
+  };
+  static const char* const folders[] = { "x", "x/one", "x/two", "y", "y/two" };
+  for (size_t i = 0; i < 5; ++i) {
+    make_folder(folders[i]);
+  }
+  for (uint32_t i = 0; i < 5; ++i) {
+    write_vae(in_folder(names[i]), i + 1, NULL);
+  }
+  start_named(5, names, NULL);
+  for (size_t i = 1; i < 5; ++i) {
+    act(ACTION_NEXT);
+    WAIT_UNTIL(plays(told[i]), turn());
+  }
+  act(ACTION_NEXT);
+  WAIT_UNTIL(plays(told[0]), turn());
+  finish();
+}
+
+static void
 test_one_alone(void** state)
 {
   (void)state;
@@ -399,6 +501,9 @@ main(void)
   const struct CMUnitTest tests[] = {
     TEST(test_next_and_previous),
     TEST(test_two_sides),
+    TEST(test_only_ab_compares),
+    TEST(test_comparison_that_fails),
+    TEST(test_names_that_differ),
     TEST(test_one_alone),
     TEST(test_quick_fingers),
     TEST(test_before_the_phrase_ends),

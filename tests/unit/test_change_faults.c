@@ -181,6 +181,32 @@ ask_phrase(World* world)
   ask(world, phrase);
 }
 
+// The windows of the plan as it was told, by their first notes.
+static struct {
+  uint64_t number;
+  uint64_t window; // the model's
+  bool     other;
+} told[1024];
+static size_t told_count;
+
+static void
+read_windows(World* world)
+{
+  static PlanStep step;
+  while (planner_read_step(&world->worker.planner, &step)) {
+    if (step.kind != PLAN_WINDOW) {
+      continue;
+    }
+    while (told_count && told[told_count - 1].number >= step.number) {
+      --told_count;
+    }
+    assert_true(told_count < sizeof told / sizeof *told);
+    told[told_count].number  = step.number;
+    told[told_count].window  = step.job.request.first_window;
+    told[told_count++].other = !strcmp(step.digest, "fake-diffusion");
+  }
+}
+
 static World*
 begin_listening(bool fallback)
 {
@@ -209,6 +235,43 @@ start_transport(World* world, BeatTime* time)
   time->break_frame = heard.span;
   time->breaks      = ++world->process.breaks;
   ask(world, (WorkerCommand){ .kind = COMMAND_TIME, .time = *time });
+}
+
+// The transport stops while a model that is to be compared makes its first
+// window: when it rolls that window is still the one that sounded, once more.
+static void
+test_stop_during_a_comparison(void** state)
+{
+  (void)state;
+  World* const world = begin_with(MODEL_VAE, 0.02f, true);
+  Model* const other = &world->fallback;
+  BeatTime     time;
+  size_t       i         = 0;
+  world->worker.fallback = NULL; // it is the other one
+  fake_model_init(other, MODEL_DIFFUSION);
+  other->step_s = 0.02f;
+  told_count    = 0;
+  atomic_store(&other->call_us, 150000);
+  read_windows(world);
+  ask(world,
+      (WorkerCommand){ .kind = COMMAND_MODEL, .model = other, .again = true });
+  for (int k = 0; k < 100 && !atomic_load(&other->calls_under_way); ++k) {
+    play(world, &heard, 1);
+  }
+  assert_int_equal(atomic_load(&other->calls_under_way), 1);
+  stop_transport(world, &time);
+  play(world, &heard, 100);
+  atomic_store(&other->call_us, 0);
+  start_transport(world, &time);
+  play(world, &heard, 100);
+  read_windows(world);
+  while (i < told_count && !told[i].other) {
+    ++i;
+  }
+  assert_in_range(i, 1, told_count - 2);
+  assert_int_equal(told[i].window, told[i - 1].window);
+  assert_int_equal(told[i + 1].window, told[i].window + 1);
+  finish(world);
 }
 
 // The transport stops while the answer is being made: it comes when it rolls.
@@ -489,6 +552,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_frozen),
     cmocka_unit_test(test_goes_on_after_a_break),
+    cmocka_unit_test(test_stop_during_a_comparison),
     cmocka_unit_test(test_stop_during_an_answer),
     cmocka_unit_test(test_stop_during_a_recall),
     cmocka_unit_test(test_no_model_to_answer),
