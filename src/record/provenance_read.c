@@ -4,6 +4,7 @@
 #include "caps.h"
 #include "music/smf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,6 +135,62 @@ provenance_free(Provenance* provenance)
   free(provenance->lines);
   free(provenance->about);
   *provenance = (Provenance){ 0 };
+}
+
+void
+provenance_write_path(const char* path, char* out)
+{
+  for (; *path; ++path) {
+    const unsigned char c = (unsigned char)*path;
+    if (c <= ' ' || c == '%' || c == 0x7f) {
+      out += sprintf(out, "%%%02x", c);
+    } else {
+      *out++ = *path;
+    }
+  }
+  *out = '\0';
+}
+
+static int
+hex_digit(char c)
+{
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                : -1;
+}
+
+// The word at `text`; false: too long.
+static bool
+read_path(const char* text, char path[1024])
+{
+  size_t length = 0;
+  for (; *text && *text != ' '; ++length) {
+    if (length == 1023) {
+      return false;
+    }
+    const int high = *text == '%' ? hex_digit(text[1]) : -1;
+    const int low  = high >= 0 ? hex_digit(text[2]) : -1;
+    path[length]   = low >= 0 ? (char)(high * 16 + low) : *text;
+    text += low >= 0 ? 3 : 1;
+  }
+  path[length] = '\0';
+  return length && strlen(path) == length;
+}
+
+bool
+provenance_file(const Provenance* provenance,
+                const char*       digest,
+                char              path[1024])
+{
+  const char*  at     = provenance->about;
+  const size_t length = strlen(digest);
+  while ((at = strstr(at, PROVENANCE_FILE))) {
+    at += strlen(PROVENANCE_FILE);
+    if (!strncmp(at, digest, length) && at[length] == ':') {
+      return read_path(at + length + 1, path);
+    }
+  }
+  return false;
 }
 
 Status

@@ -27,6 +27,14 @@ typedef struct {
 Status provenance_read(const char* path, Provenance* out, Error* error);
 void   provenance_free(Provenance* provenance);
 
+// The file that `about` names for a model, if it names one: a hint.
+#define PROVENANCE_FILE " file="
+bool provenance_file(const Provenance* provenance,
+                     const char*       digest,
+                     char              path[1024]);
+// A path as it stands there, in one word; `out` has three times its room.
+void provenance_write_path(const char* path, char* out);
+
 // Can all of its notes be made again? It begins with a line that starts, has
 // its end, and no line is lost. Otherwise the error says what is missing.
 Status provenance_check(const Provenance* provenance, Error* error);

@@ -156,6 +156,8 @@ uint64_t session_since_origin(const Session* session, uint64_t frame);
 double   session_bpm(const Session* session);
 // What was played and planned since the last turn.
 void session_drain(Session* session);
+// For recordings: the file that what sounds came from.
+void session_remember_file(Session* session);
 // Before a file is written: breaks that no note has followed yet.
 void session_tell_breaks(Session* session);
 // To the recording, once: what its end needs to be made again.

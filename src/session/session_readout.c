@@ -390,3 +390,14 @@ session_tell_rest(Session* session)
     recorder_line(&session->recorder, &rest[i], &error);
   }
 }
+
+void
+session_remember_file(Session* session)
+{
+  AuditionStatus status;
+  audition_status(session->audition, &status);
+  if (status.playing.path &&
+      !strcmp(status.playing.digest, model_digest(session->model))) {
+    sources_remember(session->sources, session->model, status.playing.path);
+  }
+}

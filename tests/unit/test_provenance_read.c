@@ -252,6 +252,33 @@ test_no_file(void** state)
   assert_int_equal(provenance_read("/dev/null", &p, &error), STATUS_IO);
 }
 
+// Where a model's file was, in a word of the text at the start.
+static void
+test_files(void** state)
+{
+  (void)state;
+  char text[400] = "meander 0.1 file=0123456789abcdef:";
+  char found[1024];
+  provenance_write_path("my runs/100%/r1\n.safetensors", text + strlen(text));
+  strcat(text, PROVENANCE_FILE "fedcba9876543210:/b");
+  assert_null(strchr(text + 12, '\n'));
+  Provenance told = { .about = text };
+  assert_true(provenance_file(&told, "0123456789abcdef", found));
+  assert_string_equal(found, "my runs/100%/r1\n.safetensors");
+  assert_true(provenance_file(&told, "fedcba9876543210", found));
+  assert_string_equal(found, "/b");
+  assert_false(provenance_file(&told, "0123456789abcdee", found));
+  assert_false(provenance_file(&told, "0123", found));
+  static char  far_too_long[2000] = "meander file=1:";
+  const size_t length             = strlen(far_too_long);
+  memset(far_too_long + length, 'x', sizeof far_too_long - length - 1);
+  told.about = far_too_long;
+  assert_false(provenance_file(&told, "1", found));
+  strcpy(far_too_long, "meander file=1:%00%4%zz file=2:");
+  assert_false(provenance_file(&told, "1", found));
+  assert_false(provenance_file(&told, "2", found));
+}
+
 int
 main(void)
 {
@@ -260,6 +287,7 @@ main(void)
     cmocka_unit_test(test_not_lines),  cmocka_unit_test(test_lengths),
     cmocka_unit_test(test_checks),     cmocka_unit_test(test_too_many),
     cmocka_unit_test(test_damaged),    cmocka_unit_test(test_no_file),
+    cmocka_unit_test(test_files),
   };
   const int file = mkstemp(path);
   if (file < 0) {
