@@ -59,8 +59,10 @@ hear(void* context, const PlayedEvent* event)
     put_line(again);
   }
   again->notes += (event->message[0] & 0xf0) == 0x90;
-  recorder_add(
-    &again->recorder, event->frame - cut->begin, event->number, event->message);
+  recorder_add(&again->recorder,
+               cut_place(cut->begin, cut->lead, event->frame),
+               event->number,
+               event->message);
 }
 
 static Status
@@ -78,9 +80,9 @@ read_lines(Again* again, Regeneration* regeneration, Error* error)
 static Status
 play_again(Again* again, Regeneration* regeneration, Error* error)
 {
-  const Provenance* const p   = &again->provenance;
-  const uint64_t          end = p->cut.begin + p->cut.frame;
-  Status status = regeneration_play(regeneration, end, hear, again, error);
+  const Provenance* const p = &again->provenance;
+  const uint64_t end = p->cut.begin + p->cut.frame - (uint64_t)p->cut.lead;
+  Status status      = regeneration_play(regeneration, end, hear, again, error);
   while (!status && again->line < p->count) {
     put_line(again);
   }
@@ -107,8 +109,9 @@ run(Again* again, Error* error)
   if (status) {
     return status;
   }
-  again->recorder.tempo_us     = again->provenance.tempo_us;
+  again->recorder.beat         = again->provenance.beat;
   again->recorder.origin_frame = again->provenance.cut.begin;
+  again->recorder.lead_frames  = again->provenance.cut.lead;
   status =
     regeneration_open(again_models_find, again->models, &regeneration, error);
   if (!status) {

@@ -86,9 +86,13 @@ take_meta(void*          context,
 {
   (void)tick;
   Reading* const reading = context;
-  if (type == SMF_META_TEMPO && !reading->out->tempo_us) {
-    reading->out->tempo_us =
-      (uint32_t)data[0] << 16 | (uint32_t)data[1] << 8 | data[2];
+  SmfBeat* const beat    = &reading->out->beat;
+  if (type == SMF_META_TEMPO && !beat->tempo_us) {
+    beat->tempo_us = (uint32_t)data[0] << 16 | (uint32_t)data[1] << 8 | data[2];
+  }
+  if (type == SMF_META_METER && length == 4 && !beat->meter_count) {
+    beat->meter_count = data[0];
+    beat->meter_unit  = data[1];
   }
   if (type != SMF_META_TEXT || reading->status || !length ||
       length >= LINE_TEXT_BYTES_MAX || memchr(data, 0, length)) {
@@ -120,8 +124,8 @@ provenance_read(const char* path, Provenance* out, Error* error)
   if (status) {
     provenance_free(out);
   }
-  if (!status && !out->tempo_us) {
-    out->tempo_us = SMF_WRITE_TEMPO_US; // the standard's own
+  if (!status && !out->beat.tempo_us) {
+    out->beat.tempo_us = SMF_WRITE_TEMPO_US; // the standard's own
   }
   return status;
 }

@@ -2,6 +2,7 @@
 // thread except process.
 #pragma once
 
+#include "music/smf.h"
 #include "record/line_text.h"
 #include "record/lines.h"
 #include "status.h"
@@ -16,7 +17,7 @@ typedef struct {
   size_t      count;
   bool        has_cut;
   CutLine     cut;
-  uint32_t    tempo_us; // the first of the file: microseconds a quarter
+  SmfBeat     beat; // the first tempo and meter of the file
 } Provenance;
 
 // Reads any standard MIDI file; one without lines gives none. Texts that begin

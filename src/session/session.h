@@ -86,6 +86,7 @@ typedef struct {
 
   Narrator narrator;
   bool     narrates;
+  BeatMap  beats; // of what was planned last; bpm 0: nothing was
   Recorder recorder;
   TakeRing ring;
   Keeper   keeper;
@@ -150,6 +151,10 @@ Status session_start_recording(Session*    session,
                                const char* path,
                                Error*      error);
 Status session_stop_recording(Session* session, Error* error);
+// A message, on the music's clock.
+void session_record(Session* session, const PlayedEvent* event);
+// A frame of the music's clock as the recording counts.
+uint64_t session_recorded_frame(const Session* session, uint64_t frame);
 // Seconds since the music began; the frame on the session clock.
 uint64_t session_frame(const Session* session);
 uint64_t session_since_origin(const Session* session, uint64_t frame);

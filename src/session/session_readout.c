@@ -109,6 +109,9 @@ read_steps(Session* session)
                      atomic_load(&session->worker->origin_frame));
     }
     narrator_hear(&session->narrator, &step);
+    if (step.kind == PLAN_WINDOW || step.kind == PLAN_STAMPS) {
+      session->beats = step.stamps.map;
+    }
     if (step.kind == PLAN_WINDOW || step.kind == PLAN_EVENTS) {
       remember_window(session, &step);
     }
@@ -147,10 +150,7 @@ play(Session* session, const PlayedEvent* event)
     narrator_panic(&session->narrator, event->frame, tell_line, session);
   }
   if (session->recording) {
-    recorder_add(&session->recorder,
-                 here.frame - session->record_origin_frame,
-                 here.number,
-                 here.message);
+    session_record(session, &here);
   }
   take_ring_add(&session->ring, &here);
   if (is_note(event->message)) {

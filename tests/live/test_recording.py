@@ -213,6 +213,90 @@ def check_again(path, *arguments, **settings):
     expect(made == read_bytes(path), f"{path} is made again otherwise")
 
 
+def test_killed_made_again():
+    """What a SIGKILL left has the same notes when it is made again, and how
+    they were made, too; what made room while the file grew is not there."""
+    def play(case):
+        number, seconds = case
+        path = WORK.path(f"again{number}.mid")
+        playing = Playing("--record", path, "--tempo", 2, "--density", 2,
+                          work=WORK)
+        for turn in range(3):
+            time.sleep(seconds / 3)
+            playing.tell("param/density", 1.5 + turn)
+        playing.player.kill()
+        finish(playing.player)
+        code, out, made = again(path, "--model", WORK.model)
+        expect(code == 0, f"{path}: {out}")
+        left, made = parse(read_bytes(path))[0], parse(made)[0]
+        left = [e for e in left if e[1:] != (0x01, b"")]
+        expect(left == made, f"{path} is made again otherwise")
+        return len(notes_of(left))
+
+    numbers = random.Random(2)
+    cases = [(number, numbers.uniform(1.2, 3)) for number in range(6)]
+    return f"{at_once(play, cases)} notes made again"
+
+
+def beat_of(events):
+    """(beats a minute, quarters a bar) of a file; 0: it does not say."""
+    tempo = next(int.from_bytes(d, "big") for _, kind, d in events if kind == 0x51)
+    meter = next((d[0] * 4 / 2 ** d[1] for _, kind, d in events if kind == 0x58), 0)
+    return 60e6 / tempo, meter
+
+
+def test_kept_length():
+    """What is kept is as long as was asked for, and begins on a bar line where
+    bars were; its notes are those that were played, to the tick. So with what
+    is recorded from any moment on."""
+    bpm, record = 150, WORK.path("bars.mid")
+    frames_a_bar = 48000 * 60 / bpm * 3
+    playing = Playing("--bpm", bpm, "--beats-per-bar", 3, "--quantise", 1,
+                      "--grid", "1/8", "--tempo", 2, "--record", record, work=WORK)
+    time.sleep(7)
+    wants = [("keep_bars", 1), ("keep_bars", 2), ("keep_bars", 3), ("keep", 5),
+             ("keep", 1.5), ("keep", 60)]
+    playing.tell("record", 0)
+    playing.tell("record", 1)
+    time.sleep(1.05)  # names tell the second, and order
+    for number, want in enumerate(wants):
+        playing.tell(*want)
+        playing.soon(f"{want}", lambda: len(playing.kept()) == number + 2)
+        time.sleep(1.05)
+    playing.end()
+    whole = parse(read_bytes(record))[0]
+    expect(abs(beat_of(whole)[0] - bpm) < 0.01 and beat_of(whole)[1] == 3,
+           f"{beat_of(whole)}")
+    lengths = []
+    for path in playing.kept():
+        check_again(path, "--model", WORK.model)
+        events = parse(read_bytes(path))[0]
+        expect(beat_of(events) == beat_of(whole), f"{path}: {beat_of(events)}")
+        text = next(d for _, kind, d in events if b"meander: cut" in d)
+        cut = {name.decode(): int(value) for name, value in
+               re.findall(rb"(\w+)=(-?\d+)", text)}
+        zero = cut["begin"] - cut.get("lead", 0)
+        notes = notes_of(events)
+        # Eighths, on the grid of the file; on the whole recording's, too.
+        on_bar = zero % frames_a_bar in (0, frames_a_bar - 1)
+        if on_bar:
+            expect(all(min(n[0] % 480, -n[0] % 480) <= 1 for n in notes),
+                   f"{path}: off the grid: {notes}")
+        lengths.append((cut["frame"] / 48000, on_bar, notes[0][0]))
+    lengths = lengths[1:]  # `record`'s is the first of them
+    bar = frames_a_bar / 48000
+    for (kind, amount), (seconds, on_bar, first) in zip(wants, lengths):
+        told = f"{kind} {amount}: {lengths}"
+        if kind == "keep_bars":
+            expect(on_bar and amount * bar <= seconds < (amount + 1) * bar, told)
+            expect(first < 3 * 960, told)
+        elif amount == 60:
+            expect(12 < seconds < 30 and first == 0, told)
+        else:
+            expect(seconds == amount, told)
+    return f"{[round(seconds, 2) for seconds, _, _ in lengths]} s for {wants}"
+
+
 def make_runs(*seeds):
     """A folder of training runs, one checkpoint in each."""
     runs = tempfile.mkdtemp(prefix="my runs ", dir=WORK.folder.name)

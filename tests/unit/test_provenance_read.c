@@ -53,7 +53,8 @@ test_round_trip(void** state)
     { 6, true, " anew: meander: from 9: \xc3\xa4", false, false },
     { UINT64_MAX - 1, false, "last", false, false }
   };
-  const CutLine cut = { UINT64_MAX, 17, CUT_NO_NOTE, UINT32_MAX, 3 };
+  const CutLine cut = { UINT64_MAX, 17, CUT_NO_NOTE,
+                        UINT32_MAX, 3,  INT64_MIN + 1 };
   char          formatted[5][LINE_TEXT_BYTES_MAX];
   const char*   texts[6] = { "meander 0.1 model=x" };
   for (int i = 0; i < 4; ++i) {
@@ -77,7 +78,7 @@ test_round_trip(void** state)
   assert_int_equal(p.cut.first, cut.first);
   assert_int_equal(p.cut.sample_rate_hz, cut.sample_rate_hz);
   assert_int_equal(p.cut.lost, cut.lost);
-  assert_int_equal(p.tempo_us, 654321);
+  assert_int_equal(p.beat.tempo_us, 654321);
   provenance_free(&p);
 }
 
