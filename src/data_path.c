@@ -45,6 +45,25 @@ data_find(const char* relative, char* path, size_t size)
   return false;
 }
 
+bool
+data_is_shipped(const char* folder, const char* path)
+{
+  char         paths[DATA_DIRECTORIES_MAX][1024];
+  const size_t count   = data_directories(paths);
+  char* const  real    = realpath(path, NULL);
+  bool         shipped = false;
+  for (size_t i = 0; real && i < count && !shipped; ++i) {
+    char here[1100];
+    snprintf(here, sizeof here, "%s/%s", paths[i], folder);
+    char* const  there  = realpath(here, NULL);
+    const size_t length = there ? strlen(there) : 0;
+    shipped = there && !strncmp(real, there, length) && real[length] == '/';
+    free(there);
+  }
+  free(real);
+  return shipped;
+}
+
 static bool
 ends_in(const char* name, const char* suffix)
 {

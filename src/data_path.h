@@ -23,6 +23,10 @@ void data_list(const char* folder,
                const char* suffix,
                void (*visit)(const char* path, const char* name));
 
+// Whether the file at `path` is in that folder ("models/weights") of one of
+// them.
+bool data_is_shipped(const char* folder, const char* path);
+
 // The XDG base directories.
 typedef enum {
   DATA_CONFIG, // $XDG_CONFIG_HOME, ~/.config

@@ -233,9 +233,6 @@ take_text(int code, const char* text, Options* options)
     case OPTION_JACK_SERVER:
       options->jack_server = text;
       return true;
-    case OPTION_MODEL:
-      options->model_path = text;
-      return true;
     case OPTION_DEVICE:
       options->device = text;
       return true;
@@ -299,6 +296,18 @@ parse_pattern(const char* name, const char* text, const char** to, Error* error)
 }
 
 static Status
+take_model(const char* path, Options* options, Error* error)
+{
+  if (options->model_count == OPTIONS_MODELS_MAX) {
+    return error_set(
+      error, STATUS_LIMIT, "too many --model: name a folder of them");
+  }
+  options->model_paths[options->model_count++] = path;
+  options->model_path                          = path;
+  return STATUS_OK;
+}
+
+static Status
 take_value(int code, const char* text, Options* options, Error* error)
 {
   switch (code) {
@@ -313,6 +322,8 @@ take_value(int code, const char* text, Options* options, Error* error)
     case OPTION_OSC_PORT:
       options->osc_named = true;
       return parse_whole("osc-port", text, 0, 65535, &options->osc_port, error);
+    case OPTION_MODEL:
+      return take_model(text, options, error);
     case OPTION_SEED:
       return parse_seed(text, &options->seed, error);
     case OPTION_SECONDS:
@@ -425,15 +436,13 @@ options_find_model(const char* name, char* path, size_t size)
 static Status
 find_shipped(const char* name, char* path, Error* error)
 {
-  char relative[PRESET_MODEL_BYTES + 40];
-  snprintf(relative, sizeof relative, "models/weights/%s.safetensors", name);
-  return data_find(relative, path, 1024)
+  return options_find_model(name, path, 1024)
            ? STATUS_OK
            : error_set(error,
                        STATUS_NOT_FOUND,
-                       "the shipped model %s is not there: name one with "
-                       "--model FILE",
-                       relative);
+                       "the shipped model models/weights/%s.safetensors is not "
+                       "there: name one with --model FILE",
+                       name);
 }
 
 // Without --model: the preset's, or else the default one.

@@ -30,6 +30,8 @@ typedef enum {
   BACKEND_NULL
 } Choice;
 
+#define OPTIONS_MODELS_MAX 64u // more --model than that are refused
+
 #define RATE_HZ_MIN 8000u
 #define RATE_HZ_MAX 384000u
 
@@ -53,18 +55,21 @@ typedef struct {
   const char*        trace_path;
   const char*        preset;
   const char*        model_path;
-  const char*        device;        // of the model, as device_open() takes it
-  const char*        fallback_path; // NULL: none
-  const char*        phrase_path;   // NULL: none
-  char               shipped_model[1024]; // what model_path is without --model
-  char               shipped_fallback[1024];
-  char               preset_model[PRESET_MODEL_BYTES]; // empty: any
-  double             seconds;                          // < 0: until a signal
-  uint64_t           seed;
-  uint32_t           sample_rate_hz;
-  uint32_t           period_frames;
-  Params             params;             // standard < preset < command line
-  bool               typed[PARAM_COUNT]; // on the command line
+  // All --model, of which model_path is the last: for `render --from`.
+  const char* model_paths[OPTIONS_MODELS_MAX];
+  size_t      model_count;
+  const char* device;              // of the model, as device_open() takes it
+  const char* fallback_path;       // NULL: none
+  const char* phrase_path;         // NULL: none
+  char        shipped_model[1024]; // what model_path is without --model
+  char        shipped_fallback[1024];
+  char        preset_model[PRESET_MODEL_BYTES]; // empty: any
+  double      seconds;                          // < 0: until a signal
+  uint64_t    seed;
+  uint32_t    sample_rate_hz;
+  uint32_t    period_frames;
+  Params      params;             // standard < preset < command line
+  bool        typed[PARAM_COUNT]; // on the command line
 } Options;
 
 // The file of a shipped model ("vae"); false: there is none of that name.

@@ -1,6 +1,8 @@
 // Where the music came from.
 #include "provenance.h"
 
+#include "record/provenance_read.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,6 +63,23 @@ append_fallbacks(const Sources* sources,
   }
 }
 
+// Where to look for its models first, as the player named them. A path that
+// does not fit is left out: it is a hint.
+static void
+append_files(const Sources* sources, char text[PROVENANCE_BYTES_MAX])
+{
+  for (uint32_t i = 0; i < sources->file_count; ++i) {
+    const SourceFile* const file = &sources->files[i];
+    char                    path[3 * sizeof file->path];
+    provenance_write_path(file->path, path);
+    if (strlen(text) + strlen(path) + sizeof file->digest +
+          sizeof PROVENANCE_FILE <
+        PROVENANCE_BYTES_MAX) {
+      append(text, PROVENANCE_FILE "%s:%s", file->digest, path);
+    }
+  }
+}
+
 void
 provenance_format(const Options* options,
                   const Sources* sources,
@@ -91,4 +110,5 @@ provenance_format(const Options* options,
     append(text, " the GPU failed: %.200s", fault.text);
   }
   append_fallbacks(sources, worker, text);
+  append_files(sources, text);
 }

@@ -221,9 +221,8 @@ encode(const Recorder* recorder,
        SmfTrack*       track,
        Error*          error)
 {
-  const SmfEvent first  = { .text = text };
-  RecorderPlace  place  = { 0 };
-  Status         status = smf_track_add(track, &first, error);
+  RecorderPlace place = { 0 };
+  Status status       = record_begin_track(track, &recorder->beat, text, error);
   if (!status) {
     status = recorder_encode(recorder, sample_rate_hz, &place, track, error);
   }
@@ -250,8 +249,7 @@ recorder_write(Recorder*   recorder,
   SmfTrack track   = { 0 };
   Status   status = encode(recorder, path, sample_rate_hz, text, &track, error);
   Error    cause;
-  const uint32_t tempo_us =
-    recorder->tempo_us ? recorder->tempo_us : SMF_WRITE_TEMPO_US;
+  const uint32_t tempo_us = recorder_tempo_us(recorder);
   if (!status && record_write_track(path, &track, tempo_us, &cause)) {
     status = rescue(&cause, &track, tempo_us, grew, error);
   } else if (!status && recorder->lost_count) {

@@ -24,7 +24,7 @@
 #include <stddef.h>
 
 typedef struct {
-  uint64_t frame; // since the origin
+  uint64_t frame; // since time zero
   uint8_t  message[3];
 } RecordedMessage;
 
@@ -47,8 +47,9 @@ typedef struct {
   Keyboard         keyboard;
   uint64_t         first_number; // of the notes that are here, if any
   bool             has_number;
-  uint32_t         tempo_us;     // of the file; 0: the usual one
-  uint64_t         origin_frame; // on the session clock: the cut line says it
+  SmfBeat          beat;         // of the file; all zeros: 120 bpm
+  uint64_t         origin_frame; // on the session clock: where it began
+  int64_t          lead_frames;  // from time zero, a bar line, to there
   uint64_t         last_frame;
   bool             is_cut;     // recorder_finish() was called
   uint32_t         lost_count; // no memory to keep them
@@ -56,12 +57,13 @@ typedef struct {
   RecorderGrowth*  growth; // NULL: no file grows
 } Recorder;
 
-// All zeros will do.
+// All zeros will do. Beat, origin and lead are to be set before the first
+// message.
 void recorder_init(Recorder* recorder);
 // Waits for a write under way; the file that grew stays as it is.
 void recorder_free(Recorder* recorder);
 
-// `frame` counts from the origin and never decreases; `number` as in
+// `frame` counts from time zero and never decreases; `number` as in
 // PlayedEvent.
 void recorder_add(Recorder*     recorder,
                   uint64_t      frame,

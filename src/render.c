@@ -55,6 +55,9 @@ play_through(Render* render, double seconds, Error* error)
   const uint64_t end = (uint64_t)llround(seconds * RENDER_RATE_HZ);
   worker_place(&render->worker, RENDER_RATE_HZ, 0);
   narrator_begin(&render->narrator, RENDER_RATE_HZ, 0);
+  const double* const values = render->worker.params.value;
+  render->recorder.beat =
+    smf_beat(values[PARAM_BPM], values[PARAM_BEATS_PER_BAR]);
   for (uint64_t frame = 0; frame <= end; frame += RENDER_SPAN_FRAMES) {
     const Status status =
       worker_run_until(&render->worker, frame + RENDER_SPAN_FRAMES, error);

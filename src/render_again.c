@@ -1,89 +1,25 @@
 // Making a recording again: reads what it says of itself, samples and plays its
 // notes anew, and writes them as they were written.
-#include "data_path.h"
 #include "plan_text.h"
 #include "record.h"
 #include "record/provenance_read.h"
 #include "regenerate.h"
 #include "render.h"
+#include "render_again_models.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MODELS_MAX 16u
-
 typedef struct {
   const Options* options;
-  Model*         models[MODELS_MAX];
-  uint32_t       model_count;
-  char           wanted[PLAN_DIGEST_BYTES];
+  AgainModels*   models;
   Provenance     provenance;
   Recorder       recorder;
   size_t         line; // the next one
   uint64_t       notes;
 } Again;
-
-// --- Models ------------------------------------------------------------------
-
-static Model*
-loaded(const Again* again, const char* digest)
-{
-  for (uint32_t i = 0; i < again->model_count; ++i) {
-    if (!strcmp(model_digest(again->models[i]), digest)) {
-      return again->models[i];
-    }
-  }
-  return NULL;
-}
-
-static void
-try_load(Again* again, const char* path)
-{
-  Error none;
-  if (again->model_count < MODELS_MAX &&
-      !model_load(path,
-                  again->options->device,
-                  1,
-                  &again->models[again->model_count],
-                  &none)) {
-    ++again->model_count;
-  }
-}
-
-// data_list() has no context.
-static Again* listing;
-
-static void
-try_shipped(const char* path, const char* name)
-{
-  (void)name;
-  if (!loaded(listing, listing->wanted)) {
-    try_load(listing, path);
-  }
-}
-
-static Model*
-find_model(void* context, const char* digest, Error* error)
-{
-  Again* const again = context;
-  Model*       model = loaded(again, digest);
-  if (!model) {
-    snprintf(again->wanted, sizeof again->wanted, "%s", digest);
-    listing = again;
-    data_list("models/weights", ".safetensors", try_shipped);
-    model = loaded(again, digest);
-  }
-  if (!model) {
-    error_set(error,
-              STATUS_NOT_FOUND,
-              "it was made by checkpoint %s, which is not among the shipped "
-              "ones: name its file with --model",
-              digest);
-  }
-  return model;
-}
 
 // --- Writing -----------------------------------------------------------------
 
@@ -123,8 +59,10 @@ hear(void* context, const PlayedEvent* event)
     put_line(again);
   }
   again->notes += (event->message[0] & 0xf0) == 0x90;
-  recorder_add(
-    &again->recorder, event->frame - cut->begin, event->number, event->message);
+  recorder_add(&again->recorder,
+               cut_place(cut->begin, cut->lead, event->frame),
+               event->number,
+               event->message);
 }
 
 static Status
@@ -142,9 +80,9 @@ read_lines(Again* again, Regeneration* regeneration, Error* error)
 static Status
 play_again(Again* again, Regeneration* regeneration, Error* error)
 {
-  const Provenance* const p   = &again->provenance;
-  const uint64_t          end = p->cut.begin + p->cut.frame;
-  Status status = regeneration_play(regeneration, end, hear, again, error);
+  const Provenance* const p = &again->provenance;
+  const uint64_t end = p->cut.begin + p->cut.frame - (uint64_t)p->cut.lead;
+  Status status      = regeneration_play(regeneration, end, hear, again, error);
   while (!status && again->line < p->count) {
     put_line(again);
   }
@@ -166,12 +104,16 @@ run(Again* again, Error* error)
   if (status || (status = provenance_check(&again->provenance, error))) {
     return status;
   }
-  if (options->model_path) {
-    try_load(again, options->model_path);
+  status =
+    again_models_open(options, &again->provenance, &again->models, error);
+  if (status) {
+    return status;
   }
-  again->recorder.tempo_us     = again->provenance.tempo_us;
+  again->recorder.beat         = again->provenance.beat;
   again->recorder.origin_frame = again->provenance.cut.begin;
-  status = regeneration_open(find_model, again, &regeneration, error);
+  again->recorder.lead_frames  = again->provenance.cut.lead;
+  status =
+    regeneration_open(again_models_find, again->models, &regeneration, error);
   if (!status) {
     status = read_lines(again, regeneration, error);
   }
@@ -201,12 +143,10 @@ render_again(const Options* options, Error* error)
              again->notes,
              options->record_path);
     }
+    again_models_free(again->models);
     provenance_free(&again->provenance);
   }
   recorder_free(&again->recorder);
-  for (uint32_t i = 0; i < again->model_count; ++i) {
-    model_free(again->models[i]);
-  }
   free(again);
   return status;
 }

@@ -1,9 +1,11 @@
 // Models and phrase.
 #include "sources.h"
 
+#include "data_path.h"
 #include "music/condense.h"
 #include "music/smf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,8 +44,10 @@ load_fallback(Sources* sources, const Options* options, Error* error)
   status = model_require(sources->fallback, MODEL_VAE, "--fallback", error);
   if (status) {
     error_prefix(error, "%s: ", path);
+    return status;
   }
-  return status;
+  sources_remember(sources, sources->fallback, path);
+  return STATUS_OK;
 }
 
 // What the file says of the first note is how long it lets one wait, which is
@@ -110,6 +114,28 @@ load_phrase(Sources* sources, const Options* options, Error* error)
   return taken;
 }
 
+void
+sources_remember(Sources* sources, const Model* model, const char* path)
+{
+  SourceFile* const files = sources->files;
+  uint32_t          at    = 0;
+  if (data_is_shipped("models/weights", path)) {
+    return; // found without its path
+  }
+  while (at < sources->file_count &&
+         strcmp(files[at].digest, model_digest(model)) != 0) {
+    ++at;
+  }
+  if (at == SOURCES_FILES_MAX) {
+    memmove(files, files + 1, (SOURCES_FILES_MAX - 1) * sizeof *files);
+    at = --sources->file_count;
+  }
+  sources->file_count += at == sources->file_count;
+  snprintf(
+    files[at].digest, sizeof files[at].digest, "%s", model_digest(model));
+  snprintf(files[at].path, sizeof files[at].path, "%s", path);
+}
+
 Status
 sources_load(Sources* sources, const Options* options, bool live, Error* error)
 {
@@ -119,6 +145,7 @@ sources_load(Sources* sources, const Options* options, bool live, Error* error)
   if (status || (status = check_typed(options, sources->model, error))) {
     return status;
   }
+  sources_remember(sources, sources->model, options->model_path);
   status = generator_check(sources->model, &options->params, error);
   if (status) {
     error_prefix(error,

@@ -5,11 +5,24 @@
 #include "live/worker.h"
 #include "options.h"
 
+// Models whose files recordings name; of more the oldest are forgotten: files
+// are only a hint, the digest in a recording's lines decides.
+#define SOURCES_FILES_MAX 16u
+
+// Which file a model came from.
+typedef struct {
+  char digest[24];
+  char path[1024];
+} SourceFile;
+
 typedef struct {
   Model*    model;
   Model*    fallback; // NULL: none
   NoteEvent phrase[CONTEXT_NOTES_MAX];
   uint32_t  phrase_count; // 0: none
+  // Of all models that played and do not ship with the program.
+  SourceFile files[SOURCES_FILES_MAX];
+  uint32_t   file_count;
 } Sources;
 
 // `live`: with the shipped fallback model, which only play needs. On error
@@ -19,5 +32,8 @@ Status sources_load(Sources*       sources,
                     bool           live,
                     Error*         error);
 void   sources_free(Sources* sources);
+
+// `model`, which begins to play, came from the file at `path`.
+void sources_remember(Sources* sources, const Model* model, const char* path);
 
 WorkerSetup sources_setup(const Sources* sources, const Options* options);

@@ -47,6 +47,7 @@ typedef struct {
 } SmfMeta;
 #define SMF_META_TEXT 0x01u
 #define SMF_META_TEMPO 0x51u
+#define SMF_META_METER 0x58u
 // Reads the whole file as smf_read_file() does, with the same errors; what was
 // handed out before an error came is of a broken file.
 Status smf_read_meta(const char* path, const SmfMeta* meta, Error* error);
@@ -63,6 +64,16 @@ typedef struct {
 #define SMF_WRITE_TICKS_PER_SECOND 1920u
 // That tempo, in microseconds a quarter.
 #define SMF_WRITE_TEMPO_US 500000u
+
+// A file's tempo and meter.
+typedef struct {
+  uint32_t tempo_us;    // microseconds a quarter
+  uint8_t  meter_count; // so many of `unit` a bar; 0: the file does not say
+  uint8_t  meter_unit;  // 2: quarters, 3: eighths, 4: sixteenths, ...
+} SmfBeat;
+
+// Bars that no meter can tell are left out. A file can hold 3.58 bpm and up.
+SmfBeat smf_beat(double bpm, double quarters_per_bar);
 
 // Writes a format 0 file to `stream`, byte for byte a function of its
 // arguments. Events must not go back in time.
@@ -85,6 +96,8 @@ typedef struct {
 // STATUS_LIMIT: too far after the one before, or a track of 4 GiB. Nothing was
 // added then.
 Status smf_track_add(SmfTrack* track, const SmfEvent* event, Error* error);
+// The meter, where the track stands.
+Status smf_track_add_meter(SmfTrack* track, const SmfBeat* beat, Error* error);
 // The end of the track, for those who write its bytes themselves.
 Status smf_track_end(SmfTrack* track, Error* error);
 void   smf_track_free(SmfTrack* track);

@@ -136,6 +136,22 @@ smf_track_add(SmfTrack* track, const SmfEvent* event, Error* error)
 }
 
 Status
+smf_track_add_meter(SmfTrack* track, const SmfBeat* beat, Error* error)
+{
+  // 24 clocks a click of the metronome, 8 thirty-seconds a quarter: as usual.
+  const uint8_t bytes[] = {
+    0, 0xff, SMF_META_METER, 4, beat->meter_count, beat->meter_unit, 24, 8
+  };
+  const Status status = make_room(track, sizeof bytes, error);
+  if (!status) {
+    memcpy(track->bytes + track->size, bytes, sizeof bytes);
+    track->size += sizeof bytes;
+    ++track->event_count;
+  }
+  return status;
+}
+
+Status
 smf_track_end(SmfTrack* track, Error* error)
 {
   const Status status = make_room(track, sizeof smf_end_of_track, error);
@@ -237,6 +253,20 @@ smf_tempo_us(double bpm)
 {
   const double us = 60e6 / bpm;
   return us >= TEMPO_US_MAX ? TEMPO_US_MAX : us >= 1 ? (uint32_t)lround(us) : 1;
+}
+
+SmfBeat
+smf_beat(double bpm, double quarters_per_bar)
+{
+  SmfBeat beat = { .tempo_us = smf_tempo_us(bpm) };
+  for (uint8_t unit = 2; unit <= 6 && !beat.meter_count; ++unit) {
+    const double count = quarters_per_bar * (1 << (unit - 2));
+    if (count >= 1 && count <= 255 && count == floor(count)) {
+      beat.meter_count = (uint8_t)count;
+      beat.meter_unit  = unit;
+    }
+  }
+  return beat;
 }
 
 uint64_t

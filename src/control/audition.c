@@ -577,6 +577,7 @@ describe(const Audition* audition, int slot, AuditionNamed* named)
     memcpy(named->digest, from->digest, sizeof named->digest);
     named->has_step = from->has_step;
     named->step     = from->step;
+    named->path     = from->key.path;
     named->rating   = ratings_find(audition->ratings, from->digest);
   }
 }

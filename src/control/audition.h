@@ -118,11 +118,12 @@ void audition_plays(Audition* audition, const Model* model);
 void audition_retired(Audition* audition, Model* model);
 
 typedef struct {
-  char     name[AUDITION_NAME_BYTES]; // "run12", "calm": short, for people
-  char     digest[24];
-  bool     has_step;
-  uint32_t step; // of training
-  Rating   rating;
+  char        name[AUDITION_NAME_BYTES]; // "run12", "calm": short, for people
+  char        digest[24];
+  bool        has_step;
+  uint32_t    step; // of training
+  Rating      rating;
+  const char* path; // its file; good until the next audition_poll()
 } AuditionNamed;
 
 // For the view. Names are empty where there is nothing.

@@ -236,6 +236,14 @@ beat_follower_bpm(const BeatFollower* follower)
            : follower->own_bpm;
 }
 
+double
+beat_follower_quarters_per_bar(const BeatFollower* follower)
+{
+  return follower->sync == SYNC_JACK && follower->transport.has_tempo
+           ? follower->transport.beats_per_bar
+           : follower->own_beats_per_bar;
+}
+
 // Whether what was told leads astray.
 static bool
 has_drifted(const BeatFollower* follower, const BeatTime* now)

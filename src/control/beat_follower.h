@@ -60,3 +60,5 @@ bool beat_follower_take(BeatFollower* follower, BeatTime* time);
 
 // Tempo as it is followed; 0: none.
 double beat_follower_bpm(const BeatFollower* follower);
+// And bars, in quarter notes: the transport's, or else one's own.
+double beat_follower_quarters_per_bar(const BeatFollower* follower);

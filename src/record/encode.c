@@ -6,10 +6,11 @@
 
 #include <string.h>
 
-static uint32_t
-tempo_of(const Recorder* recorder)
+uint32_t
+recorder_tempo_us(const Recorder* recorder)
 {
-  return recorder->tempo_us ? recorder->tempo_us : SMF_WRITE_TEMPO_US;
+  const uint32_t tempo_us = recorder->beat.tempo_us;
+  return tempo_us ? tempo_us : SMF_WRITE_TEMPO_US;
 }
 
 static Status
@@ -17,6 +18,17 @@ add_text(SmfTrack* track, uint64_t tick, const char* text, Error* error)
 {
   const SmfEvent event = { .tick = tick, .text = text };
   return smf_track_add(track, &event, error);
+}
+
+Status
+record_begin_track(SmfTrack*      track,
+                   const SmfBeat* beat,
+                   const char*    text,
+                   Error*         error)
+{
+  const Status status =
+    beat->meter_count ? smf_track_add_meter(track, beat, error) : STATUS_OK;
+  return status || !text ? status : add_text(track, 0, text, error);
 }
 
 // Each line before its message; those that stand before none come last.
@@ -36,7 +48,7 @@ recorder_encode(const Recorder* recorder,
     const uint64_t tick =
       smf_tick(message ? message->frame : recorder->last_frame,
                sample_rate_hz,
-               tempo_of(recorder));
+               recorder_tempo_us(recorder));
     if (place->line < recorder->line_count &&
         recorder->lines[place->line].before <= place->message) {
       status =
@@ -67,11 +79,14 @@ recorder_encode_cut(const Recorder* recorder,
                         .begin          = recorder->origin_frame,
                         .first          = first,
                         .sample_rate_hz = sample_rate_hz,
-                        .lost           = recorder->lines_lost };
+                        .lost           = recorder->lines_lost,
+                        .lead           = recorder->lead_frames };
   char          text[LINE_TEXT_BYTES_MAX];
   line_text_format_cut(&cut, text);
-  return add_text(
-    track, smf_tick(frame, sample_rate_hz, tempo_of(recorder)), text, error);
+  return add_text(track,
+                  smf_tick(frame, sample_rate_hz, recorder_tempo_us(recorder)),
+                  text,
+                  error);
 }
 
 typedef struct {
@@ -104,8 +119,8 @@ recorder_encode_closing(const Recorder* recorder,
   }
   Keyboard keyboard = recorder->keyboard;
   Closing  closing  = { .track = track,
-                        .tick =
-                          smf_tick(frame, sample_rate_hz, tempo_of(recorder)),
+                        .tick  = smf_tick(
+                        frame, sample_rate_hz, recorder_tempo_us(recorder)),
                         .error = error };
   keyboard_end_all(&keyboard, add_off, &closing);
   if (!closing.status) {

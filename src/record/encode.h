@@ -9,6 +9,14 @@ typedef struct {
   size_t line;
 } RecorderPlace;
 
+// What a track begins with: the meter, if one is known, and where it came from
+// (NULL: nothing).
+Status   record_begin_track(SmfTrack*      track,
+                            const SmfBeat* beat,
+                            const char*    text,
+                            Error*         error);
+uint32_t recorder_tempo_us(const Recorder* recorder);
+
 // All from `place` on, which moves to the end. The track goes on at its tick.
 Status recorder_encode(const Recorder* recorder,
                        uint32_t        sample_rate_hz,

@@ -31,6 +31,7 @@ struct RecorderGrowth {
 
   // The scribe's while it is busy.
   GrowingFile file;
+  uint32_t    tempo_us;
   SmfTrack    body;
   SmfTrack    closing;
   Error       error;
@@ -47,7 +48,7 @@ write_part(void* context)
       ? growing_file_append(&growth->file, body, closing, &growth->error)
       : growing_file_open(&growth->file,
                           growth->path,
-                          SMF_WRITE_TEMPO_US,
+                          growth->tempo_us,
                           body,
                           closing,
                           &growth->error);
@@ -129,8 +130,9 @@ encode_part(const Recorder* recorder, uint64_t frame, Error* error)
   growth->closing.size         = 0;
   Status status                = STATUS_OK;
   if (!growth->is_open) {
-    const SmfEvent text = { .text = growth->text };
-    status              = smf_track_add(&growth->body, &text, error);
+    growth->tempo_us = recorder_tempo_us(recorder);
+    status =
+      record_begin_track(&growth->body, &recorder->beat, growth->text, error);
   }
   if (!status) {
     status = recorder_encode(

@@ -4,6 +4,7 @@
 #include "caps.h"
 #include "music/smf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,9 +86,13 @@ take_meta(void*          context,
 {
   (void)tick;
   Reading* const reading = context;
-  if (type == SMF_META_TEMPO && !reading->out->tempo_us) {
-    reading->out->tempo_us =
-      (uint32_t)data[0] << 16 | (uint32_t)data[1] << 8 | data[2];
+  SmfBeat* const beat    = &reading->out->beat;
+  if (type == SMF_META_TEMPO && !beat->tempo_us) {
+    beat->tempo_us = (uint32_t)data[0] << 16 | (uint32_t)data[1] << 8 | data[2];
+  }
+  if (type == SMF_META_METER && length == 4 && !beat->meter_count) {
+    beat->meter_count = data[0];
+    beat->meter_unit  = data[1];
   }
   if (type != SMF_META_TEXT || reading->status || !length ||
       length >= LINE_TEXT_BYTES_MAX || memchr(data, 0, length)) {
@@ -119,8 +124,8 @@ provenance_read(const char* path, Provenance* out, Error* error)
   if (status) {
     provenance_free(out);
   }
-  if (!status && !out->tempo_us) {
-    out->tempo_us = SMF_WRITE_TEMPO_US; // the standard's own
+  if (!status && !out->beat.tempo_us) {
+    out->beat.tempo_us = SMF_WRITE_TEMPO_US; // the standard's own
   }
   return status;
 }
@@ -134,6 +139,62 @@ provenance_free(Provenance* provenance)
   free(provenance->lines);
   free(provenance->about);
   *provenance = (Provenance){ 0 };
+}
+
+void
+provenance_write_path(const char* path, char* out)
+{
+  for (; *path; ++path) {
+    const unsigned char c = (unsigned char)*path;
+    if (c <= ' ' || c == '%' || c == 0x7f) {
+      out += sprintf(out, "%%%02x", c);
+    } else {
+      *out++ = *path;
+    }
+  }
+  *out = '\0';
+}
+
+static int
+hex_digit(char c)
+{
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                : -1;
+}
+
+// The word at `text`; false: too long.
+static bool
+read_path(const char* text, char path[1024])
+{
+  size_t length = 0;
+  for (; *text && *text != ' '; ++length) {
+    if (length == 1023) {
+      return false;
+    }
+    const int high = *text == '%' ? hex_digit(text[1]) : -1;
+    const int low  = high >= 0 ? hex_digit(text[2]) : -1;
+    path[length]   = low >= 0 ? (char)(high * 16 + low) : *text;
+    text += low >= 0 ? 3 : 1;
+  }
+  path[length] = '\0';
+  return length && strlen(path) == length;
+}
+
+bool
+provenance_file(const Provenance* provenance,
+                const char*       digest,
+                char              path[1024])
+{
+  const char*  at     = provenance->about;
+  const size_t length = strlen(digest);
+  while ((at = strstr(at, PROVENANCE_FILE))) {
+    at += strlen(PROVENANCE_FILE);
+    if (!strncmp(at, digest, length) && at[length] == ':') {
+      return read_path(at + length + 1, path);
+    }
+  }
+  return false;
 }
 
 Status

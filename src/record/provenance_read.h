@@ -2,6 +2,7 @@
 // thread except process.
 #pragma once
 
+#include "music/smf.h"
 #include "record/line_text.h"
 #include "record/lines.h"
 #include "status.h"
@@ -16,7 +17,7 @@ typedef struct {
   size_t      count;
   bool        has_cut;
   CutLine     cut;
-  uint32_t    tempo_us; // the first of the file: microseconds a quarter
+  SmfBeat     beat; // the first tempo and meter of the file
 } Provenance;
 
 // Reads any standard MIDI file; one without lines gives none. Texts that begin
@@ -26,6 +27,14 @@ typedef struct {
 // allocated.
 Status provenance_read(const char* path, Provenance* out, Error* error);
 void   provenance_free(Provenance* provenance);
+
+// The file that `about` names for a model, if it names one: a hint.
+#define PROVENANCE_FILE " file="
+bool provenance_file(const Provenance* provenance,
+                     const char*       digest,
+                     char              path[1024]);
+// A path as it stands there, in one word; `out` has three times its room.
+void provenance_write_path(const char* path, char* out);
 
 // Can all of its notes be made again? It begins with a line that starts, has
 // its end, and no line is lost. Otherwise the error says what is missing.

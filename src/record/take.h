@@ -45,30 +45,41 @@ void take_ring_tell_phrase(const TakeRing* ring,
                            void* context);
 
 typedef struct {
-  double      seconds;   // how much is wanted; > 0
-  uint64_t    now_frame; // session clock: onsets before it are kept
-  double      bpm;       // of the file, TAKE_BPM_MIN to TAKE_BPM_MAX
-  const char* text;      // where it came from, at the file's start; or NULL
+  double   seconds;          // how much is wanted; > 0
+  uint64_t now_frame;        // session clock: onsets before it are kept
+  double   bpm;              // of the file, TAKE_BPM_MIN to TAKE_BPM_MAX
+  double   quarters_per_bar; // of the file; 0: it does not say
+  // Where it is to begin at a bar line: where one is, on the session clock, and
+  // how far they are apart. 0: at any frame.
+  double      bar_frame;
+  double      bar_frames;
+  const char* text; // where it came from, at the file's start; or NULL
   // Lines of notes that were not played yet, which stand at the end.
   const RecordLine* rest;
   uint32_t          rest_count;
 } TakeRequest;
 #define TAKE_BPM_MIN 4.0
 #define TAKE_BPM_MAX 1000.0
+// A note that begins so much before the bar line is meant to be on it.
+#define TAKE_EARLY_S 0.03
 
 // What a take holds.
 typedef struct {
-  uint64_t begin_frame; // session clock
+  uint64_t begin_frame; // session clock: onsets before it are left out
+  int64_t  zero_frame;  // the file's time zero on it
   double   seconds;     // from there until now
   uint32_t notes;
   uint32_t lines;
   bool     can_be_made_again; // no line is missing
 } Take;
 
-// The take as a track. It begins at the first note of the last phrase that
-// began `seconds` ago or earlier, or of the oldest that is here, and that note
-// is at tick 0. Each line stands before its first note; the last line says
-// where the take was cut (record/line_text.h). Notes that sound end there.
+// The take as a track. Its time zero is `seconds` ago, or the bar line at or
+// before that; where the music began later (or is remembered only from later
+// on), its first note, or the bar line before it. Notes that began before time
+// zero are left out; the lines from which those that are here can be made again
+// are all there: at the start those of the phrase that sounded at time zero,
+// then each before its first note. The last line says where the take was cut
+// (record/line_text.h). Notes that sound end there.
 // STATUS_NOT_FOUND: no note was played; STATUS_BAD_ARGUMENT: a bpm or a number
 // of seconds that makes no sense. A few milliseconds at most.
 Status take_encode(const TakeRing*    ring,

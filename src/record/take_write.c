@@ -9,6 +9,9 @@
 #include <math.h>
 #include <string.h>
 
+// Of a bar: a frame that is a bar line for all that rounding tells.
+#define BAR_EPSILON 1e-6
+
 // Where a take begins: an event, and the line from which it can be made again.
 typedef struct {
   uint64_t event;
@@ -24,6 +27,7 @@ typedef struct {
   Take*              take;
   Error*             error;
   uint32_t           tempo_us;
+  uint64_t           from; // onsets before it are left out
   uint64_t           line; // the next
   uint64_t           first_number;
   Keyboard           keyboard;
@@ -91,6 +95,39 @@ find_begin(const TakeRing* ring, uint64_t frame)
   return begin.event < phrase.event ? begin : phrase;
 }
 
+// The last bar line at `frame` or before.
+static double
+bar_line(const TakeRequest* request, double frame)
+{
+  const double bars = (frame - request->bar_frame) / request->bar_frames;
+  return request->bar_frame + floor(bars + BAR_EPSILON) * request->bar_frames;
+}
+
+// Time zero.
+static int64_t
+find_zero(const TakeRing* ring, const TakeRequest* request)
+{
+  const double now    = (double)request->now_frame;
+  double       wanted = now - request->seconds * ring->sample_rate_hz;
+  wanted = request->bar_frames > 0 ? bar_line(request, wanted) : wanted;
+  if (ring->first < ring->end) {
+    // Before there was music there is nothing to keep.
+    const double oldest = (double)event_at(ring, ring->first)->frame;
+    if (wanted < oldest) {
+      wanted = request->bar_frames > 0 ? bar_line(request, oldest) : oldest;
+    }
+  }
+  return llround(wanted);
+}
+
+static uint64_t
+find_from(const TakeRing* ring, const TakeRequest* request, int64_t zero)
+{
+  const double  early = request->bar_frames > 0 ? TAKE_EARLY_S : 0;
+  const int64_t from  = zero - llround(early * ring->sample_rate_hz);
+  return from > 0 ? (uint64_t)from : 0;
+}
+
 static void
 add(Writer* writer, const SmfEvent* event)
 {
@@ -142,7 +179,8 @@ add_lines(Writer* writer, uint64_t index)
 static void
 set_tick(Writer* writer, uint64_t frame)
 {
-  writer->tick = smf_tick(frame - writer->take->begin_frame,
+  const int64_t since = (int64_t)frame - writer->take->zero_frame;
+  writer->tick        = smf_tick(since > 0 ? (uint64_t)since : 0,
                           writer->ring->sample_rate_hz,
                           writer->tempo_us);
 }
@@ -154,8 +192,10 @@ add_event(Writer* writer, const Begin* begin, uint64_t index)
   const bool               is_on      = is_note_on(event->message);
   const bool               is_planned = event->number != PLAYED_NO_NOTE;
   Take* const              take       = writer->take;
-  if (is_on ? is_planned && event->number < begin->number_min : !take->notes) {
-    return; // of an earlier phrase
+  if (is_on ? event->frame < writer->from ||
+                (is_planned && event->number < begin->number_min)
+            : !take->notes) {
+    return; // before the cut, or of an earlier phrase
   }
   const KeyboardAnswer answer =
     keyboard_hear(&writer->keyboard, event->message);
@@ -163,10 +203,9 @@ add_event(Writer* writer, const Begin* begin, uint64_t index)
     return;
   }
   if (!take->notes) {
-    take->begin_frame = event->frame;
-    if (writer->request->text) {
-      add_text(writer, writer->request->text);
-    }
+    // All that is played from time zero on, and what was meant to be on it.
+    const uint64_t zero = take->zero_frame > 0 ? (uint64_t)take->zero_frame : 0;
+    take->begin_frame   = event->frame < zero ? event->frame : zero;
   }
   set_tick(writer, event->frame);
   if (answer == KEYBOARD_END_FIRST) {
@@ -185,10 +224,11 @@ add_event(Writer* writer, const Begin* begin, uint64_t index)
 static void
 add_end(Writer* writer, const Begin* begin)
 {
-  const TakeRing* const ring = writer->ring;
-  Take* const           take = writer->take;
-  const uint64_t        now  = writer->request->now_frame;
-  take->seconds = (double)(now - take->begin_frame) / ring->sample_rate_hz;
+  const TakeRing* const ring   = writer->ring;
+  Take* const           take   = writer->take;
+  const uint64_t        now    = writer->request->now_frame;
+  const int64_t         length = (int64_t)now - take->zero_frame;
+  take->seconds                = (double)length / ring->sample_rate_hz;
   take->can_be_made_again =
     begin->starts && begin->number_min >= ring->lost_before;
   set_tick(writer, now);
@@ -199,9 +239,10 @@ add_end(Writer* writer, const Begin* begin)
     add_line(writer, &writer->request->rest[i]);
   }
   keyboard_end_all(&writer->keyboard, add_message, writer);
-  const CutLine cut = { .frame          = now - take->begin_frame,
-                        .begin          = take->begin_frame,
-                        .first          = writer->first_number,
+  const CutLine cut = { .frame = (uint64_t)length,
+                        .begin = take->begin_frame,
+                        .lead  = (int64_t)take->begin_frame - take->zero_frame,
+                        .first = writer->first_number,
                         .sample_rate_hz = ring->sample_rate_hz,
                         .lost =
                           take->can_be_made_again ? 0 : ring->lines_lost };
@@ -242,18 +283,21 @@ take_encode(const TakeRing*    ring,
   if (status) {
     return status;
   }
-  const double now    = (double)request->now_frame;
-  const double wanted = now - request->seconds * ring->sample_rate_hz;
-  const Begin  begin  = find_begin(ring, wanted > 0 ? (uint64_t)wanted : 0);
-  Writer       writer = { .ring         = ring,
-                          .request      = request,
-                          .track        = track,
-                          .take         = take,
-                          .error        = error,
-                          .tempo_us     = smf_tempo_us(request->bpm),
-                          .line         = begin.line,
-                          .first_number = CUT_NO_NOTE };
-  uint64_t     i      = begin.event;
+  take->zero_frame      = find_zero(ring, request);
+  const uint64_t from   = find_from(ring, request, take->zero_frame);
+  const Begin    begin  = find_begin(ring, from);
+  const SmfBeat  beat   = smf_beat(request->bpm, request->quarters_per_bar);
+  Writer         writer = { .ring         = ring,
+                            .request      = request,
+                            .track        = track,
+                            .take         = take,
+                            .error        = error,
+                            .tempo_us     = beat.tempo_us,
+                            .from         = from,
+                            .line         = begin.line,
+                            .first_number = CUT_NO_NOTE };
+  writer.status = record_begin_track(track, &beat, request->text, error);
+  uint64_t i    = begin.event;
   for (; i < ring->end && !writer.status &&
          event_at(ring, i)->frame < request->now_frame;
        ++i) {

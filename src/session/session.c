@@ -415,11 +415,12 @@ turn_files(Session* session)
   Take        take;
   const char* path;
   if (session->recording &&
-      recorder_turn(&session->recorder,
-                    session->now_s,
-                    session_since_origin(session, session_frame(session)) -
-                      session->record_origin_frame,
-                    &error)) {
+      recorder_turn(
+        &session->recorder,
+        session->now_s,
+        session_recorded_frame(
+          session, session_since_origin(session, session_frame(session))),
+        &error)) {
     view_log(session->view, "%s", error.text);
   }
   if (keeper_turn(&session->keeper, &take, &path, &error)) {

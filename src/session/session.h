@@ -92,6 +92,7 @@ typedef struct {
 
   Narrator narrator;
   bool     narrates;
+  BeatMap  beats; // of what was planned last; bpm 0: nothing was
   Recorder recorder;
   TakeRing ring;
   Keeper   keeper;
@@ -185,12 +186,18 @@ Status session_start_recording(Session*    session,
                                const char* path,
                                Error*      error);
 Status session_stop_recording(Session* session, Error* error);
+// A message, on the music's clock.
+void session_record(Session* session, const PlayedEvent* event);
+// A frame of the music's clock as the recording counts.
+uint64_t session_recorded_frame(const Session* session, uint64_t frame);
 // Seconds since the music began; the frame on the session clock.
 uint64_t session_frame(const Session* session);
 uint64_t session_since_origin(const Session* session, uint64_t frame);
 double   session_bpm(const Session* session);
 // What was played and planned since the last turn.
 void session_drain(Session* session);
+// For recordings: the file that what sounds came from.
+void session_remember_file(Session* session);
 // Before a file is written: breaks that no note has followed yet.
 void session_tell_breaks(Session* session);
 // To the recording, once: what its end needs to be made again.

@@ -3,6 +3,7 @@
 
 #include "data_path.h"
 #include "provenance.h"
+#include "record/line_text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -176,10 +177,37 @@ drained_frame(Session* session)
   return frame;
 }
 
-static Status
-keep(Session* session, double seconds, Error* error)
+// The beat that the notes keep: its tempo, and its bars on the music's clock.
+typedef struct {
+  double bpm;
+  double quarters_per_bar;
+  double bar_frame; // a bar line
+  double bar_frames;
+} Bars;
+
+static Bars
+bars_of(const Session* session)
 {
-  const uint64_t now = drained_frame(session);
+  const BeatMap* const map    = &session->beats;
+  const double         bpm    = map->bpm > 0 ? map->bpm : session_bpm(session);
+  const double         beat   = 60.0 / bpm * session->rate_hz;
+  const uint64_t       origin = atomic_load(&session->worker->origin_frame);
+  const double         here   = (double)(int64_t)(map->frame - origin);
+  Bars                 bars   = {
+                      .bpm              = bpm,
+                      .quarters_per_bar = beat_follower_quarters_per_bar(&session->beat),
+  };
+  bars.bar_frames = bars.quarters_per_bar * beat;
+  bars.bar_frame  = map->bpm > 0 ? here - map->beat * beat : 0;
+  return bars;
+}
+
+// So many seconds, or bars from a bar line on.
+static Status
+keep(Session* session, double amount, bool is_bars, Error* error)
+{
+  const uint64_t now  = drained_frame(session);
+  const Bars     bars = bars_of(session);
   char           text[PROVENANCE_BYTES_MAX];
   provenance_format(session->options, session->sources, session->worker, text);
   session_tell_breaks(session);
@@ -188,23 +216,19 @@ keep(Session* session, double seconds, Error* error)
   const TakeRequest       request = {
           .rest       = rest,
           .rest_count = rest_count,
-          .seconds    = seconds,
-          .now_frame  = now,
-          .bpm        = session_bpm(session),
-          .text       = text,
+          .seconds = is_bars ? amount * bars.bar_frames / session->rate_hz : amount,
+          .now_frame        = now,
+          .bpm              = bars.bpm,
+          .quarters_per_bar = bars.quarters_per_bar,
+          .bar_frame        = bars.bar_frame,
+          .bar_frames       = is_bars ? bars.bar_frames : 0,
+          .text             = text,
   };
   return keeper_keep(&session->keeper,
                      &session->ring,
                      &request,
                      session->options->keep_path,
                      error);
-}
-
-static Status
-keep_bars(Session* session, double bars, Error* error)
-{
-  const double beats = session->knobs.params.value[PARAM_BEATS_PER_BAR];
-  return keep(session, bars * beats * 60.0 / session_bpm(session), error);
 }
 
 static void
@@ -232,6 +256,39 @@ session_start_recording(Session* session, const char* path, Error* error)
   return status;
 }
 
+uint64_t
+session_recorded_frame(const Session* session, uint64_t frame)
+{
+  return cut_place(
+    session->record_origin_frame, session->recorder.lead_frames, frame);
+}
+
+// The beat is known by now: the file's time zero is the last bar line before
+// the recording began.
+static void
+place_recording(Session* session)
+{
+  const Bars      bars     = bars_of(session);
+  Recorder* const recorder = &session->recorder;
+  recorder->beat           = smf_beat(bars.bpm, bars.quarters_per_bar);
+  const double since    = (double)session->record_origin_frame - bars.bar_frame;
+  const double count    = floor(since / bars.bar_frames + 1e-6);
+  const double lead     = since - count * bars.bar_frames;
+  recorder->lead_frames = lead > 0 ? llround(lead) : 0;
+}
+
+void
+session_record(Session* session, const PlayedEvent* event)
+{
+  if (!session->recorder.count) {
+    place_recording(session);
+  }
+  recorder_add(&session->recorder,
+               session_recorded_frame(session, event->frame),
+               event->number,
+               event->message);
+}
+
 // Where the recording is cut: a note whose off could not be written any more
 // ends where time did, or the music.
 static uint64_t
@@ -242,13 +299,14 @@ end_frame(Session* session)
   uint64_t       now     = session_since_origin(session, ended);
   if (!ended) {
     const uint64_t read = drained_frame(session);
-    const uint64_t last =
-      session->record_origin_frame + session->recorder.last_frame + 1;
+    const uint64_t last = session->record_origin_frame +
+                          session->recorder.last_frame + 1 -
+                          (uint64_t)session->recorder.lead_frames;
     now = read > last ? read : last; // what was read is in it
   }
   const uint64_t end =
     seconds < 0 ? UINT64_MAX : (uint64_t)llround(seconds * session->rate_hz);
-  return (now < end ? now : end) - session->record_origin_frame;
+  return session_recorded_frame(session, now < end ? now : end);
 }
 
 Status
@@ -355,9 +413,9 @@ do_action(Session* session, const Action* action, Error* error)
     case ACTION_PROGRAM:
       return program(session, (uint32_t)action->number, error);
     case ACTION_KEEP:
-      return keep(session, action->number, error);
+      return keep(session, action->number, false, error);
     case ACTION_KEEP_BARS:
-      return keep_bars(session, action->number, error);
+      return keep(session, action->number, true, error);
     case ACTION_RECORD:
       return record(session, action->number >= 0.5, error);
     case ACTION_LEARN:

@@ -93,6 +93,7 @@ take_retired(Session* session, Model* retired)
     session->sent           = NULL;
     session->sources->model = session->model;
     audition_plays(session->audition, session->model);
+    session_remember_file(session);
     view_walk_clear(session->view);
     session_tell_points(session);
   }

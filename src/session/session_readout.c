@@ -131,6 +131,9 @@ read_steps(Session* session)
                      atomic_load(&session->worker->origin_frame));
     }
     narrator_hear(&session->narrator, &step);
+    if (step.kind == PLAN_WINDOW || step.kind == PLAN_STAMPS) {
+      session->beats = step.stamps.map;
+    }
     if (step.kind == PLAN_WINDOW || step.kind == PLAN_EVENTS) {
       remember_window(session, &step);
     }
@@ -170,10 +173,7 @@ play(Session* session, const PlayedEvent* event)
     narrator_panic(&session->narrator, event->frame, tell_line, session);
   }
   if (session->recording) {
-    recorder_add(&session->recorder,
-                 here.frame - session->record_origin_frame,
-                 here.number,
-                 here.message);
+    session_record(session, &here);
   }
   take_ring_add(&session->ring, &here);
   if (is_note(event->message)) {
@@ -455,5 +455,16 @@ session_tell_rest(Session* session)
   session->rest_told = true;
   for (uint32_t i = 0; i < count; ++i) {
     recorder_line(&session->recorder, &rest[i], &error);
+  }
+}
+
+void
+session_remember_file(Session* session)
+{
+  AuditionStatus status;
+  audition_status(session->audition, &status);
+  if (status.playing.path &&
+      !strcmp(status.playing.digest, model_digest(session->model))) {
+    sources_remember(session->sources, session->model, status.playing.path);
   }
 }

@@ -19,6 +19,7 @@ typedef struct {
   TrackEvent* events;
   size_t      count;
   uint32_t    tempo_us;
+  uint8_t     meter[2]; // count and unit; 0: none
   uint8_t*    bytes;
   size_t      size;
 } MidiTrack;
@@ -81,6 +82,10 @@ midi_track_event(MidiTrack* track, size_t* at, uint64_t* tick, bool* ended)
     }
     if (bytes[1] == 0x51 && length == 3 && !track->tempo_us && !*tick) {
       track->tempo_us = (uint32_t)(data[0] << 16 | data[1] << 8 | data[2]);
+      return NULL;
+    }
+    if (bytes[1] == 0x58 && length == 4 && !track->meter[0] && !*tick) {
+      memcpy(track->meter, data, sizeof track->meter);
       return NULL;
     }
     if (bytes[1] != 0x01) {

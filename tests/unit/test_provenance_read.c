@@ -53,7 +53,8 @@ test_round_trip(void** state)
     { 6, true, " anew: meander: from 9: \xc3\xa4", false, false },
     { UINT64_MAX - 1, false, "last", false, false }
   };
-  const CutLine cut = { UINT64_MAX, 17, CUT_NO_NOTE, UINT32_MAX, 3 };
+  const CutLine cut = { UINT64_MAX, 17, CUT_NO_NOTE,
+                        UINT32_MAX, 3,  INT64_MIN + 1 };
   char          formatted[5][LINE_TEXT_BYTES_MAX];
   const char*   texts[6] = { "meander 0.1 model=x" };
   for (int i = 0; i < 4; ++i) {
@@ -77,7 +78,7 @@ test_round_trip(void** state)
   assert_int_equal(p.cut.first, cut.first);
   assert_int_equal(p.cut.sample_rate_hz, cut.sample_rate_hz);
   assert_int_equal(p.cut.lost, cut.lost);
-  assert_int_equal(p.tempo_us, 654321);
+  assert_int_equal(p.beat.tempo_us, 654321);
   provenance_free(&p);
 }
 
@@ -252,6 +253,33 @@ test_no_file(void** state)
   assert_int_equal(provenance_read("/dev/null", &p, &error), STATUS_IO);
 }
 
+// Where a model's file was, in a word of the text at the start.
+static void
+test_files(void** state)
+{
+  (void)state;
+  char text[400] = "meander 0.1 file=0123456789abcdef:";
+  char found[1024];
+  provenance_write_path("my runs/100%/r1\n.safetensors", text + strlen(text));
+  strcat(text, PROVENANCE_FILE "fedcba9876543210:/b");
+  assert_null(strchr(text + 12, '\n'));
+  Provenance told = { .about = text };
+  assert_true(provenance_file(&told, "0123456789abcdef", found));
+  assert_string_equal(found, "my runs/100%/r1\n.safetensors");
+  assert_true(provenance_file(&told, "fedcba9876543210", found));
+  assert_string_equal(found, "/b");
+  assert_false(provenance_file(&told, "0123456789abcdee", found));
+  assert_false(provenance_file(&told, "0123", found));
+  static char  far_too_long[2000] = "meander file=1:";
+  const size_t length             = strlen(far_too_long);
+  memset(far_too_long + length, 'x', sizeof far_too_long - length - 1);
+  told.about = far_too_long;
+  assert_false(provenance_file(&told, "1", found));
+  strcpy(far_too_long, "meander file=1:%00%4%zz file=2:");
+  assert_false(provenance_file(&told, "1", found));
+  assert_false(provenance_file(&told, "2", found));
+}
+
 int
 main(void)
 {
@@ -260,6 +288,7 @@ main(void)
     cmocka_unit_test(test_not_lines),  cmocka_unit_test(test_lengths),
     cmocka_unit_test(test_checks),     cmocka_unit_test(test_too_many),
     cmocka_unit_test(test_damaged),    cmocka_unit_test(test_no_file),
+    cmocka_unit_test(test_files),
   };
   const int file = mkstemp(path);
   if (file < 0) {

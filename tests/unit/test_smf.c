@@ -246,6 +246,27 @@ test_file_errors_name_the_path(void** state)
   unlink(path);
 }
 
+// What bars a file can tell.
+static void
+test_meters(void** state)
+{
+  (void)state;
+  const struct {
+    double  quarters;
+    uint8_t count;
+    uint8_t unit;
+  } cases[] = { { 4, 4, 2 },    { 3, 3, 2 },       { 3.5, 7, 3 },
+                { 0.75, 3, 4 }, { 0.0625, 1, 6 },  { 255, 255, 2 },
+                { 256, 0, 0 },  { 1.0 / 3, 0, 0 }, { 0, 0, 0 },
+                { -4, 0, 0 } };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    const SmfBeat beat = smf_beat(90, cases[i].quarters);
+    assert_int_equal(beat.tempo_us, 666667);
+    assert_int_equal(beat.meter_count, cases[i].count);
+    assert_int_equal(beat.meter_unit, cases[i].unit);
+  }
+}
+
 int
 main(void)
 {
@@ -257,6 +278,7 @@ main(void)
     cmocka_unit_test(test_caps),
     cmocka_unit_test(test_every_cut_is_an_error),
     cmocka_unit_test(test_file_errors_name_the_path),
+    cmocka_unit_test(test_meters),
   };
   return cmocka_run_group_tests_name("smf", tests, NULL, NULL);
 }

@@ -210,13 +210,13 @@ history_expect(const History* h,
   }
   size_t count = 0;
   size_t line  = begin;
-  *zero        = h->events[h->lines[begin].at].frame;
+  *zero        = from > h->events[0].frame ? from : h->events[0].frame;
   for (size_t i = (size_t)h->lines[begin].at; i < h->count; ++i) {
     const PlayedEvent* const e = &h->events[i];
     if (e->frame >= now) {
       break;
     }
-    if ((e->message[0] & 0xf0) != 0x90 ||
+    if ((e->message[0] & 0xf0) != 0x90 || e->frame < *zero ||
         (e->number != PLAYED_NO_NOTE && e->number < h->lines[begin].number)) {
       continue;
     }
@@ -297,8 +297,8 @@ test_random_sessions(void** state)
       const double seconds = 0.01 + rng_below(&rng, 1000) * 0.06;
       const double from    = (double)now - seconds * RATE;
       uint64_t     zero    = 0;
-      const size_t count =
-        history_expect(&h, from > 0 ? (uint64_t)from : 0, now, expected, &zero);
+      const size_t count   = history_expect(
+        &h, from > 0 ? (uint64_t)llround(from) : 0, now, expected, &zero);
       Take              take;
       const TakeRequest request = { .seconds   = seconds,
                                     .now_frame = now,
@@ -313,6 +313,7 @@ test_random_sessions(void** state)
       MidiTrack track;
       assert_true(midi_track_read(take_path, &track));
       assert_int_equal(take.begin_frame, zero);
+      assert_int_equal(take.zero_frame, zero);
       assert_true(take.can_be_made_again);
       assert_int_equal(found_in(&track, found), count);
       for (size_t i = 0; i < count; ++i) {
@@ -327,8 +328,8 @@ test_random_sessions(void** state)
   assert_true(keeps > 1500);
 }
 
-// Two notes at one frame, reported the other way round: the take that begins
-// between them has only the later one.
+// Two notes at one frame, reported the other way round: the take whose lines
+// begin between them has only the later one.
 static void
 test_chord_out_of_order(void** state)
 {
@@ -344,7 +345,7 @@ test_chord_out_of_order(void** state)
   play(&ring, 9100, 4, 0x80, 64);
   play(&ring, 9100, 5, 0x80, 65);
   MidiTrack track;
-  assert_int_equal(keep(&ring, 0.001, 9200, &track).notes, 1);
+  assert_int_equal(keep(&ring, 200.0 / RATE, 9200, &track).notes, 1);
   assert_int_equal(track.events[2].message[1], 65);
   assert_int_equal(track.events[3].message[1], 65);
   midi_track_free(&track);
@@ -410,6 +411,60 @@ test_refusals(void** state)
   take_ring_free(&ring);
 }
 
+// Bars of 2 s whose lines are at 4800, 100800, ...: time zero is one, whenever
+// it is asked for; a note that comes a bit early is on it; one that sounds on
+// is left out; the lines of the phrase that sounds there are in it.
+static void
+test_bars(void** state)
+{
+  (void)state;
+  TakeRing ring;
+  Error    error;
+  assert_int_equal(take_ring_init(&ring, RATE, &error), STATUS_OK);
+  const uint64_t bar = 2 * RATE;
+  say(&ring, 0, true, "a");
+  for (uint64_t n = 0; n < 16; ++n) { // two a bar, the first 10 ms early
+    const uint64_t on = 4800 + n * bar / 2 - (n % 2 ? 0 : 480);
+    play(&ring, on, n, 0x90, 40 + (int)n);
+    if (n) { // the one before sounds on a bit
+      play(&ring, on + 960, n - 1, 0x80, 40 + (int)n - 1);
+    }
+  }
+  for (unsigned asked = 1; asked <= 9; ++asked) {
+    for (unsigned late = 0; late < 100; late += 9) {
+      const uint64_t    now     = 4800 + 8 * bar + late * bar / 100;
+      const TakeRequest request = { .seconds          = asked * 2.0,
+                                    .now_frame        = now,
+                                    .bpm              = 120,
+                                    .quarters_per_bar = 4,
+                                    .bar_frame  = 4800 + 3.0 * (double)bar,
+                                    .bar_frames = (double)bar };
+      Take              take;
+      MidiTrack         track;
+      assert_int_equal(take_keep(&ring, take_path, &request, &take, &error),
+                       STATUS_OK);
+      assert_true(midi_track_read(take_path, &track));
+      // The music began 10 ms before the first bar line: that is in the bar
+      // before.
+      const bool     more = asked == 9;
+      const uint64_t bars = more ? 8 : asked;
+      assert_int_equal(take.zero_frame,
+                       (int64_t)(4800 + (8 - bars) * bar) -
+                         (more ? (int64_t)bar : 0));
+      assert_true(fabs(take.seconds - (asked + late / 100.0) * 2) < 1e-9);
+      assert_int_equal(track.meter[0], 4);
+      assert_int_equal(track.meter[1], 2);
+      assert_int_equal(take.notes, 2 * bars);
+      assert_int_equal(take.lines, 1);
+      assert_true(take.can_be_made_again);
+      assert_int_equal(track.events[1].message[1], 40 + 16 - 2 * (int)bars);
+      assert_int_equal(track.events[1].tick, more ? 3840 - 19 : 0);
+      midi_track_free(&track);
+    }
+  }
+  take_ring_free(&ring);
+}
+
 // A frame comes back from its tick within half a tick, at any tempo.
 static void
 test_resolution(void** state)
@@ -436,6 +491,7 @@ main(void)
     cmocka_unit_test(test_golden),
     cmocka_unit_test(test_random_sessions),
     cmocka_unit_test(test_chord_out_of_order),
+    cmocka_unit_test(test_bars),
     cmocka_unit_test(test_bad_lines),
     cmocka_unit_test(test_refusals),
     cmocka_unit_test(test_resolution),

@@ -23,12 +23,18 @@ test_ten_minutes(void** state)
   assert_string_equal(track.events[0].text, "meander of tests");
   assert_non_null(strstr(track.events[1].text, " anew: phrase 699"));
   midi_track_free(&track);
-  // 10 s are five phrases; a bit more, six.
+  // Two notes a second, and no more than was wanted; the lines reach back to
+  // where the phrase began.
   take = keep(&ring, 10, now, &track);
   assert_int_equal(take.notes, 20);
+  assert_true(take.seconds == 10);
+  assert_non_null(strstr(track.events[1].text, " anew: phrase 995"));
   midi_track_free(&track);
-  take = keep(&ring, 10.01, now, &track);
-  assert_int_equal(take.notes, 24);
+  take = keep(&ring, 11.25, now, &track);
+  assert_int_equal(take.notes, 22);
+  assert_true(take.seconds == 11.25);
+  assert_non_null(strstr(track.events[1].text, " anew: phrase 994"));
+  assert_int_equal(track.events[2].tick, 480); // the note 11 s ago
   midi_track_free(&track);
   take_ring_free(&ring);
 }
@@ -72,7 +78,7 @@ test_endless_phrase(void** state)
     play(&ring, n * 100 + 50, n, 0x80, 60);
   }
   MidiTrack  track;
-  const Take take = keep(&ring, 1, TAKE_EVENTS * 100, &track);
+  const Take take = keep(&ring, 1e9, TAKE_EVENTS * 100, &track);
   assert_true(take.can_be_made_again);
   assert_int_equal(take.lines, 1);
   assert_true(take.notes > TAKE_EVENTS / 2 - TAKE_EVENTS / 16 - 2);
@@ -148,7 +154,7 @@ test_lines_of_one_phrase(void** state)
   provenance_free(&provenance);
   say(&ring, count, true, "anew");
   play(&ring, count * 100, count, 0x90, 60);
-  take = keep(&ring, 0.001, count * 100 + 50, &track);
+  take = keep(&ring, 50.0 / RATE, count * 100 + 50, &track);
   assert_true(take.can_be_made_again);
   assert_int_equal(take.notes, 1);
   midi_track_free(&track);
@@ -203,13 +209,21 @@ test_superseded_start(void** state)
   play(&ring, 1000, 4, 0x90, 64);
   play(&ring, 2000, 8, 0x90, 68);
   MidiTrack track;
-  Take      take = keep(&ring, 2.4 / RATE, 2003, &track);
+  Take      take = keep(&ring, 3.0 / RATE, 2003, &track);
   assert_int_equal(take.begin_frame, 2000);
   assert_int_equal(take.lines, 2);
   assert_string_equal(track.events[1].text, "meander: from 8 anew: d");
   assert_string_equal(track.events[2].text, "meander: from 8: e");
   midi_track_free(&track);
   take = keep(&ring, 500.0 / RATE, 2003, &track);
+  assert_int_equal(take.begin_frame, 1503);
+  assert_int_equal(take.notes, 1);
+  assert_int_equal(take.lines, 5);
+  assert_string_equal(track.events[1].text, "meander: from 0 anew: a");
+  assert_string_equal(track.events[5].text, "meander: from 8: e");
+  assert_int_equal(track.events[6].message[1], 68);
+  midi_track_free(&track);
+  take = keep(&ring, 2003.0 / RATE, 2003, &track);
   assert_int_equal(take.begin_frame, 0);
   assert_int_equal(take.lines, 5);
   assert_string_equal(track.events[3].text, "meander: from 8: b");
