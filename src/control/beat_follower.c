@@ -29,6 +29,7 @@ beat_follower_init(BeatFollower* follower, uint32_t sample_rate_hz, Sync sync)
 {
   *follower = (BeatFollower){ .sample_rate_hz    = sample_rate_hz,
                               .sync              = sync,
+                              .begins            = true,
                               .own_bpm           = BEAT_OWN_BPM,
                               .own_beats_per_bar = 4,
                               .told              = { .bpm = BEAT_OWN_BPM } };
@@ -129,12 +130,22 @@ hear_tick(BeatFollower* follower, uint64_t frame)
   }
 }
 
+// The next tick that counts is this one.
 static void
-run_from(BeatFollower* follower, int64_t tick)
+go_to_tick(BeatFollower* follower, int64_t tick)
 {
+  follower->begins = true;
+  follower->tick   = tick;
+}
+
+// From where it stopped on: `tick` was heard, unless it is still to begin.
+static void
+run_on(BeatFollower* follower)
+{
+  if (!follower->begins) {
+    go_to_tick(follower, follower->tick + 1);
+  }
   follower->running = true;
-  follower->begins  = true;
-  follower->tick    = tick;
 }
 
 static void
@@ -145,10 +156,11 @@ hear_midi(BeatFollower* follower, uint64_t frame, const MidiInput* midi)
       hear_tick(follower, frame);
       break;
     case MIDI_START:
-      run_from(follower, 0);
+      go_to_tick(follower, 0);
+      follower->running = true;
       break;
     case MIDI_CONTINUE:
-      run_from(follower, follower->tick);
+      run_on(follower);
       break;
     case MIDI_STOP:
       follower->running     = false;
@@ -156,9 +168,9 @@ hear_midi(BeatFollower* follower, uint64_t frame, const MidiInput* midi)
       follower->due         = true;
       break;
     case MIDI_SONG_POSITION:
-      follower->tick =
-        (midi->message[1] | midi->message[2] << 7) * TICKS_A_SIXTEENTH;
-      follower->begins = follower->running;
+      go_to_tick(follower,
+                 (midi->message[1] | midi->message[2] << 7) *
+                   TICKS_A_SIXTEENTH);
       break;
     default:
       break;

@@ -29,7 +29,7 @@ typedef struct {
 
   // MIDI clock.
   bool     running;
-  bool     begins; // the next tick is where `tick` says
+  bool     begins; // the next tick that counts is `tick`; else
   int64_t  tick;   // of the song, the last one heard
   uint64_t start_frame;
   double   times[TICKS_FITTED]; // frames of the last ticks, a ring

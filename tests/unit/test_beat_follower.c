@@ -149,6 +149,35 @@ test_stop_continue_position(void** state)
   assert_true(fabs(world.time.map.beat - 36) < 1e-9);
 }
 
+// Continue goes on with the tick after the last one, however often; a start or
+// a position that no tick followed yet stands.
+static void
+test_continue_counts_on(void** state)
+{
+  (void)state;
+  World world = make_world(7);
+  send(&world, world.frame, 0xfa, 0, 0);
+  send(&world, world.frame, 0xfc, 0, 0);
+  send(&world, world.frame, 0xfb, 0, 0);
+  tick(&world, 48, 120, 0);
+  for (int round = 1; round <= 10; ++round) {
+    send(&world, world.frame, 0xfc, 0, 0);
+    tick(&world, 7, 120, 0); // some clocks run on
+    send(&world, world.frame, 0xfb, 0, 0);
+    tick(&world, 24, 120, 0);
+    assert_int_equal(world.follower.tick, 47 + 24 * round);
+    assert_true(fabs(world.time.map.beat - (1 + round)) < 1e-9);
+  }
+  send(&world, world.frame, 0xfc, 0, 0);
+  send(&world, world.frame, 0xf2, 4, 0);
+  send(&world, world.frame, 0xfb, 0, 0);
+  tick(&world, 1, 120, 0);
+  assert_int_equal(world.follower.tick, 24);
+  send(&world, world.frame, 0xfb, 0, 0); // while it runs: nothing moves
+  tick(&world, 1, 120, 0);
+  assert_int_equal(world.follower.tick, 25);
+}
+
 // A clock that goes away and comes back.
 static void
 test_pause(void** state)
@@ -253,6 +282,7 @@ main(void)
     cmocka_unit_test(test_steady),
     cmocka_unit_test(test_tempo_turns),
     cmocka_unit_test(test_stop_continue_position),
+    cmocka_unit_test(test_continue_counts_on),
     cmocka_unit_test(test_pause),
     cmocka_unit_test(test_breaks),
     cmocka_unit_test(test_transport),
