@@ -214,6 +214,7 @@ link_of(const App* app)
   return (SessionLink){ .backend = app->backend ? app->backend->name : NULL,
                         .connection_count = app->status.connection_count,
                         .control_count    = app->status.control_count,
+                        .feedback_count   = app->status.feedback_count,
                         .xrun_count       = app->status.xrun_count,
                         .dropped_count    = app->status.dropped_count,
                         .input_lost_count = app->status.input_lost_count };

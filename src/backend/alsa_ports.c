@@ -184,6 +184,8 @@ alsa_ports_poll(AlsaPorts* ports, BackendStatus* status)
     ports, ports->out[MIDI_OUT_NOTES], SND_SEQ_QUERY_SUBS_READ);
   status->control_count =
     count_connections(ports, ports->control, SND_SEQ_QUERY_SUBS_WRITE);
+  status->feedback_count = count_connections(
+    ports, ports->out[MIDI_OUT_FEEDBACK], SND_SEQ_QUERY_SUBS_READ);
 }
 
 static int

@@ -105,6 +105,7 @@ typedef struct {
   uint32_t dropped_count;    // taken by the sink, refused by the system
   uint32_t connection_count; // inputs that listen to meander:notes
   uint32_t control_count;    // outputs that play into meander:control
+  uint32_t feedback_count;   // inputs that listen to meander:feedback
   // Messages to meander:control that found no room. Where the system does not
   // say how many it threw away, one for each time. Once it grows, a note-off
   // may be among them.

@@ -134,6 +134,7 @@ jack_ports_poll(JackPorts* ports, BackendStatus* status)
   }
   status->connection_count = count_connections(ports->out[MIDI_OUT_NOTES]);
   status->control_count    = count_connections(ports->control);
+  status->feedback_count   = count_connections(ports->out[MIDI_OUT_FEEDBACK]);
 }
 
 bool

@@ -37,6 +37,7 @@ typedef struct {
   const char* backend; // NULL: the server is gone
   uint32_t    connection_count;
   uint32_t    control_count;
+  uint32_t    feedback_count;
   uint32_t    xrun_count;
   uint32_t    dropped_count;
   uint32_t    input_lost_count;
@@ -103,6 +104,7 @@ typedef struct {
   SessionLink link;
   uint64_t    lost_before; // messages that came in and did not get here
   uint32_t    players;     // control_count of the last turn
+  uint32_t    shown_to;    // feedback_count of the last turn
   double      feedback_s;
   double      now_s;
   bool        heard_first;
