@@ -291,6 +291,7 @@ link_of(const App* app)
     .backend          = app->backend ? app->backend->name : NULL,
     .connection_count = app->status.connection_count,
     .control_count    = app->status.control_count,
+    .feedback_count   = app->status.feedback_count,
     .xrun_count       = app->before.xrun_count + app->status.xrun_count,
     .dropped_count    = app->before.dropped_count + app->status.dropped_count,
     .input_lost_count =

@@ -193,6 +193,8 @@ alsa_ports_poll(AlsaPorts* ports, BackendStatus* status)
   status->control_count =
     count_connections(ports, ports->control, SND_SEQ_QUERY_SUBS_WRITE);
   status->control_gone_count = atomic_load(&ports->control_gone_count);
+  status->feedback_count     = count_connections(
+    ports, ports->out[MIDI_OUT_FEEDBACK], SND_SEQ_QUERY_SUBS_READ);
 }
 
 static int

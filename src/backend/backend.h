@@ -106,6 +106,7 @@ typedef struct {
   uint32_t connection_count;   // inputs that listen to meander:notes
   uint32_t control_count;      // outputs that play into meander:control
   uint32_t control_gone_count; // that did, and were disconnected: it only grows
+  uint32_t feedback_count;     // inputs that listen to meander:feedback
   // Messages to meander:control that found no room. Where the system does not
   // say how many it threw away, one for each time. Once it grows, a note-off
   // may be among them.

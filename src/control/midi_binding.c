@@ -1,5 +1,6 @@
 // Bindings in words, and the table of them.
 #include "control/action_text.h"
+#include "control/midi_learn.h"
 #include "control/midi_map.h"
 
 #include <math.h>
@@ -270,8 +271,17 @@ midi_map_add(MidiMap* map, const MidiBinding* binding, Error* error)
   map->bound[i]    = (MidiBound){ .binding  = *binding,
                                   .shown    = NAN,
                                   .position = -1,
+                                  .reach    = MIDI_REACH,
                                   .channel  = binding->source.channel & 15 };
   map->bound_count = i == map->bound_count ? i + 1 : map->bound_count;
   ++map->edition;
   return STATUS_OK;
+}
+
+double
+midi_binding_position(const MidiBinding* binding, const Params* params)
+{
+  const double share = params_share(params, binding->action.param);
+  const double of    = (share - binding->low) / (binding->high - binding->low);
+  return fmin(fmax(of, 0), 1);
 }

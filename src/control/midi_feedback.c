@@ -1,6 +1,8 @@
 // What goes back to controllers.
 #include "control/midi_map.h"
 
+#include "control/midi_learn.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -11,7 +13,8 @@ void
 midi_map_feedback_all(MidiMap* map)
 {
   for (size_t i = 0; i < map->bound_count; ++i) {
-    map->bound[i].shown = NAN;
+    map->bound[i].shown    = NAN;
+    map->bound[i].position = -1;
   }
 }
 
@@ -22,15 +25,6 @@ control_change(uint8_t channel, unsigned controller, unsigned value)
     .message    = { 0xb0 | channel, (uint8_t)controller, (uint8_t)value },
     .size_bytes = 3
   };
-}
-
-// Where the controller would stand for the value, 0..1.
-static double
-position_of(const MidiBinding* binding, const Params* params)
-{
-  const double share = params_share(params, binding->action.param);
-  const double of    = (share - binding->low) / (binding->high - binding->low);
-  return fmin(fmax(of, 0), 1);
 }
 
 static size_t
@@ -96,10 +90,12 @@ midi_map_feedback(MidiMap*      map,
     }
     const double value = params->value[bound->binding.action.param];
     if (value != bound->shown && is_first(map, i)) {
-      const double position = position_of(&bound->binding, params);
+      const double position = midi_binding_position(&bound->binding, params);
       count += show(bound, position, messages + count);
-      bound->shown  = value;
-      bound->caught = false;
+      bound->shown    = value;
+      bound->position = position;
+      bound->caught   = false;
+      bound->reach    = fmax(bound->reach, MIDI_REACH_TOLD);
     }
   }
   return count;

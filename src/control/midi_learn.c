@@ -16,8 +16,9 @@ begin(MidiMap* map)
 {
   memset(map->moves.first, UNHEARD, sizeof map->moves.first);
   memset(map->moves.last, UNHEARD, sizeof map->moves.last);
-  map->moves.nrpn  = -1;
-  map->is_learning = true;
+  map->moves.nrpn    = -1;
+  map->is_learning   = true;
+  map->learn_until_s = 0;
 }
 
 void
@@ -58,6 +59,37 @@ midi_map_is_learning(const MidiMap* map)
   return map->is_learning;
 }
 
+bool
+midi_map_learn_ends(MidiMap* map, double now_s)
+{
+  if (!map->is_learning) {
+    return false;
+  }
+  if (map->learn_until_s == 0) {
+    map->learn_until_s = now_s + MIDI_LEARN_S_MAX;
+  }
+  map->is_learning = now_s < map->learn_until_s;
+  return !map->is_learning;
+}
+
+void
+midi_map_keys(const MidiMap* map, uint64_t keys[16][2])
+{
+  memset(keys, map->is_learning ? 0xff : 0, 16 * sizeof *keys);
+  for (size_t i = 0; i < map->bound_count; ++i) {
+    const MidiSource* const source = &map->bound[i].binding.source;
+    if (source->kind != MIDI_SOURCE_NOTE) {
+      continue;
+    }
+    const bool     any  = source->channel == MIDI_CHANNEL_ANY;
+    const unsigned last = any ? 15 : source->channel;
+    for (unsigned channel = any ? 0 : last; channel <= last; ++channel) {
+      keys[channel][source->number >> 6] |= UINT64_C(1)
+                                            << (source->number & 63);
+    }
+  }
+}
+
 // Whether they are one controller, or one is half of the other.
 static bool
 overlap(const MidiSource* a, const MidiSource* b)
@@ -90,7 +122,8 @@ midi_learn_source(MidiMap* map, const MidiSource* source, Error* error)
   if (midi_map_add(map, &map->target, error)) {
     return false;
   }
-  map->changed = true;
+  map->bound[map->bound_count - 1].reach = MIDI_REACH_LEARNT;
+  map->changed                           = true;
   return true;
 }
 

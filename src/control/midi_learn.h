@@ -3,6 +3,12 @@
 
 #include "control/midi_map.h"
 
+// MidiBound.reach: two steps of 127; where the controller was told to stand,
+// and may have gone on by hand for a moment; just learnt: anywhere.
+#define MIDI_REACH (2.0 / 127)
+#define MIDI_REACH_TOLD (16.0 / 127)
+#define MIDI_REACH_LEARNT 1.0
+
 // Whether a binding to `bound` is meant when `moved` moves.
 bool midi_source_covers(const MidiSource* bound, const MidiSource* moved);
 

@@ -7,10 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-// How near a knob must come to the value that stands to pick it up: two of its
-// own steps, of 127.
-#define PICKUP_SHARE (2.0 / 127)
-
 // The modulation wheel, the volume fader and so on, where controllers of the
 // General MIDI kind have them; pedals freeze, hold and mute.
 const char* const midi_map_standard[] = {
@@ -76,12 +72,6 @@ midi_map_saved(MidiMap* map)
 }
 
 void
-midi_map_set_pickup(MidiMap* map, bool on)
-{
-  map->pickup = on;
-}
-
-void
 midi_map_touch(MidiMap* map, ParamId id)
 {
   map->touched = id;
@@ -104,25 +94,28 @@ do_action(MidiMap* map, const Action* action, Error* error)
   }
 }
 
-// Whether a knob that has just come to `share` moves the value that stands.
+// Whether a knob that has just come from `before` (below 0: not known) to where
+// it stands now moves the value that stands.
 static bool
-picks_up(const MidiMap* map,
-         MidiBound*     bound,
-         double         before,
-         double         share,
-         const Params*  params)
+picks_up(MidiBound* bound, double before, double share, const Params* params)
 {
   const ParamId id = bound->binding.action.param;
-  if (!map->pickup || param_table[id].type == PARAM_CHOICE) {
+  if (params->value[PARAM_PICKUP] == 0 ||
+      param_table[id].type == PARAM_CHOICE) {
     return true;
   }
   if (params->value[id] != bound->shown) {
     bound->caught = false; // somebody else moved it
   }
   if (!bound->caught) {
-    const double stands = params_share(params, id);
-    const bool passed = before >= 0 && (before - stands) * (share - stands) < 0;
-    bound->caught     = passed || fabs(share - stands) <= PICKUP_SHARE;
+    const double stands = midi_binding_position(&bound->binding, params);
+    const double now    = bound->position;
+    Params       would  = *params;
+    params_set_share(&would, id, share);
+    const bool passed = before >= 0 && (before - stands) * (now - stands) < 0;
+    bound->caught     = passed || fabs(now - stands) <= bound->reach ||
+                    would.value[id] == params->value[id];
+    bound->reach = MIDI_REACH;
   }
   return bound->caught;
 }
@@ -167,11 +160,10 @@ follow(MidiMap*        map,
     do_action(map, &action, error);
     return;
   }
-  const double before =
-    bound->position < 0 ? -1 : share_at(binding, bound->position);
-  const double share = share_at(binding, move->position);
-  bound->position    = move->position;
-  if (picks_up(map, bound, before, share, params)) {
+  const double before = bound->position;
+  const double share  = share_at(binding, move->position);
+  bound->position     = move->position;
+  if (picks_up(bound, before, share, params)) {
     set_share(map, bound, share, error);
   }
 }
@@ -292,7 +284,10 @@ do_move(MidiMap*        map,
     if (!midi_source_covers(&bound->binding.source, &move->source)) {
       continue;
     }
-    heard          = MIDI_HEARD_DONE;
+    heard = MIDI_HEARD_DONE;
+    // Another controller, perhaps: where that stood is not known.
+    bound->position =
+      bound->channel == move->source.channel ? bound->position : -1;
     bound->channel = move->source.channel;
     if (is_shut_out(map, &bound->binding)) {
       continue;

@@ -13,6 +13,13 @@
 // An action is done when its controller reaches 64. One controller may be bound
 // to several things.
 //
+// Pickup (the parameter of that name): a knob moves its number only from where
+// it has met the value that stands: it came near, or passed it. So nothing
+// jumps when a keyboard is switched on and tells where all its knobs are. It
+// also takes hold just after it was learnt, and not far from where feedback has
+// told it to stand, since a motor fader is there. Names, switches, keys and
+// steps are not held back; nor are the NRPNs of the next paragraph.
+//
 // Always there, unless bound otherwise: NRPN n (MSB 0) is the parameter of
 // ParamId n, in the order of 'meander --help-params' from 0; data increment and
 // decrement move it by a step.
@@ -44,6 +51,7 @@ typedef struct {
   double      shown;    // the value its controller shows; NAN: not known
   double      position; // where its controller stands; below 0: not known
   bool        caught;   // pickup: the controller has met the value
+  double      reach;    // pickup: how near it must come, 0..1
   uint8_t     channel;  // last heard on
 } MidiBound;
 
@@ -66,10 +74,10 @@ typedef struct {
   bool           is_learning;
   MidiBinding    target; // its source is still to come
   MidiLearnMoves moves;
+  double         learn_until_s; // 0: not known yet
 
   ParamId  touched; // last, PARAM_COUNT: none
   size_t   feedback_next;
-  bool     pickup;
   bool     changed;
   ActionDo do_action;
   void*    context;
@@ -103,9 +111,8 @@ const MidiBinding* midi_map_binding(const MidiMap* map, size_t i);
 bool midi_map_changed(const MidiMap* map);
 void midi_map_saved(MidiMap* map);
 
-// Off by default: a knob moves its number at once. On: only from where it has
-// met the value that stands.
-void midi_map_set_pickup(MidiMap* map, bool on);
+// Where the controller of a parameter would stand for its value, 0..1.
+double midi_binding_position(const MidiBinding* binding, const Params* params);
 
 // Binds what comes next: a key at once; a controller or NRPN that has moved by
 // 8 of 127 from where it was first heard, so that no noisy knob gets in, or
@@ -120,6 +127,16 @@ Status midi_map_learn_action(MidiMap* map, const Action* action, Error* error);
 Status midi_map_learn_text(MidiMap* map, const char* target, Error* error);
 void   midi_map_learn_stop(MidiMap* map);
 bool   midi_map_is_learning(const MidiMap* map);
+
+// To be asked now and then, by any steady clock: whether learning has just
+// ended because nothing came for so long. It was begun by mistake, perhaps, and
+// all that is bound is shut out meanwhile.
+#define MIDI_LEARN_S_MAX 15.0
+bool midi_map_learn_ends(MidiMap* map, double now_s);
+
+// Keys that are not there to be played, a bit each: [channel][key / 64]. Those
+// that are bound; while something is learnt, all.
+void midi_map_keys(const MidiMap* map, uint64_t keys[16][2]);
 
 // To be told of each parameter that another front end sets: "learn" without a
 // name means the one last touched.
@@ -146,8 +163,9 @@ MidiHeard midi_map_hear(MidiMap*           map,
 
 // Messages (frame 0) for the controllers of parameters whose value is not what
 // they show, at most `messages_max` (>= 4); the rest comes with the next call.
-// 20 to 50 times a second is enough. All are sent at first and after
-// midi_map_feedback_all(), for a controller that was plugged in.
+// 20 to 50 times a second is enough, and only while somebody listens. All are
+// sent at first and after midi_map_feedback_all(), for a controller that was
+// plugged in: nothing is known of its knobs.
 size_t midi_map_feedback(MidiMap*      map,
                          const Params* params,
                          MidiMessage*  messages,

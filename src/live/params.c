@@ -91,11 +91,14 @@ const ParamInfo param_table[PARAM_COUNT] = {
     "how much rarer keys out of the scale become: 1 never, 0 as the model "
     "likes", NULL, PARAM_SAMPLES, 0 },
   [PARAM_TEMPO] = { "tempo", PARAM_REAL, 0.25, 4, 1, "times",
-    "speed; scales steps and durations", NULL, 0, 0.1 },
+    "speed; scales steps and durations", NULL,
+    PARAM_FACTOR, 0.1 },
   [PARAM_DENSITY] = { "density", PARAM_REAL, 0.25, 4, 1, "times",
-    "notes in a time; scales steps, not durations", NULL, 0, 0.1 },
+    "notes in a time; scales steps, not durations", NULL,
+    PARAM_FACTOR, 0.1 },
   [PARAM_DYNAMICS] = { "dynamics", PARAM_REAL, 0.1, 4, 1, "times",
-    "loudness; scales velocities", NULL, 0, 0.05 },
+    "loudness; scales velocities", NULL,
+    PARAM_FACTOR, 0.05 },
   [PARAM_VELOCITY_LOW] = { "velocity_low", PARAM_INTEGER, 1, 127, 1, "",
     "softest velocity", NULL, 0, 0 },
   [PARAM_VELOCITY_HIGH] = { "velocity_high", PARAM_INTEGER, 1, 127, 127, "",
@@ -139,6 +142,9 @@ const ParamInfo param_table[PARAM_COUNT] = {
     PROGRAM_CHECKPOINT, PROGRAM_PRESET, "",
     "what a Program Change at meander:control chooses, by number from 0",
     program_names, 0, 0 },
+  [PARAM_PICKUP] = { "pickup", PARAM_CHOICE, 0, 1, 1, "",
+    "on: a knob takes hold as it meets the value that stands; off: the value "
+    "jumps to the knob", switch_names, 0, 0 },
 };
 // clang-format on
 
@@ -297,14 +303,31 @@ places(const ParamInfo* info)
   return info->type == PARAM_REAL ? 0 : info->high - info->low + 1;
 }
 
+// Exact at both ends and in the middle.
+static double
+factor_at(const ParamInfo* info, double of)
+{
+  return of <= 0   ? info->low
+         : of >= 1 ? info->high
+                   : pow(of < 0.5 ? info->low : info->high, fabs(2 * of - 1));
+}
+
+static double
+factor_share(const ParamInfo* info, double value)
+{
+  return value < 1 ? 0.5 - 0.5 * log(fmax(value, info->low)) / log(info->low)
+                   : 0.5 + 0.5 * log(value) / log(info->high);
+}
+
 void
 params_set_share(Params* params, ParamId id, double share)
 {
   const ParamInfo* const info  = &param_table[id];
   const double           of    = fmin(fmax(share, 0), 1);
   const double           count = places(info);
-  params->value[id] = count ? info->low + fmin(floor(of * count), count - 1)
-                            : info->low + of * (info->high - info->low);
+  params->value[id] = info->flags & PARAM_FACTOR ? factor_at(info, of)
+                      : count ? info->low + fmin(floor(of * count), count - 1)
+                              : info->low + of * (info->high - info->low);
 }
 
 double
@@ -313,9 +336,10 @@ params_share(const Params* params, ParamId id)
   const ParamInfo* const info  = &param_table[id];
   const double           count = places(info);
   const double           above = fmax(params->value[id] - info->low, 0);
-  return count > 1 ? above / (count - 1)
-         : count   ? 0
-                   : above / (info->high - info->low);
+  return info->flags & PARAM_FACTOR ? factor_share(info, params->value[id])
+         : count > 1                ? above / (count - 1)
+         : count                    ? 0
+                                    : above / (info->high - info->low);
 }
 
 void

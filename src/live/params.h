@@ -50,6 +50,7 @@ typedef enum {
   PARAM_FREEZE,
   PARAM_LOOP_BEATS,
   PARAM_PROGRAM_CHANGE,
+  PARAM_PICKUP,
   PARAM_COUNT
 } ParamId;
 
@@ -93,6 +94,9 @@ extern const double grid_quarters[GRID_COUNT];
 // Changes which notes come: what is planned is sampled anew. The others only
 // change when and how notes sound.
 #define PARAM_SAMPLES 4u
+// A factor with 1 inside its range: a knob's middle is 1, and on each side of
+// it equal ways multiply equally.
+#define PARAM_FACTOR 8u
 
 typedef struct {
   const char*        name; // as in a preset; an option has '-' for '_'
@@ -142,7 +146,8 @@ Status params_set_text(Params*     params,
 Status params_check(const Params* params, Error* error);
 
 // As a knob says it: `share` 0..1 of the range; names and whole numbers in
-// steps of equal width. Auto is out of its reach.
+// steps of equal width, factors (PARAM_FACTOR) from 1 in the middle. Auto is
+// out of its reach.
 void   params_set_share(Params* params, ParamId id, double share);
 double params_share(const Params* params, ParamId id); // auto: 0
 

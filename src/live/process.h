@@ -109,13 +109,14 @@ typedef struct {
   // Worker writes: the breaks that its plan takes into account.
   _Atomic uint32_t breaks_known;
   // Control writes.
-  atomic_bool      end_requested;    // end every note and stay quiet
-  atomic_bool      hold_requested;   // the same, until it is taken back
-  _Atomic uint32_t panic_requests;   // each: end all notes in every way
-  _Atomic uint32_t release_requests; // each: end what echoes
-  _Atomic int      follow;           // Sync: whose stops and starts count
-  atomic_bool      echo;             // notes that come in sound as well
-  atomic_bool      clock_out;        // MIDI clock goes out at meander:notes
+  atomic_bool      end_requested;      // end every note and stay quiet
+  atomic_bool      hold_requested;     // the same, until it is taken back
+  _Atomic uint32_t panic_requests;     // each: end all notes in every way
+  _Atomic uint32_t release_requests;   // each: end what echoes
+  _Atomic int      follow;             // Sync: whose stops and starts count
+  atomic_bool      echo;               // notes that come in sound as well
+  _Atomic uint64_t silent_keys[16][2]; // [channel][key / 64]: but for these
+  atomic_bool      clock_out;          // MIDI clock goes out at meander:notes
 
   // Process writes. Frames before committed_until are decided (set as a span
   // begins); before processed_until written (set as it ends). 0: no span yet.

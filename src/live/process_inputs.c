@@ -91,6 +91,15 @@ echo_off(Span* span, uint8_t channel, uint8_t pitch, uint64_t frame) REALTIME
   }
 }
 
+static bool
+is_silent(const Process* process, uint8_t channel, uint8_t key) REALTIME
+{
+  return atomic_load_explicit(&process->silent_keys[channel][key >> 6],
+                              memory_order_relaxed) >>
+           (key & 63) &
+         1;
+}
+
 static void
 echo(Span* span, const MidiInput* input, uint64_t frame) REALTIME
 {
@@ -98,6 +107,9 @@ echo(Span* span, const MidiInput* input, uint64_t frame) REALTIME
   const uint8_t        kind    = message[0] & 0xf0;
   const uint8_t        channel = message[0] & 0x0f;
   if (kind == 0x90 && message[2]) {
+    if (is_silent(span->process, channel, message[1])) {
+      return;
+    }
     const StampedNote note = { .on_frame  = frame,
                                .off_frame = UINT64_MAX,
                                .number    = PLAYED_NO_NOTE,

@@ -213,6 +213,20 @@ session_tell_points(Session* session)
   }
 }
 
+// Keys that are bound or learnt are not played: they do not echo.
+static void
+tell_bound_keys(Session* session)
+{
+  uint64_t keys[16][2];
+  midi_map_keys(&session->map, keys);
+  for (int channel = 0; channel < 16; ++channel) {
+    for (int half = 0; half < 2; ++half) {
+      atomic_store(&session->process->silent_keys[channel][half],
+                   keys[channel][half]);
+    }
+  }
+}
+
 // What process has to know of the parameters.
 static void
 tell_process(Session* session)
@@ -223,6 +237,7 @@ tell_process(Session* session)
   const bool          echo    = params->value[PARAM_ECHO] > 0;
   atomic_store(&process->follow, (int)params->value[PARAM_SYNC]);
   atomic_store(&process->echo, echo);
+  tell_bound_keys(session);
   atomic_store(&process->clock_out, params->value[PARAM_CLOCK_OUT] > 0);
   if (echoed && !echo) {
     atomic_fetch_add(&process->release_requests, 1);
@@ -326,11 +341,13 @@ watch_players(Session* session, const SessionLink* link)
     phrase_in_release(&session->phrase, session_frame(session));
     atomic_fetch_add(&session->process->release_requests, 1);
   }
-  if (gone || link->control_count > session->players) {
+  if (gone || link->control_count > session->players ||
+      link->feedback_count > session->shown_to) {
     midi_map_feedback_all(&session->map);
   }
   session->players     = link->control_count;
   session->gone_before = link->control_gone_count;
+  session->shown_to    = link->feedback_count;
   session->lost_before = lost;
 }
 
@@ -390,7 +407,8 @@ static void
 send_feedback(Session* session)
 {
   MidiMessage messages[32];
-  if (session->now_s < session->feedback_s || !session->link.backend) {
+  if (session->now_s < session->feedback_s || !session->link.backend ||
+      !session->shown_to) {
     return;
   }
   session->feedback_s = session->now_s + FEEDBACK_S;
@@ -463,6 +481,12 @@ session_turn(Session* session, const SessionLink* link)
                   memcmp(&session->knobs.params,
                          &session->saved_params,
                          sizeof session->saved_params) != 0);
+  }
+  if (midi_map_learn_ends(&session->map, session->now_s)) {
+    view_log(session->view,
+             "nothing to learn from came within %g s: controllers do what they "
+             "did before",
+             MIDI_LEARN_S_MAX);
   }
   if (midi_map_changed(&session->map)) {
     save_learnt(session);

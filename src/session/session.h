@@ -41,6 +41,7 @@ typedef struct {
   const char* backend; // NULL: the server is gone
   uint32_t    connection_count;
   uint32_t    control_count;
+  uint32_t    feedback_count;
   uint32_t    xrun_count;
   uint32_t    dropped_count;
   uint32_t    input_lost_count;
@@ -115,6 +116,7 @@ typedef struct {
   uint64_t    lost_before;      // messages that came in and did not get here
   uint32_t    players;          // control_count of the last turn
   uint32_t    gone_before;      // and its control_gone_count
+  uint32_t    shown_to;         // feedback_count of the last turn
   uint64_t    feedback_refused; // no room on the way to process
   uint64_t    feedback_lost_before;
   uint64_t    lines_lost; // of the plan, before they got here

@@ -111,6 +111,8 @@ session_take_preset(Session* session, const char* name, Error* error)
     return status;
   }
   session->preset = preset;
+  // Not of the music, but of the controllers that are there.
+  preset.params.value[PARAM_PICKUP] = session->knobs.params.value[PARAM_PICKUP];
   knobs_set_all(&session->knobs, &preset.params);
   session_bind(session, &session->preset);
   view_log(session->view, "preset %s: %s", name, preset.description);

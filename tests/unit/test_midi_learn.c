@@ -137,6 +137,48 @@ test_learn_by_controller(void** state)
   assert_int_equal(world.map.bound_count, 2);
 }
 
+// Begun by mistake: it ends by itself, and once.
+static void
+test_learning_ends(void** state)
+{
+  (void)state;
+  bind("cc 1 = tempo");
+  assert_false(midi_map_learn_ends(&world.map, 1e6));
+  midi_map_learn_param(&world.map, PARAM_SWING);
+  assert_false(midi_map_learn_ends(&world.map, 100));
+  assert_false(midi_map_learn_ends(&world.map, 114.9));
+  cc(0, 1, 127);
+  assert_int_equal(world.count, 0);
+  midi_map_learn_param(&world.map, PARAM_SWING); // asked for again
+  assert_false(midi_map_learn_ends(&world.map, 115));
+  assert_false(midi_map_learn_ends(&world.map, 129.9));
+  assert_true(midi_map_learn_ends(&world.map, 130));
+  assert_false(midi_map_learn_ends(&world.map, 131));
+  cc(0, 1, 0);
+  cc(0, 1, 127);
+  assert_int_equal(world.count, 2);
+  assert_int_equal(world.last.param, PARAM_TEMPO);
+  assert_false(midi_map_changed(&world.map));
+}
+
+static void
+test_keys(void** state)
+{
+  (void)state;
+  uint64_t keys[16][2];
+  bind("note 36 = panic");
+  bind("note 64 ch 3 = freeze");
+  bind("cc 1 = tempo");
+  midi_map_keys(&world.map, keys);
+  for (unsigned channel = 0; channel < 16; ++channel) {
+    assert_true(keys[channel][0] == UINT64_C(1) << 36);
+    assert_true(keys[channel][1] == (channel == 2));
+  }
+  midi_map_learn_param(&world.map, PARAM_SWING);
+  midi_map_keys(&world.map, keys);
+  assert_true(keys[0][0] == UINT64_MAX && keys[15][1] == UINT64_MAX);
+}
+
 static void
 test_full_table(void** state)
 {
@@ -163,6 +205,8 @@ main(void)
     cmocka_unit_test_setup(test_learn_key, set_up),
     cmocka_unit_test_setup(test_learn_reserved, set_up),
     cmocka_unit_test_setup(test_learn_by_controller, set_up),
+    cmocka_unit_test_setup(test_learning_ends, set_up),
+    cmocka_unit_test_setup(test_keys, set_up),
     cmocka_unit_test_setup(test_full_table, set_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

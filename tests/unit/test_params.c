@@ -165,6 +165,56 @@ test_names(void** state)
   }
 }
 
+// A knob's share and back, over all of the range.
+static void
+test_shares(void** state)
+{
+  (void)state;
+  Params params = params_standard();
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    const ParamInfo* const info = &param_table[id];
+    params_set_share(&params, (ParamId)id, 0);
+    assert_true(params.value[id] == info->low);
+    assert_true(params_share(&params, (ParamId)id) == 0);
+    params_set_share(&params, (ParamId)id, 1);
+    assert_true(params.value[id] == info->high);
+    assert_true(params_share(&params, (ParamId)id) == 1);
+    double before = info->low;
+    for (int i = 0; i <= 127 && info->type == PARAM_REAL; ++i) {
+      params_set_share(&params, (ParamId)id, i / 127.0);
+      assert_true(params.value[id] >= before);
+      before = params.value[id];
+      assert_true(fabs(params_share(&params, (ParamId)id) - i / 127.0) < 1e-9);
+    }
+  }
+}
+
+// 1 is in the middle, and it is near there where a knob has no middle.
+static void
+test_factors(void** state)
+{
+  (void)state;
+  Params params = params_standard();
+  for (int id = 0; id < PARAM_COUNT; ++id) {
+    const ParamInfo* const info = &param_table[id];
+    assert_int_equal(!strcmp(info->unit, "times"),
+                     (info->flags & PARAM_FACTOR) != 0);
+    if (!(info->flags & PARAM_FACTOR)) {
+      continue;
+    }
+    assert_true(info->low > 0 && info->low < 1 && info->high > 1);
+    params_set_share(&params, (ParamId)id, 0.5);
+    assert_true(params.value[id] == 1);
+    assert_true(params_share(&params, (ParamId)id) == 0.5);
+    params_set_share(&params, (ParamId)id, 64 / 127.0);
+    assert_true(fabs(params.value[id] - 1) < 0.02);
+    params_set_share(&params, (ParamId)id, 0.75);
+    assert_true(fabs(params.value[id] - sqrt(info->high)) < 1e-9);
+    params_set_share(&params, (ParamId)id, 0.25);
+    assert_true(fabs(params.value[id] - sqrt(info->low)) < 1e-9);
+  }
+}
+
 static void
 test_what_no_single_value_breaks(void** state)
 {
@@ -199,6 +249,8 @@ main(void)
     cmocka_unit_test(test_auto),
     cmocka_unit_test(test_need_diffusion),
     cmocka_unit_test(test_names),
+    cmocka_unit_test(test_shares),
+    cmocka_unit_test(test_factors),
     cmocka_unit_test(test_what_no_single_value_breaks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
