@@ -294,7 +294,8 @@ def main():
     out = sys.argv[-1]
     ours, torch = read_figures(f"{out}/ours.jsonl"), read_figures(f"{out}/torch.jsonl")
     if len(sys.argv) == 3:
-        print(math.ceil(recipe_seconds(ours) or 9999))
+        ahead = recipe_seconds(ours)
+        print(math.ceil(ahead) if ahead else "")
         return 0
     rate = ours.get("vae_train_windows_per_s")
     ours["vae_epoch_s"] = 4.3e6 / rate if rate else None

@@ -117,7 +117,8 @@ def test_what_breaks_is_named():
     assert result["ours"]["recipe_probe_notes_per_s"] == 2e6, result
     assert stages(result)["training: recipe"] == "0" and "the one given" in text, text
     assert read("broken-out", "recipe.safetensors") == "weights"
-    for words in ("sampling (killed, or not finished", "test_kernels_optimiser (failed: exit code 1)",
+    for words in ("sampling (killed, or not finished",
+                  "test_kernels_optimiser (failed: exit code 1)",
                   "training: vae_train (failed", "parity_basic (failed: no such program)",
                   "| one VAE window, batch 1, p99 | 0.50 ms | 1 ms | met |",
                   "| 24000 | 1.080 | 0.240 | 0.350 | 0.310 |", "CPU run's: met."):
