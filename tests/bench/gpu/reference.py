@@ -1,26 +1,54 @@
 #!/usr/bin/env python3
 """The same networks in PyTorch, as fast as it makes them: torch.compile, CUDA
-graphs, TF32, fused AdamW. Prints JSON with the keys of bench_gpu, and training
-rates. Their outputs are checked against the weights' own arithmetic only in
-shape: what counts here is the time.
+graphs, TF32, fused AdamW, LAMB by multi-tensor ops. Prints a JSON object a line,
+each figure as soon as it is known, with the keys of bench_gpu, and training
+rates: first not compiled (eager_...), which takes seconds, then compiled, which
+may take minutes the first time. What fails is told on stderr, and the next figure
+is tried. Outputs are checked against nothing: what counts here is the time.
 
-usage: reference.py VAE.safetensors DIFFUSION.safetensors LATENCIES MANY BATCH_VAE BATCH_DIFFUSION
+usage: reference.py DEVICE VAE.safetensors DIFFUSION.safetensors LATENCIES MANY BATCH_VAE
+       BATCH_DIFFUSION
+DEVICE: cuda; on cpu (to try the program) nothing is compiled or put in a graph.
+Exit code 4: no PyTorch; 1: some figure failed.
 """
 import json
-import statistics
+import math
+import struct
 import sys
 import time
+import traceback
 
-import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError as error:
+    print(f"reference.py: {error}", file=sys.stderr)
+    sys.exit(4)
 
 NOTES = 8
 PITCHES = 128
 CHANNELS = 3
-device = torch.device("cuda")
+SEQUENCE = 32
+CHUNK_MAX = 2048  # windows of a pass, as ours
+device = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cuda")
 torch.set_float32_matmul_precision("high")  # TF32, as ours
 torch.backends.cuda.matmul.allow_tf32 = True
+
+
+def read_weights(path):
+    """A safetensors file, without its library."""
+    with open(path, "rb") as file:
+        size, = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+        data = bytearray(file.read())
+    weights = {}
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            begin, _ = tensor["data_offsets"]
+            weights[name] = torch.frombuffer(
+                data, dtype=torch.float32, offset=begin, count=math.prod(tensor["shape"])
+            ).view(tensor["shape"]).to(device)
+    return weights
 
 
 # --- The VAE -----------------------------------------------------------------
@@ -128,7 +156,7 @@ class Denoiser:
         self.layers = sum(name.endswith("attention.qkv.weight") for name in w)
         half = self.width // self.heads // 2
         share = torch.arange(half, device=device) / max(half - 1, 1)
-        angle = torch.arange(32, device=device)[:, None] * 1.57 * (1 / 16) ** share
+        angle = torch.arange(SEQUENCE, device=device)[:, None] * 1.57 * (1 / 16) ** share
         self.cos, self.sin = angle.cos(), angle.sin()
 
     def linear(self, x, name):
@@ -142,7 +170,7 @@ class Denoiser:
     def norm(self, x, shift, scale):
         return F.layer_norm(x, (self.width,), eps=1e-5) * (1 + scale) + shift
 
-    def __call__(self, tokens, features):  # [S, L, input], [S, 1, 64]
+    def __call__(self, tokens, features):  # [S, L, input], [S, 1, 64] or [1, 1, 64]
         s, notes, _ = tokens.shape
         x = self.linear(tokens, "token") + self.w["position"][:notes]
         time = F.gelu(self.linear(features, "time"), approximate="tanh")
@@ -171,8 +199,8 @@ def ddim(net, codes, x, times, alphas, sigmas):
     told = torch.zeros_like(x)
     flag = torch.zeros_like(x[..., :1])
     for i in range(len(alphas) - 1):
-        features = times[i].expand(x.shape[0], 1, -1)
-        head = net(torch.cat([x, told, flag], dim=2), features)
+        # One level of noise for all, met by one row, as ours.
+        head = net(torch.cat([x, told, flag], dim=2), times[i : i + 1])
         probabilities = torch.softmax(head[..., :PITCHES], dim=2)
         x0 = torch.cat([probabilities @ codes, head[..., PITCHES:]], dim=2).clamp(-6, 6)
         noise = (x - alphas[i] * x0) / sigmas[i]
@@ -187,24 +215,93 @@ def cosine(steps):
     return alpha_bar.sqrt().tolist(), (1 - alpha_bar).clamp(min=1e-9).sqrt().tolist()
 
 
+# --- Training ----------------------------------------------------------------
+
+
+class Lamb:
+    """Ours (kernels/cpu/ops_optimiser.c), by multi-tensor ops on the device."""
+
+    def __init__(self, weights):
+        self.weights = weights
+        self.moment1 = [torch.zeros_like(w) for w in weights]
+        self.moment2 = [torch.zeros_like(w) for w in weights]
+        self.decayed = [i for i, w in enumerate(weights) if w.shape[0] > 1]
+        self.count = torch.zeros((), device=device)
+
+    @torch.no_grad()
+    def step(self):
+        gradients = [w.grad for w in self.weights]
+        self.count += 1
+        torch._foreach_mul_(self.moment1, 0.9)
+        torch._foreach_add_(self.moment1, gradients, alpha=0.1)
+        torch._foreach_mul_(self.moment2, 0.999)
+        torch._foreach_addcmul_(self.moment2, gradients, gradients, 0.001)
+        correction = 1 - 0.9**self.count
+        scale = (1 - 0.999**self.count).sqrt()
+        below = torch._foreach_sqrt(self.moment2)
+        torch._foreach_add_(below, 1e-6)
+        updates = torch._foreach_div(self.moment1, below)
+        torch._foreach_mul_(updates, [scale / correction] * len(updates))
+        torch._foreach_add_(
+            [updates[i] for i in self.decayed],
+            [self.weights[i].detach() for i in self.decayed],
+            alpha=1e-4,
+        )
+        own, change = torch._foreach_norm(self.weights), torch._foreach_norm(updates)
+        trust = [
+            torch.where((a > 0) & (b > 0), a / b, torch.ones_like(a)) for a, b in zip(own, change)
+        ]
+        torch._foreach_mul_(updates, trust)
+        torch._foreach_add_(self.weights, updates, alpha=-1e-4)
+
+
+def adamw(weights):
+    fast = {"fused": True, "capturable": True} if device.type == "cuda" else {}
+    return torch.optim.AdamW(weights, lr=1e-4, weight_decay=0.01, **fast)
+
+
+@torch.no_grad()
+def follow(average, weights):
+    """The moving average of the weights, decay 0.9995."""
+    torch._foreach_mul_(average, 0.9995)
+    torch._foreach_add_(average, [w.detach() for w in weights], alpha=0.0005)
+
+
+class Notes:
+    """Music that lies on the device, as many notes as ours has; drawn anew at each
+    step, transposed, faster or slower, louder or softer."""
+
+    def __init__(self, count=2_286_933):
+        self.pitch = torch.randint(26, 104, (count,), device=device)
+        self.channels = torch.randn(count, CHANNELS, device=device)
+
+    def draw(self, units, notes):
+        """pitch[units, notes], channels[units, notes, 3]"""
+        first = torch.randint(len(self.pitch) - notes, (units, 1), device=device)
+        at = first + torch.arange(notes, device=device)
+        shift = torch.randint(-5, 6, (units, 1), device=device)
+        scale = 0.9 + 0.2 * torch.rand(units, 1, CHANNELS, device=device)
+        return self.pitch[at] + shift, self.channels[at] * scale
+
+
 # --- Time --------------------------------------------------------------------
 
 
-def latency(run, to_host, windows):
-    for _ in range(20):
-        to_host(run())
-    seconds = []
-    for _ in range(windows):
-        start = time.perf_counter()
-        to_host(run())
-        seconds.append(time.perf_counter() - start)
-    seconds.sort()
-    return 1e3 * statistics.median(seconds), 1e3 * seconds[int(0.99 * windows)]
+def say(key, value):
+    print(json.dumps({key: value}), flush=True)
+
+
+def settle():
+    if device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def captured(function):
     """A CUDA graph of function(), which returns its outputs."""
+    if device.type != "cuda":
+        return function
     stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
             function()
@@ -224,110 +321,155 @@ def to_host(outputs):
     return [o.cpu() for o in outputs]
 
 
-def many(make, windows, batch):
-    runs = captured(make)
-    to_host(runs())
-    torch.cuda.synchronize()
+def latency(key, function, windows):
+    run = captured(function)
+    for _ in range(20):
+        to_host(run())
+    seconds = []
+    for _ in range(windows):
+        start = time.perf_counter()
+        to_host(run())
+        seconds.append(time.perf_counter() - start)
+    seconds.sort()
+    say(f"{key}_p50_ms", 1e3 * seconds[windows // 2])
+    say(f"{key}_p99_ms", 1e3 * seconds[windows * 99 // 100])
+
+
+def chunk_of(windows):
+    """Passes of one size, so that just so many windows are made."""
+    return math.ceil(windows / math.ceil(windows / CHUNK_MAX))
+
+
+def many(key, function, passes):
+    run = captured(function)
+    to_host(run())
+    settle()
     start = time.perf_counter()
-    for _ in range(0, windows, batch):
-        to_host(runs())
-    return 1e3 * (time.perf_counter() - start)
+    for _ in range(passes):
+        to_host(run())
+    say(f"{key}_ms", 1e3 * (time.perf_counter() - start))
 
 
-def training_rate(loss_of, weights, batch, steps=60):
-    """Units a second of compiled forward, backward, clipping and fused AdamW."""
-    optimiser = torch.optim.AdamW(weights, lr=1e-4, fused=True, capturable=True)
-    compiled = torch.compile(loss_of, mode="max-autotune-no-cudagraphs")
-
-    def step():
-        optimiser.zero_grad(set_to_none=False)
-        loss = compiled()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0, foreach=True)
-        optimiser.step()
-        return (loss.detach(),)
-
+def training_rate(key, loss_of, weights, optimiser, units, steps=60):
+    """Units a second of forward, backward, clipping, the optimiser and the average."""
+    average = [w.detach().clone() for w in weights]
     for weight in weights:
         weight.grad = torch.zeros_like(weight)
+
+    def step():
+        torch._foreach_zero_([w.grad for w in weights])
+        loss = loss_of()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        follow(average, weights)
+        return (loss.detach(),)
+
     run = captured(step)
     for _ in range(5):
         run()
-    torch.cuda.synchronize()
+    settle()
     start = time.perf_counter()
     for _ in range(steps):
         run()
-    torch.cuda.synchronize()
-    return batch * steps / (time.perf_counter() - start)
+    settle()
+    say(key, units * steps / (time.perf_counter() - start))
 
 
 def trainable(w):
-    made = {name: tensor.clone().requires_grad_(True) for name, tensor in w.items()}
+    made = {
+        name: tensor.clone().requires_grad_(True)
+        for name, tensor in w.items()
+        if not name.startswith("latent.")
+    }
     return made, list(made.values())
 
 
-def bench_vae(w, figures, latencies, windows, batch):
-    z_one = torch.randn(1, w["decoder.state.weight"].shape[1], device=device)
-    draw = torch.compile(decode, mode="max-autotune-no-cudagraphs")
+# --- The figures: `make` compiles a function, or leaves it -------------------
 
-    def one():
-        return draw(w, z_one, torch.rand(NOTES, 1, 1, device=device))
 
+def vae_one(prefix, make, w, windows):
+    z = torch.randn(1, w["decoder.state.weight"].shape[1], device=device)
+    draw = make(decode)
     with torch.no_grad():
-        figures["vae_1_p50_ms"], figures["vae_1_p99_ms"] = latency(
-            captured(one), to_host, latencies
+        latency(
+            prefix + "vae_1", lambda: draw(w, z, torch.rand(NOTES, 1, 1, device=device)), windows
         )
-        chunk = min(windows, 2048)
-        z_many = torch.randn(chunk, z_one.shape[1], device=device)
-        figures["vae_many_ms"] = many(
-            lambda: draw(w, z_many, torch.rand(NOTES, chunk, 1, device=device)), windows, chunk
+
+
+def vae_many(prefix, make, w, windows):
+    chunk = chunk_of(windows)
+    z = torch.randn(chunk, w["decoder.state.weight"].shape[1], device=device)
+    draw = make(decode)
+    with torch.no_grad():
+        many(
+            prefix + "vae_many",
+            lambda: draw(w, z, torch.rand(NOTES, chunk, 1, device=device)),
+            windows // chunk,
         )
-    pitch = torch.randint(21, 109, (NOTES, batch), device=device)
-    channels = torch.randn(NOTES, batch, CHANNELS, device=device)
-    own, weights = trainable({k: v for k, v in w.items() if not k.startswith("latent.")})
+
+
+def vae_train(prefix, make, w, batch):
+    own, weights = trainable(w)
+    latent = w["decoder.state.weight"].shape[1]
+    notes = Notes()
 
     def loss():
+        pitch, channels = notes.draw(batch, NOTES)
         force = torch.rand(NOTES, batch, device=device) < 0.5
-        noise = torch.randn(batch, z_one.shape[1], device=device)
-        return vae_loss(
-            own, pitch, channels, force, noise, torch.rand(NOTES, batch, 1, device=device)
-        )
+        noise = torch.randn(batch, latent, device=device)
+        uniforms = torch.rand(NOTES, batch, 1, device=device)
+        return vae_loss(own, pitch.t(), channels.transpose(0, 1), force, noise, uniforms)
 
-    figures["vae_train_windows_per_s"] = training_rate(loss, weights, batch)
+    training_rate(
+        prefix + "vae_train_windows_per_s", make(loss), weights, Lamb(weights), batch
+    )
 
 
-def bench_diffusion(w, figures, latencies, windows, batch):
+def pitch_codes(w):
     columns = (w["token.weight"].shape[1] - 1) // 2
-    codes = torch.randn(PITCHES, columns - CHANNELS, device=device)
-    net = Denoiser(w)
-    compiled = torch.compile(net.__call__, mode="max-autotune-no-cudagraphs")
+    return torch.randn(PITCHES, columns - CHANNELS, device=device), columns
+
+
+def ddim_run(net, w, steps, windows):
+    codes, columns = pitch_codes(w)
     times = torch.randn(64, 1, 64, device=device)
+    alphas, sigmas = cosine(steps)
+    x = torch.randn(windows, NOTES, columns, device=device)
+    return lambda: ddim(net, codes, x, times, alphas, sigmas)
+
+
+def ddim_one(prefix, make, w, windows):
+    net = make(Denoiser(w).__call__)
     with torch.no_grad():
-        for steps in (50, 20, 10, 4):
-            alphas, sigmas = cosine(steps)
-            x = torch.randn(1, NOTES, columns, device=device)
-            run = captured(lambda: ddim(compiled, codes, x, times, alphas, sigmas))
-            p50, p99 = latency(run, to_host, latencies)
-            figures[f"ddim{steps}_1_p50_ms"], figures[f"ddim{steps}_1_p99_ms"] = p50, p99
-        chunk = min(windows, 2048)
-        alphas, sigmas = cosine(20)
-        x = torch.randn(chunk, NOTES, columns, device=device)
-        figures["ddim20_many_ms"] = many(
-            lambda: ddim(compiled, codes, x, times, alphas, sigmas), windows, chunk
-        )
+        for steps in (20, 50, 10, 4):
+            latency(f"{prefix}ddim{steps}_1", ddim_run(net, w, steps, 1), windows)
+
+
+def ddim_many(prefix, make, w, windows):
+    chunk = chunk_of(windows)
+    net = make(Denoiser(w).__call__)
+    with torch.no_grad():
+        many(prefix + "ddim20_many", ddim_run(net, w, 20, chunk), windows // chunk)
+
+
+def diffusion_train(prefix, make, w, batch):
     own, weights = trainable(w)
     learner = Denoiser(own)
-    x0 = torch.randn(batch, 32, columns, device=device)
-    pitch = torch.randint(21, 109, (batch, 32), device=device)
+    codes, _ = pitch_codes(w)
+    notes = Notes()
+    half = batch // 2
 
     def loss():
+        pitch, channels = notes.draw(batch, SEQUENCE)
         features = torch.randn(batch, 1, 64, device=device)
+        x0 = torch.cat([codes[pitch], channels], dim=2)
         x = 0.6 * x0 + 0.8 * torch.randn_like(x0)
         zero = torch.zeros_like(x0)
         flag = zero[..., :1]
         # Half of ours' passes have a first pass that tells an estimate; here each
         # step has half of one: a pass over half of the sequences.
         with torch.no_grad():
-            half = batch // 2
             head = learner(torch.cat([x, zero, flag], dim=2)[:half], features[:half])
             guess = torch.cat(
                 [torch.softmax(head[..., :PITCHES], dim=2) @ codes, head[..., PITCHES:]], dim=2
@@ -335,23 +477,50 @@ def bench_diffusion(w, figures, latencies, windows, batch):
             told = torch.cat([guess, zero[half:]])
         head = learner(torch.cat([x, told, flag], dim=2), features)
         return F.cross_entropy(head[..., :PITCHES].flatten(0, 1), pitch.flatten()) + F.mse_loss(
-            head[..., PITCHES:], x0[..., -CHANNELS:]
+            head[..., PITCHES:], channels
         )
 
-    figures["diffusion_train_notes_per_s"] = 32 * training_rate(loss, weights, batch)
+    training_rate(
+        prefix + "diffusion_train_notes_per_s",
+        make(loss),
+        weights,
+        adamw(weights),
+        batch * SEQUENCE,
+    )
+
+
+def compiled(function):
+    return torch.compile(function, dynamic=False)
 
 
 def main():
-    if len(sys.argv) != 7:
+    if len(sys.argv) != 8:
         sys.exit(__doc__)
-    latencies, windows, batch_vae, batch_diffusion = map(int, sys.argv[3:])
-    figures = {"torch": torch.__version__, "device": torch.cuda.get_device_name()}
-    weights = [{k: v.to(device) for k, v in load_file(path).items()} for path in sys.argv[1:3]]
-    bench_vae(weights[0], figures, latencies, windows, batch_vae)
-    bench_diffusion(weights[1], figures, latencies, windows, batch_diffusion)
-    json.dump(figures, sys.stdout, indent=2)
-    print()
+    vae, diffusion = (read_weights(path) for path in sys.argv[2:4])
+    latencies, windows, batch_vae, batch_diffusion = map(int, sys.argv[4:])
+    say("torch", torch.__version__)
+    failures = 0
+    modes = [("eager_", lambda function: function)]
+    if device.type == "cuda":
+        say("device", torch.cuda.get_device_name())
+        modes.append(("", compiled))
+    for prefix, make in modes:
+        for figure, weights, size in (
+            (vae_train, vae, batch_vae),
+            (diffusion_train, diffusion, batch_diffusion),
+            (ddim_one, diffusion, latencies),
+            (vae_one, vae, latencies),
+            (ddim_many, diffusion, windows),
+            (vae_many, vae, windows),
+        ):
+            try:
+                figure(prefix, make, weights, size)
+            except Exception:  # whatever it is, the other figures may be had
+                print(f"{prefix}{figure.__name__}:", file=sys.stderr)
+                traceback.print_exc()
+                failures += 1
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

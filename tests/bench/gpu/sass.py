@@ -6,13 +6,18 @@ usage: tests/bench/gpu/sass.py NVDISASM [SM...]     (default: 75 80 90)
 
 NVDISASM is any version's that knows the architecture: each kernel is handed to it
 as bare instructions, so that it need not know the compiler's file format. Debian's
-(non-free, nvidia-cuda-toolkit, 11.8) reads what nvcc 13 writes.
+(non-free, nvidia-cuda-toolkit, 11.8) reads what nvcc 13 writes, but for the few
+instructions that it does not know and leaves out without a word: each table says how
+many, and their opcodes.
 
 The columns: instructions in all; multiply-adds (FFMA); loads from global and
 shared memory, and how many of them are 128 bits wide; loads and stores of local
 memory (LDL, STL: spills, or arrays indexed at run time); double precision, slow on
-most GPUs; barriers; calls that were not inlined; branches back (loops).
+most GPUs; barriers; calls (of what is out of line: the rare paths of division and
+square root, shuffles after lanes went different ways); branches back (loops, and the
+ends of such paths).
 """
+import collections
 import glob
 import os
 import re
@@ -27,6 +32,8 @@ COLUMNS = ("kernel", "instructions", "FFMA", "LDG (128 bits)", "LDS (128 bits)",
 INSTRUCTION = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)"
                          r"([^;]*);")
 DOUBLE = ("DADD", "DMUL", "DFMA", "DSETP")
+BYTES = 16  # of an instruction
+OPCODE = 0xfff  # its lowest bits
 
 
 def kernels(cubin):
@@ -52,6 +59,13 @@ def disassemble(nvdisasm, sm, code, folder):
     return [(int(m[1], 16), m[2], m[3]) for m in INSTRUCTION.finditer(text)]
 
 
+def unknown(code, found):
+    """The opcodes of the instructions that were left out."""
+    at = {address for address, _, _ in found}
+    return [hex(struct.unpack_from("<I", code, i)[0] & OPCODE)
+            for i in range(0, len(code), BYTES) if i not in at]
+
+
 def loops(code):
     return sum(1 for address, opcode, operands in code
                if opcode.split(".")[0] == "BRA" and
@@ -59,7 +73,7 @@ def loops(code):
                int(to[1], 16) < address)
 
 
-def describe(name, code):
+def describe(name, size, code):
     opcodes = [opcode for _, opcode, _ in code]
 
     def count(*stems):
@@ -69,7 +83,7 @@ def describe(name, code):
         every = [o for o in opcodes if o.split(".")[0] == stem]
         return f"{len(every)} ({sum(1 for o in every if '128' in o)})"
 
-    return (name, len(code), count("FFMA"), wide("LDG"), wide("LDS"),
+    return (name, size // BYTES, count("FFMA"), wide("LDG"), wide("LDS"),
             count("LDL", "STL"), count(*DOUBLE), count("BAR"), count("CALL"),
             loops(code))
 
@@ -79,7 +93,7 @@ def main():
         sys.exit(__doc__)
     nvdisasm, architectures = sys.argv[1], sys.argv[2:] or ["75", "80", "90"]
     for sm in architectures:
-        rows = []
+        rows, left_out = [], collections.Counter()
         with tempfile.TemporaryDirectory() as folder:
             for source in sorted(glob.glob(f"{ROOT}/kernels/cuda/*.cu")):
                 cubin = os.path.join(folder, "module.cubin")
@@ -88,15 +102,17 @@ def main():
                                 cubin, source], check=True)
                 with open(cubin, "rb") as file:
                     found = list(kernels(file.read()))
-                rows += [describe(name, disassemble(nvdisasm, sm, code, folder))
-                         for name, code in found]
+                for name, code in found:
+                    known = disassemble(nvdisasm, sm, code, folder)
+                    rows.append(describe(name, len(code), known))
+                    left_out.update(unknown(code, known))
         names = subprocess.run(["c++filt"], input="\n".join(r[0] for r in rows),
                                check=True, stdout=subprocess.PIPE, text=True).stdout
-        print(f"\n## sm_{sm}: {len(rows)} kernels\n")
+        print(f"\n## sm_{sm}: {len(rows)} kernels, not known: {dict(left_out)}\n")
         print("|".join(("", *COLUMNS, "")), "|---" * len(COLUMNS) + "|", sep="\n")
         for name, row in zip(names.splitlines(), rows):
             short = re.sub(r"^void |\(.*\)$", "", name)
-            print("|".join(("", f" `{short}` ", *(f" {n} " for n in row[1:]), "")))
+            print("|".join(("", f" `{short}` ", *(f" {n} " for n in row[1:]), "")), flush=True)
 
 
 if __name__ == "__main__":
