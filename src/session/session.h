@@ -162,6 +162,11 @@ uint64_t session_since_origin(const Session* session, uint64_t frame);
 double   session_bpm(const Session* session);
 // What was played and planned since the last turn.
 void session_drain(Session* session);
+// A player who is gone holds no keys.
+void session_watch_players(Session* session, const SessionLink* link);
+// Says what the music waits for, if it does.
+void session_tell_waiting(Session* session);
+void session_send_feedback(Session* session);
 // Before a file is written: breaks that no note has followed yet.
 void session_tell_breaks(Session* session);
 // To the recording, once: what its end needs to be made again.
