@@ -6,13 +6,13 @@
 #include "live/process_setup.h"
 #include "live/worker.h"
 #include "session/session.h"
+#include "signals.h"
 #include "sources.h"
 #include "view/view.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +27,6 @@
 #define RECONNECT_S 1.0
 // How long process may take to end all notes before it is given up.
 #define END_S_MAX 1.0
-// A second signal so long after the first ends the program without more ado.
-#define PATIENCE_NS 1000000000
 
 typedef struct {
   Options options;
@@ -55,36 +53,6 @@ typedef struct {
   bool          told_gpu;
   bool          model_stuck; // within a call that does not end: free nothing
 } App;
-
-static atomic_int      signal_count;
-static _Atomic int64_t signal_ns; // when the first came
-
-// Where the end does not come (a library hangs), the next one forces it.
-static void
-on_signal(int number)
-{
-  const int64_t now_ns = clock_now_ns();
-  if (!atomic_fetch_add(&signal_count, 1)) {
-    atomic_store(&signal_ns, now_ns);
-  } else if (now_ns - atomic_load(&signal_ns) > PATIENCE_NS) {
-    view_rescue();
-    signal(number, SIG_DFL);
-    raise(number); // once this handler returns
-  }
-}
-
-static void
-catch_signals(void)
-{
-  const struct sigaction catch  = { .sa_handler = on_signal,
-                                    .sa_flags   = SA_RESTART };
-  const struct sigaction ignore = { .sa_handler = SIG_IGN };
-  sigaction(SIGINT, &catch, NULL);
-  sigaction(SIGTERM, &catch, NULL);
-  sigaction(SIGHUP, &catch, NULL);
-  sigaction(SIGPIPE, &ignore, NULL);
-  sigaction(SIGXFSZ, &ignore, NULL); // a write fails instead
-}
 
 static Status
 start_backend(App* app, Error* error)
@@ -238,7 +206,7 @@ static bool
 is_over(const App* app)
 {
   const double seconds = app->options.seconds;
-  if (atomic_load(&signal_count) || atomic_load(&app->worker.failed) ||
+  if (atomic_load(&signals_count) || atomic_load(&app->worker.failed) ||
       app->session.quit) {
     return true;
   }
@@ -460,9 +428,9 @@ make_ready(App* app, Error* error)
   tell_models(app);
   status = session_open(session, error);
   if (!status) {
-    status = worker_prime(&app->worker, &signal_count, error);
+    status = worker_prime(&app->worker, &signals_count, error);
   }
-  if (!status && !app->worker.primed_count && !atomic_load(&signal_count)) {
+  if (!status && !app->worker.primed_count && !atomic_load(&signals_count)) {
     view_log(&app->view,
              "the model has made no notes yet: music begins when it has");
   }
@@ -473,7 +441,7 @@ static Status
 start(App* app, Error* error)
 {
   Status status = make_ready(app, error);
-  if (status || atomic_load(&signal_count)) {
+  if (status || atomic_load(&signals_count)) {
     return status; // given up: it is over before it began
   }
   if ((status = open_backend(app, error)) ||
@@ -577,12 +545,12 @@ app_run(const Options* options, bool* model_stuck, Error* error)
   }
   memset(app, 0, sizeof *app);
   app->options = *options;
-  catch_signals();
+  signals_catch(view_rescue);
   rt_init();
   view_open(&app->view);
   app->session.options = &app->options;
   app->session.view    = &app->view;
-  app->session.give_up = &signal_count;
+  app->session.give_up = &signals_count;
   const Status status  = run(app, error);
   view_close(&app->view);
   *model_stuck = app->model_stuck;

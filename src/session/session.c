@@ -13,9 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-// Between two looks at what controllers should show.
-#define FEEDBACK_S 0.03
-
 Status
 session_tell(Session* session, const WorkerCommand* command, Error* error)
 {
@@ -328,45 +325,6 @@ hear(Session* session)
   }
 }
 
-// A player who is gone, or whose messages were lost, holds no keys. Who came in
-// place of another is counted as both.
-static void
-watch_players(Session* session, const SessionLink* link)
-{
-  const uint64_t lost = link->input_lost_count +
-                        atomic_load(&session->process->counters.heard_lost);
-  const bool gone = link->control_gone_count != session->gone_before ||
-                    link->control_count < session->players;
-  if (gone || lost != session->lost_before) {
-    phrase_in_release(&session->phrase, session_frame(session));
-    atomic_fetch_add(&session->process->release_requests, 1);
-  }
-  if (gone || link->control_count > session->players ||
-      link->feedback_count > session->shown_to) {
-    midi_map_feedback_all(&session->map);
-  }
-  session->players     = link->control_count;
-  session->gone_before = link->control_gone_count;
-  session->shown_to    = link->feedback_count;
-  session->lost_before = lost;
-}
-
-// A silence that is meant is told, once.
-static void
-tell_waiting(Session* session)
-{
-  const Sync  sync  = (Sync)(int)session->knobs.params.value[PARAM_SYNC];
-  const char* waits = sync == SYNC_MIDI && !session->beat.running
-                        ? "MIDI clock at meander:control"
-                      : sync == SYNC_JACK && !session->beat.transport.rolling
-                        ? "JACK's transport to start"
-                        : NULL;
-  if (waits && waits != session->waits) {
-    view_log(session->view, "the music waits for %s", waits);
-  }
-  session->waits = waits;
-}
-
 static void
 follow_beat(Session* session)
 {
@@ -402,29 +360,6 @@ hear_phrase(Session* session)
 }
 
 // --- Files and controllers ---------------------------------------------------
-
-static void
-send_feedback(Session* session)
-{
-  MidiMessage messages[32];
-  if (session->now_s < session->feedback_s || !session->link.backend ||
-      !session->shown_to) {
-    return;
-  }
-  session->feedback_s = session->now_s + FEEDBACK_S;
-  const size_t count =
-    midi_map_feedback(&session->map, &session->knobs.params, messages, 32);
-  for (size_t i = 0; i < count; ++i) {
-    if (!process_send_feedback(session->process, messages[i].message)) {
-      ++session->feedback_refused;
-    }
-  }
-  const uint64_t lost = session_feedback_lost(session);
-  if (lost != session->feedback_lost_before) {
-    midi_map_feedback_all(&session->map); // another time
-  }
-  session->feedback_lost_before = lost;
-}
 
 static void
 turn_files(Session* session)
@@ -463,12 +398,12 @@ session_turn(Session* session, const SessionLink* link)
     midi_map_feedback_all(&session->map); // who was there is there anew
   }
   session->link = *link;
-  watch_players(session, link);
+  session_watch_players(session, link);
   const bool runs =
     session_frame(session) > 0; // so that its first word is heard
   hear(session);
   if (runs) {
-    tell_waiting(session);
+    session_tell_waiting(session);
   }
   session_drain(session);
   session_turn_models(session);
@@ -498,7 +433,7 @@ session_turn(Session* session, const SessionLink* link)
   if (session->points_due) {
     session_tell_points(session);
   }
-  send_feedback(session);
+  session_send_feedback(session);
   turn_files(session);
   session_draw(session);
 }

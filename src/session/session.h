@@ -200,6 +200,11 @@ double   session_bpm(const Session* session);
 void session_drain(Session* session);
 // For recordings: the file that what sounds came from.
 void session_remember_file(Session* session);
+// A player who is gone holds no keys.
+void session_watch_players(Session* session, const SessionLink* link);
+// Says what the music waits for, if it does.
+void session_tell_waiting(Session* session);
+void session_send_feedback(Session* session);
 // Before a file is written: breaks that no note has followed yet.
 void session_tell_breaks(Session* session);
 // To the recording, once: what its end needs to be made again.

@@ -125,23 +125,29 @@ def test_stopped():
     return f"{check_recording(recording)} notes"
 
 
-def stop_after(seconds, *arguments):
+def said_until(text, *arguments):
+    """(what it says to the end, its exit code); it is ended once it says it."""
     process = start_meander(WORK, "--backend", "null", "--osc-port", 0, *arguments)
-    time.sleep(seconds)
+    said = ""
+    while text not in said:
+        line = process.stdout.readline()
+        expect(line, f"it never says {text!r}: {said}")
+        said += line
+    time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
-    return finish(process, 10)
+    code, out, err = finish(process, 10)
+    return said + out + err, code
 
 
 def test_waits():
-    """A silence that is meant is told."""
-    code, out, err = stop_after(2, "--sync", "midi")
-    expect(code == 0 and out.count("waits for MIDI clock at meander:control") == 1
-           and "played 0 notes\n" in out, f"{code}: {out}{err}")
-    code, out, err = stop_after(2, "--sync", "jack")
-    expect(code == 0 and "waits for JACK's transport" in out, f"{out}{err}")
-    code, out, err = stop_after(2)
-    expect(code == 0 and "waits for" not in out and "all on time" in out,
-           f"{out}{err}")
+    """A silence that is meant is told, once."""
+    for sync, text in (("midi", "waits for MIDI clock at meander:control"),
+                       ("jack", "waits for JACK's transport")):
+        out, code = said_until(text, "--sync", sync)
+        expect(code == 0 and out.count(text) == 1 and "played 0 notes\n" in out,
+               f"{code}: {out}")
+    out, code = said_until("first note")
+    expect(code == 0 and "waits for" not in out, f"{code}: {out}")
 
 
 def test_closed_output():

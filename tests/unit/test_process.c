@@ -528,86 +528,6 @@ test_heard_ring_full(void** state)
   free_world(world);
 }
 
-// Held, nothing sounds and nothing begins, echoes included; then it goes on.
-static void
-test_hold(void** state)
-{
-  (void)state;
-  World* const    world   = make_world(3, 0);
-  Process* const  process = &world->process;
-  const MidiInput key     = { 10, { 0x90, 100, 90 }, 3 };
-  Rng             rng     = rng_make(3, RNG_USE_TEST, 2);
-  make_notes(world, &rng, NOTES_MAX);
-  push_notes(world, UINT64_MAX);
-  for (int i = 0; i < 8; ++i) {
-    run_span(world, 512);
-  }
-  assert_true(count_ons(&world->sink) > 0 && process->active_count > 0);
-  assert_false(atomic_load(&process->held));
-  atomic_store(&process->echo, true);
-  atomic_store(&process->hold_requested, true);
-  run_span(world, 512);
-  assert_true(atomic_load(&process->held));
-  assert_silent(&world->sink);
-  const uint32_t count = world->sink.count;
-  const MidiSink midi  = { .write = take, .handle = &world->sink };
-  process_span(process,
-               &(BackendSpan){ .frame       = world->frame,
-                               .frame_count = 512,
-                               .inputs      = &key,
-                               .input_count = 1,
-                               .sink        = &midi });
-  world->frame += 512;
-  assert_int_equal(world->sink.count, count);
-  assert_false(atomic_load(&process->ended));
-  atomic_store(&process->hold_requested, false);
-  for (int i = 0; i < 8; ++i) {
-    run_span(world, 512);
-  }
-  assert_true(world->sink.count > count);
-  assert_false(atomic_load(&process->held));
-  atomic_store(&process->end_requested, true);
-  run_span(world, 512);
-  assert_true(atomic_load(&process->ended));
-  assert_silent(&world->sink);
-  free_world(world);
-}
-
-static bool
-refuse(void*          handle,
-       MidiOut        port,
-       uint32_t       offset,
-       const uint8_t* message,
-       uint32_t       size)
-{
-  (void)handle;
-  (void)port;
-  (void)offset;
-  (void)message;
-  (void)size;
-  return false;
-}
-
-// What a controller was to be shown and is not is counted.
-static void
-test_feedback_lost(void** state)
-{
-  (void)state;
-  World* const   world      = make_world(4, 0);
-  const uint8_t  message[3] = { 0xb0, 7, 99 };
-  const MidiSink midi       = { .write = refuse };
-  uint32_t       sent       = 0;
-  while (process_send_feedback(&world->process, message)) {
-    ++sent;
-  }
-  assert_int_equal(sent, FEEDBACK_RING_EVENTS);
-  process_span(&world->process,
-               &(BackendSpan){ .frame_count = 512, .sink = &midi });
-  assert_int_equal(atomic_load(&world->process.counters.feedback_lost), sent);
-  assert_true(process_send_feedback(&world->process, message));
-  free_world(world);
-}
-
 int
 main(void)
 {
@@ -618,8 +538,6 @@ main(void)
     cmocka_unit_test(test_reconnect),
     cmocka_unit_test(test_clock_set_back),
     cmocka_unit_test(test_heard_ring_full),
-    cmocka_unit_test(test_hold),
-    cmocka_unit_test(test_feedback_lost),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
