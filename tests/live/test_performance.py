@@ -134,6 +134,7 @@ class Stage:
                 self.osc.send(ROOT + "status")
                 answer = self.osc.receive(0.2)
                 if answer and self.notes_of(answer) > 3:
+                    self.osc.ping()  # takes answers that came too late
                     return
             except OSError:
                 pass
