@@ -359,36 +359,7 @@ hear_phrase(Session* session)
   }
 }
 
-// --- Files and controllers ---------------------------------------------------
-
-static void
-turn_files(Session* session)
-{
-  Error       error;
-  Take        take;
-  const char* path;
-  if (session->recording &&
-      recorder_turn(
-        &session->recorder,
-        session->now_s,
-        session_recorded_frame(
-          session, session_since_origin(session, session_frame(session))),
-        &error)) {
-    view_log(session->view, "%s", error.text);
-  }
-  if (keeper_turn(&session->keeper, &take, &path, &error)) {
-    if (error.status) {
-      view_log(session->view, "%s", error.text);
-    } else {
-      view_log(session->view,
-               "kept %.1f s, %" PRIu32 " notes in %s%s",
-               take.seconds,
-               take.notes,
-               path,
-               take.can_be_made_again ? "" : " (it cannot be made again)");
-    }
-  }
-}
+// -----------------------------------------------------------------------------
 
 void
 session_turn(Session* session, const SessionLink* link)
@@ -434,7 +405,7 @@ session_turn(Session* session, const SessionLink* link)
     session_tell_points(session);
   }
   session_send_feedback(session);
-  turn_files(session);
+  session_turn_files(session);
   session_draw(session);
 }
 
@@ -444,9 +415,6 @@ Status
 session_end(Session* session, Error* error)
 {
   const char* const wanted = session->options->record_path;
-  Take              take;
-  const char*       path;
-  Error             failed;
   Status            status = STATUS_OK;
   if (!session->has_ring) {
     if (wanted) {
@@ -456,16 +424,17 @@ session_end(Session* session, Error* error)
     return STATUS_OK; // given up before it began
   }
   session_drain(session);
+  status =
+    session_finish_files(session, status, error); // so that there is room
   if (session->recording) {
-    status = session_stop_recording(session, error);
+    Error        last;
+    const Status stopped = session_stop_recording(session, &last);
+    if (stopped && !status) {
+      *error = last;
+      status = stopped;
+    }
   }
-  if (keeper_finish(&session->keeper, &take, &path, &failed)) {
-    view_log(session->view,
-             "%s%s",
-             failed.status ? "" : "kept ",
-             failed.status ? failed.text : path);
-  }
-  return status;
+  return session_finish_files(session, status, error);
 }
 
 bool

@@ -184,10 +184,23 @@ size_t session_show_planned(Session* session);
 // What plays has other points.
 void   session_tell_points(Session* session);
 Status session_open_nsm(Session* session, Options* options, Error* error);
+// So many seconds, or bars from a bar line on.
+Status session_keep(Session* session,
+                    double   amount,
+                    bool     is_bars,
+                    Error*   error);
 Status session_start_recording(Session*    session,
                                const char* path,
                                Error*      error);
+// Has it written; after an error the recording goes on.
 Status session_stop_recording(Session* session, Error* error);
+// To a file of its own.
+Status session_switch_recording(Session* session, bool on, Error* error);
+// Files grow, and those that are done are told of.
+void session_turn_files(Session* session);
+// All that was given to be written is on the disk then. `status` and `error`
+// are those so far; a recording that could not be written is one.
+Status session_finish_files(Session* session, Status status, Error* error);
 // A message, on the music's clock.
 void session_record(Session* session, const PlayedEvent* event);
 // A frame of the music's clock as the recording counts.

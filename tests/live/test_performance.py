@@ -19,6 +19,7 @@ import time
 from live import (MAKE_MODEL, SKIP, Capture, Failure, Jackd, Workplace,
                   check_invariants, counter, expect, read_bytes, read_events,
                   read_recording, run_meander, run_tests, start_meander)
+from midi_file import parse
 from osc import Client, encode
 
 PLAYER = os.environ.get("JACK_PLAYER", "jack_player")
@@ -141,6 +142,7 @@ class Stage:
                 self.osc.send(ROOT + "status")
                 answer = self.osc.receive(0.2)
                 if answer and self.notes_of(answer) > 3:
+                    self.osc.ping()  # takes answers that came too late
                     return
             except OSError:
                 pass
@@ -382,6 +384,7 @@ def play_clock(stage, hands):
     status = stage.status()
     expect(abs(status["bpm"] - 160) < 0.8, f"the clock is 160: {status}")
     expect(status["sync"] == "midi, running", f"{status}")
+    stage.tell("keep_bars", 1)
     hands.send("fc")
     hands.mark("midi_stopped")
     hands.do("wait 600", "mark midi_over", "clock 0")
@@ -493,6 +496,17 @@ def check_phases(heard, marks):
     expect(not strange, f"on another channel: {strange[:5]}")
 
 
+def check_bar_of_clock(path):
+    """A bar, and what there was of the next, at the tempo of the MIDI clock."""
+    events = parse(read_bytes(path))[0]
+    tempo = next(int.from_bytes(d, "big") for _, kind, d in events if kind == 0x51)
+    expect(abs(60e6 / tempo - 160) < 0.8, f"{path}: {tempo} us a quarter")
+    meter = next(d for _, kind, d in events if kind == 0x58)
+    expect(meter[:2] == b"\4\2", f"{path}: {meter}")
+    bars = events[-1][0] / 960 / 4
+    expect(1 <= bars <= 2, f"{path} has {bars} bars")
+
+
 def param_names():
     code, out, _ = run_meander(None, "--help-params")
     names = re.findall(r"^ *(?:\d+ )?--(\w+)", out, re.MULTILINE)
@@ -514,7 +528,8 @@ def test_performance():
         play_transport(stage, hands)
         play_phrases(stage, hands)
         stage.tell("keep", 10)
-        stage.soon("a file is kept", lambda: glob.glob(stage.keep + "/*.mid"))
+        stage.soon("files are kept",
+                   lambda: len(glob.glob(stage.keep + "/*.mid")) == 2)
         time.sleep(0.2)
         stage.tell("keep_bars", 4)
         play_echo(stage, hands)
@@ -533,7 +548,8 @@ def test_performance():
         mine = file.read()
     expect("cc 22 ch 2 = swing" in mine, f"what was learnt is not saved: {mine}")
     kept = sorted(glob.glob(stage.keep + "/*.mid"))
-    expect(len(kept) == 3, f"{len(kept)} files were kept: {log}")
+    expect(len(kept) == 4, f"{len(kept)} files were kept: {log}")
+    check_bar_of_clock(kept[0])
     expect("cannot be made again" not in log, log)
     notes = {os.path.basename(path): check_again(path)
              for path in [recording, *kept]}

@@ -297,6 +297,27 @@ def test_kept_length():
     return f"{[round(seconds, 2) for seconds, _, _ in lengths]} s for {wants}"
 
 
+def test_many_in_a_row():
+    """Keeps wait for each other, and recordings that end; all are whole when
+    the program ends, however early it does."""
+    record = WORK.path("row.mid")
+    playing = Playing("--tempo", 4, "--density", 4, "--record", record, work=WORK)
+    playing.plays_on(40)
+    for turn in range(2):
+        playing.tell("record", 0)
+        playing.tell("keep", 1)
+        playing.tell("keep", 2)
+        playing.tell("record", 1)
+        playing.plays_on(20)
+    log = playing.end()
+    kept = playing.kept()
+    expect(len(kept) == 6 and log.count("recorded in") == 3 and
+           log.count("kept ") == 4, f"{kept}: {log}")
+    for path in [record, *kept]:
+        check_recording(path)
+        check_again(path, "--model", WORK.model)
+
+
 def make_runs(*seeds):
     """A folder of training runs, one checkpoint in each."""
     runs = tempfile.mkdtemp(prefix="my runs ", dir=WORK.folder.name)

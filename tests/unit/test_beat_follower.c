@@ -269,9 +269,14 @@ test_transport(void** state)
   take(&world);
   assert_true(world.time.map.bpm == 140 && world.time.map.beat == 17.5);
   assert_true(world.time.beats_per_bar == 3);
+  assert_true(beat_follower_quarters_per_bar(&world.follower) == 3);
   assert_int_equal(world.time.map.frame, 5000);
   take(&world);
-  assert_int_equal(world.told, 3); // nothing new
+  assert_int_equal(world.told, 3);               // nothing new
+  params.value[PARAM_SYNC]          = SYNC_MIDI; // which tells no bars
+  params.value[PARAM_BEATS_PER_BAR] = 7;
+  beat_follower_set(&world.follower, &params);
+  assert_true(beat_follower_quarters_per_bar(&world.follower) == 7);
 }
 
 int

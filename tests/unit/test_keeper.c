@@ -63,8 +63,14 @@ keep(Keeper*      keeper,
   if (status) {
     return status;
   }
-  assert_true(keeper_finish(keeper, take, path, error));
-  assert_false(keeper_turn(keeper, take, path, error)); // told once
+  static KeeperAnswer answer;
+  assert_true(keeper_finish(keeper, &answer));
+  assert_false(answer.is_recording);
+  *take  = answer.take;
+  *path  = answer.path;
+  *error = answer.error;
+  KeeperAnswer none;
+  assert_false(keeper_turn(keeper, &none)); // told once
   return error->status;
 }
 
@@ -136,24 +142,116 @@ static void
 test_keeps(void** state)
 {
   (void)state;
-  Keeper      keeper;
-  Take        take;
-  const char* path;
-  Error       error;
+  Keeper       keeper;
+  Take         take;
+  const char*  path;
+  Error        error;
+  KeeperAnswer answer;
   assert_int_equal(keeper_init(&keeper, &error), STATUS_OK);
-  assert_false(keeper_turn(&keeper, &take, &path, &error));
+  assert_false(keeper_turn(&keeper, &answer));
+  assert_false(keeper_finish(&keeper, &answer));
   assert_int_equal(keep(&keeper, in_folder("takes"), &take, &path, &error),
                    STATUS_OK);
   check_file(path, &take);
-  // While one is written there is no other.
-  const TakeRequest request = { .seconds   = 1,
-                                .now_frame = now_frame,
-                                .bpm       = 90 };
-  assert_int_equal(keeper_keep(&keeper, &ring, &request, folder, &error),
-                   STATUS_OK);
-  assert_int_equal(keeper_keep(&keeper, &ring, &request, folder, &error),
-                   STATUS_UNAVAILABLE);
-  assert_true(keeper_finish(&keeper, &take, &path, &error));
+  keeper_free(&keeper);
+}
+
+// A scribe that is held up.
+static pthread_mutex_t slow = PTHREAD_MUTEX_INITIALIZER;
+
+static void
+wait_for_test(void* context)
+{
+  (void)context;
+  pthread_mutex_lock(&slow);
+  pthread_mutex_unlock(&slow);
+}
+
+// Many in a row: each waits its turn, in order; one too many is refused and
+// counted, and all that was taken is written.
+static void
+test_queue(void** state)
+{
+  (void)state;
+  Keeper       keeper;
+  Error        error;
+  KeeperAnswer answer;
+  char         last[PLACE_BYTES_MAX] = "";
+  assert_int_equal(keeper_init(&keeper, &error), STATUS_OK);
+  pthread_mutex_lock(&slow);
+  scribe_give(&keeper.scribe, wait_for_test, NULL);
+  keeper.first                           = KEEPER_JOBS_MAX - 1; // round the end
+  keeper.jobs[keeper.first].is_recording = true;
+  keeper.count                           = 1; // the slow one
+  for (unsigned i = 0; i < KEEPER_JOBS_MAX + 2; ++i) {
+    const TakeRequest request = { .seconds   = 0.5 + 0.1 * i,
+                                  .now_frame = now_frame,
+                                  .bpm       = 90 };
+    const Status      status =
+      keeper_keep(&keeper, &ring, &request, in_folder("queue"), &error);
+    assert_int_equal(status,
+                     i < KEEPER_JOBS_MAX - 1 ? STATUS_OK : STATUS_UNAVAILABLE);
+  }
+  assert_int_equal(keeper.refused, 3);
+  assert_non_null(strstr(error.text, "still being written"));
+  assert_false(keeper_turn(&keeper, &answer));
+  pthread_mutex_unlock(&slow);
+  assert_true(keeper_finish(&keeper, &answer));
+  assert_true(answer.is_recording);
+  for (unsigned i = 0; i < KEEPER_JOBS_MAX - 1; ++i) {
+    assert_true(keeper_finish(&keeper, &answer));
+    assert_int_equal(answer.error.status, STATUS_OK);
+    assert_int_equal(answer.take.notes, 5 + i);
+    assert_string_not_equal(answer.path, last);
+    strcpy(last, answer.path);
+    MidiTrack track;
+    assert_true(midi_track_read(answer.path, &track));
+    midi_track_free(&track);
+  }
+  assert_false(keeper_finish(&keeper, &answer));
+  keeper_free(&keeper);
+}
+
+// Who frees the keeper has all that was given on the disk: a recording, too.
+static void
+test_recording(void** state)
+{
+  (void)state;
+  Keeper   keeper;
+  Error    error;
+  Recorder recorder;
+  char     path[300];
+  snprintf(path, sizeof path, "%s/whole.mid", folder);
+  recorder_init(&recorder);
+  for (uint32_t i = 0; i < 50000; ++i) {
+    const uint8_t message[3] = { i % 2 ? 0x80 : 0x90, 60, 90 };
+    recorder_add(&recorder, i * 100, i / 2, message);
+  }
+  recorder_finish(&recorder, 50000 * 100);
+  assert_int_equal(keeper_init(&keeper, &error), STATUS_OK);
+  assert_int_equal(
+    keeper_end_recording(&keeper, &recorder, path, RATE, "about", &error),
+    STATUS_OK);
+  assert_int_equal(recorder.count, 0);
+  keeper_free(&keeper);
+  MidiTrack track;
+  assert_true(midi_track_read(path, &track));
+  assert_int_equal(track.count, 50001);
+  midi_track_free(&track);
+  // What cannot be written is said, and where it was saved instead.
+  KeeperAnswer  answer;
+  const uint8_t message[3] = { 0x90, 60, 90 };
+  recorder_add(&recorder, 0, 0, message);
+  recorder_finish(&recorder, 100);
+  setenv("TMPDIR", folder, 1);
+  assert_int_equal(keeper_init(&keeper, &error), STATUS_OK);
+  assert_int_equal(
+    keeper_end_recording(&keeper, &recorder, "/no/such.mid", RATE, "", &error),
+    STATUS_OK);
+  assert_true(keeper_finish(&keeper, &answer));
+  assert_true(answer.is_recording);
+  assert_int_equal(answer.error.status, STATUS_IO);
+  assert_non_null(strstr(answer.error.text, "was saved as"));
   keeper_free(&keeper);
 }
 
@@ -234,6 +332,8 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_names),
     cmocka_unit_test(test_keeps),
+    cmocka_unit_test(test_queue),
+    cmocka_unit_test(test_recording),
     cmocka_unit_test(test_failures),
     cmocka_unit_test(test_thousand_takes),
     cmocka_unit_test(test_default_directory),
