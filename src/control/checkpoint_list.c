@@ -83,17 +83,26 @@ checkpoint_short_name(const char* path, char name[CHECKPOINT_SHORT_BYTES])
   put_name(begin, end, name);
 }
 
-// Whether another one's path ends like that, too.
+// Two ways to write one path, or links.
+static bool
+is_one_file(const CheckpointEntry* a, const CheckpointEntry* b)
+{
+  return a->device == b->device && a->inode == b->inode;
+}
+
+// Whether another file's path ends like that, too.
 static bool
 is_shared(const CheckpointList* list, const char* path, const char* part)
 {
-  const size_t length = strlen(part);
+  const size_t                 length = strlen(part);
+  const CheckpointEntry* const own    = checkpoint_list_by_path(list, path);
   for (size_t i = 0; i < list->count; ++i) {
     const char* const other = list->entries[i].key.path;
     const size_t      size  = strlen(other);
     if (size >= length && !strcmp(other + size - length, part) &&
         (size == length || other[size - length - 1] == '/') &&
-        strcmp(other, path) != 0) {
+        strcmp(other, path) != 0 &&
+        !(own && is_one_file(own, list->entries + i))) {
       return true;
     }
   }

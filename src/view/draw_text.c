@@ -105,7 +105,7 @@ say_music(Flow* flow, const ViewStatus* status)
   if (status->following) {
     say(flow, INK_QUIET, "following");
   }
-  if (status->preset) {
+  if (status->preset && *status->preset) {
     say(flow, INK_PLAIN, "preset %s", status->preset);
   }
 }

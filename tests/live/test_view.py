@@ -17,8 +17,8 @@ import tempfile
 import termios
 import time
 
-from live import (MEANDER, SKIP, Failure, Workplace, at_once, check_stops,
-                  expect, run_tests)
+from live import (MAKE_MODEL, MEANDER, SKIP, Failure, Workplace, at_once,
+                  check_stops, expect, run_tests)
 
 DEMO = os.environ.get("VIEW_DEMO", "view_demo")
 SLOW = bool(os.environ.get("SLOW"))
@@ -640,6 +640,97 @@ def test_meander():
         until(lambda: read(code), "it does not end")
         expect(read(code) == "0\n", f"exit code {read(code)}")
         show("meander, ended", screen.wait("meander: seed 5", "meander: played "))
+    finally:
+        screen.close()
+
+
+def meander_screen(work, *arguments):
+    """(meander in a pane, the file that its exit code goes to)"""
+    code = path("code")
+    os.makedirs(work.path("home"), exist_ok=True)
+    command = shlex.join([MEANDER, *arguments, "--backend", "null", "--osc-port",
+                          "0", "--keep-dir", work.path("keep")])
+    return Screen("sh -c " + shlex.quote(f"{command}; echo $? >{code}; exec cat"),
+                  HOME=work.path("home"), XDG_STATE_HOME=work.path("state"),
+                  XDG_CONFIG_HOME=work.path("config")), code
+
+
+def roll_of(text):
+    """Whether there are notes above the keyboard, which are to come, and below
+    it, which were."""
+    lines = text.split("\n")
+    keys = next(i for i, line in enumerate(lines) if "C3" in line and "C5" in line)
+    return tuple(any(re.search("[█▀▄]", line[:80]) for line in part)
+                 for part in (lines[keys - 3:keys], lines[keys + 1:keys + 4]))
+
+
+def test_meander_resized():
+    """The program itself, while it plays: what is planned and what was played
+    in its roll, at 80 x 24, at 20 x 5, and so on back."""
+    work = Workplace()
+    screen, code = meander_screen(work, "play", "--seed", "5", "--model", work.model,
+                                  "--density", "3")
+
+    def count():
+        found = re.search(r"notes (\d+)", screen.text())
+        return int(found[1]) if found else -1
+
+    def is_whole():
+        text = screen.text()
+        return "C3" in text and roll_of(text) == (True, True) and text
+    try:
+        screen.wait("buffer", "C3", "seed 5")
+        until(is_whole, "no notes to come, or none that were")
+        before = count()
+        for columns, rows in ((20, 5), (1, 1), (20, 5), (300, 100), (20, 5)):
+            screen.resize(columns, rows)
+            time.sleep(0.3)
+            text = screen.text()
+            expect(width(text) <= columns, f"too wide at {columns} x {rows}")
+            expect("\ufffd" not in text and "^[" not in text, "garbage")
+        show("meander, 20 x 5", screen.wait("buffer"))
+        screen.keys("m")  # keys act at any size
+        screen.resize(80, 24)
+        screen.wait(" MUTED ", ">mode", "? help")
+        screen.keys("m")
+        screen.gone(" MUTED ")
+        show("meander, 80 x 24 again", until(is_whole, "not as before"))
+        expect(count() > before, "it stopped playing")
+        screen.keys("q", "y")
+        until(lambda: read(code), "it does not end")
+        expect(read(code) == "0\n", f"exit code {read(code)}")
+    finally:
+        screen.close()
+
+
+def test_audition_readout():
+    """Which checkpoint plays, of which step and how rated; which comes and why
+    it is not there yet."""
+    work = Workplace()
+    models = []
+    for run in ("one", "two"):
+        os.makedirs(work.path(f"runs/{run}"))
+        models.append(work.path(f"runs/{run}/best.safetensors"))
+        subprocess.run([MAKE_MODEL, "vae", models[-1], str(len(models))], check=True)
+    screen, code = meander_screen(work, "audition", *models, "--watch",
+                                  work.path("runs"), "--tempo", "4")
+    try:
+        screen.wait("one/best", "C3", "notes ")
+        screen.keys("+")
+        screen.wait("one/best, rated keep")
+        screen.keys("n")
+        screen.wait("plays two/best", " two/best ")
+        screen.keys("a")
+        screen.wait("plays one/best, rated keep (B)", " B   one/best, rated keep ")
+        screen.keys("Space")
+        screen.wait(" FROZEN ")
+        screen.keys("a")
+        show("a comparison that waits",
+             screen.wait("two/best waits: the music is frozen"))
+        screen.keys("Space")
+        screen.wait("plays two/best (A)", " A   two/best ")
+        screen.keys("q", "y")
+        until(lambda: read(code) == "0\n", "it does not end well")
     finally:
         screen.close()
 

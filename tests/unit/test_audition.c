@@ -161,14 +161,13 @@ static void
 test_names_that_differ(void** state)
 {
   (void)state;
-  static const char* const names[] = { "x/one/best.safetensors",
-                                       "x/two/best.safetensors",
-                                       "y/two/best.safetensors",
-                                       "x/one/checkpoint.safetensors",
-                                       "x/two/checkpoint.safetensors" };
-  static const char* const told[]  = {
-     "one/best", "x/two/best", "y/two/best", "one", "two"
+  static const char* const names[] = {
+    "x/one/best.safetensors",       "x/two/best.safetensors",
+    "y/two/best.safetensors",       "x/one/checkpoint.safetensors",
+    "x/two/checkpoint.safetensors", "x/../y/two/best.safetensors"
   };
+  static const char* const told[]    = { "one/best", "x/two/best", "y/two/best",
+                                         "one",      "two",        "y/two/best" };
   static const char* const folders[] = { "x", "x/one", "x/two", "y", "y/two" };
   for (size_t i = 0; i < 5; ++i) {
     make_folder(folders[i]);
@@ -176,8 +175,8 @@ test_names_that_differ(void** state)
   for (uint32_t i = 0; i < 5; ++i) {
     write_vae(in_folder(names[i]), i + 1, NULL);
   }
-  start_named(5, names, NULL);
-  for (size_t i = 1; i < 5; ++i) {
+  start_named(6, names, NULL);
+  for (size_t i = 1; i < 6; ++i) {
     act(ACTION_NEXT);
     WAIT_UNTIL(plays(told[i]), turn());
   }

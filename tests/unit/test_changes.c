@@ -94,6 +94,34 @@ test_stamps_change_at_once(void** state)
   finish(world, &heard);
 }
 
+// Who looks at the plan sees what is then played, whatever changed it.
+static void
+test_plan_is_shown(void** state)
+{
+  (void)state;
+  static Heard   heard;
+  static uint8_t shown[8192];
+  World* const   world = begin(MODEL_VAE, 0.02f, &heard);
+  uint64_t       next  = 0;
+  world->model.pitch   = 0; // by the window
+  for (int i = 1; i <= 30; ++i) {
+    StampedNote note;
+    ask_param(world, PARAM_TRANSPOSE, i % 3);
+    ask_param(world, PARAM_TEMPERATURE, 0.5 + 0.1 * (i % 4)); // other notes
+    play(world, &heard, 12);
+    while (planner_read_note(&world->worker.planner, &note)) {
+      assert_true(note.number <= next && note.number < sizeof shown);
+      shown[note.number] = note.pitch;
+      next               = note.number + 1;
+    }
+    assert_true(next > heard.ons);
+    assert_memory_equal(shown, heard.pitches, heard.ons);
+    drain_takes(world);
+  }
+  assert_true(heard.ons > 100);
+  finish(world, &heard);
+}
+
 // Tempo and density stretch what is left of a step; the rest of the time is
 // kept: no burst, no hole.
 static void
@@ -308,6 +336,7 @@ main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_stamps_change_at_once),
+    cmocka_unit_test(test_plan_is_shown),
     cmocka_unit_test(test_tempo),
     cmocka_unit_test(test_notes_change),
     cmocka_unit_test(test_go_to_a_point),
