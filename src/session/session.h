@@ -145,6 +145,8 @@ Status session_take_preset(Session* session, const char* name, Error* error);
 void session_fill_preset(const Session* session, Preset* preset);
 // Binds what a preset says, beside what is bound already.
 void session_bind(Session* session, const Preset* preset);
+// Learning that nothing came to ends; keys that do not echo, feedback.
+void session_turn_controllers(Session* session);
 // What plays has other points.
 void   session_tell_points(Session* session);
 Status session_open_nsm(Session* session, Options* options, Error* error);
