@@ -115,10 +115,11 @@ tell_sequencer(Doctor* doctor)
       break;
     case SEQUENCER_MISSING:
       doctor_say(doctor,
-                 needed ? DOCTOR_NOTE : DOCTOR_OK,
+                 DOCTOR_NOTE,
                  "ALSA MIDI",
-                 needed ? "sudo modprobe snd-seq" : NULL,
-                 "no sequencer, /dev/snd/seq");
+                 "sudo modprobe snd-seq",
+                 "no sequencer, /dev/snd/seq%s",
+                 needed ? "" : ": the synth has no MIDI ports");
       break;
     default:
       doctor_say(doctor,

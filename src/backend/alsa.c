@@ -1,6 +1,7 @@
 // The ALSA sequencer backend: client, port, queue, and the choice of a timing
 // mode. Control thread; alsa_thread.c is the process thread, alsa_ports.c the
 // connections.
+#include "backend/alsa_client.h"
 #include "backend/alsa_ports.h"
 #include "backend/alsa_thread.h"
 #include "backend/alsa_time.h"
@@ -10,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define DEVICE "/dev/snd/seq"
 
 // Above interrupt threads (50), below what keeps a kernel alive.
 #define PROCESS_PRIORITY 60
@@ -29,52 +28,6 @@ typedef struct {
   bool       realtime; // SCHED_FIFO is granted
   char       text[160];
 } AlsaBackend;
-
-// Our error line says what ALSA's own would say, and what to do.
-__attribute__((format(printf, 5, 6))) static void
-stay_silent(const char* file,
-            int         line,
-            const char* function,
-            int         result,
-            const char* format,
-            ...)
-{
-  (void)file;
-  (void)line;
-  (void)function;
-  (void)result;
-  (void)format;
-}
-
-static Status
-open_sequencer(snd_seq_t** seq, const char* client_name, Error* error)
-{
-  snd_lib_error_set_handler(stay_silent);
-  const int result =
-    snd_seq_open(seq, "default", SND_SEQ_OPEN_DUPLEX, SND_SEQ_NONBLOCK);
-  snd_lib_error_set_handler(NULL);
-  if (result == -EACCES || result == -EPERM) {
-    return error_set(error,
-                     STATUS_UNAVAILABLE,
-                     "ALSA: " DEVICE ": permission denied; add your user to "
-                     "the group 'audio' and log in again");
-  }
-  if (result < 0 && access(DEVICE, F_OK) == 0 && result != -ENODEV &&
-      result != -ENXIO) {
-    return error_set(error,
-                     STATUS_UNAVAILABLE,
-                     "ALSA: cannot open the sequencer: %s",
-                     snd_strerror(result));
-  }
-  if (result < 0) {
-    return error_set(error,
-                     STATUS_NOT_FOUND,
-                     "ALSA: " DEVICE " is not there; load the sequencer with "
-                     "'modprobe snd-seq' as root");
-  }
-  snd_seq_set_client_name(*seq, client_name);
-  return STATUS_OK;
-}
 
 // The only sure way to know is to ask.
 static bool
@@ -346,7 +299,7 @@ set_up(AlsaBackend* alsa, const BackendConfig* config, Error* error)
   thread->period_frames    = config->period_frames;
   thread->process          = config->process;
   thread->process_context  = config->process_context;
-  Status status = open_sequencer(&alsa->seq, config->client_name, error);
+  Status status = alsa_client_open(&alsa->seq, config->client_name, error);
   if (status == STATUS_OK) {
     snd_seq_set_client_pool_input(alsa->seq, ALSA_INPUT_POOL_EVENTS);
     snd_seq_set_input_buffer_size(alsa->seq, ALSA_INPUT_BUFFER_BYTES);
@@ -402,7 +355,7 @@ Status
 backend_visit_alsa_ports(BackendPortVisit visit, void* context, Error* error)
 {
   snd_seq_t*   seq    = NULL;
-  const Status status = open_sequencer(&seq, "meander-ports", error);
+  const Status status = alsa_client_open(&seq, "meander-ports", error);
   if (status == STATUS_OK) {
     alsa_ports_visit(seq, visit, context);
     snd_seq_close(seq);

@@ -188,8 +188,10 @@ alsa_ports_poll(AlsaPorts* ports, BackendStatus* status)
   if (ports->announcements >= 0 && atomic_exchange(&ports->rescan, false)) {
     for_each_port(ports->seq, look_to_connect, ports);
   }
-  status->connection_count = count_connections(
-    ports, ports->out[MIDI_OUT_NOTES], SND_SEQ_QUERY_SUBS_READ);
+  if (!ports->without_notes) {
+    status->connection_count = count_connections(
+      ports, ports->out[MIDI_OUT_NOTES], SND_SEQ_QUERY_SUBS_READ);
+  }
   status->control_count =
     count_connections(ports, ports->control, SND_SEQ_QUERY_SUBS_WRITE);
   status->control_gone_count = atomic_load(&ports->control_gone_count);
@@ -229,7 +231,8 @@ make_ports(AlsaPorts* ports, int queue, Error* error)
     { "control", INPUT_CAPS, queue, &ports->control },
     { "feedback", OUTPUT_CAPS, -1, &ports->out[MIDI_OUT_FEEDBACK] },
   };
-  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; ++i) {
+  for (size_t i = ports->without_notes; i < sizeof wanted / sizeof *wanted;
+       ++i) {
     *wanted[i].port =
       make_port(ports->seq, wanted[i].name, wanted[i].caps, wanted[i].queue);
     if (*wanted[i].port < 0) {

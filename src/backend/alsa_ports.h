@@ -13,6 +13,7 @@
 typedef struct {
   snd_seq_t*  seq;
   int         out[2];        // notes, feedback: by MidiOut
+  bool        without_notes; // set before open: there is no such port
   int         control;       // what others play into
   int         announcements; // hears of new ports; -1: no pattern
   PortPattern connect;       // inputs for notes
@@ -23,10 +24,10 @@ typedef struct {
   _Atomic uint32_t control_gone_count;
 } AlsaPorts;
 
-// Makes our ports; `ports` is all zero, `seq` outlives it. Events to control
-// are stamped with the real time of `queue` (-1: they are not).
-// STATUS_BAD_ARGUMENT: a pattern is no regular expression. alsa_ports_close()
-// is for failed ones, too.
+// Makes our ports; `ports` is all zero but for without_notes, `seq` outlives
+// it. Events to control are stamped with the real time of `queue` (-1: they are
+// not). STATUS_BAD_ARGUMENT: a pattern is no regular expression.
+// alsa_ports_close() is for failed ones, too.
 Status alsa_ports_open(AlsaPorts*           ports,
                        snd_seq_t*           seq,
                        int                  queue,

@@ -136,7 +136,8 @@ struct Backend {
 
 // Open: makes the client and its ports notes, control and feedback; process is
 // not yet called. STATUS_NOT_FOUND: no server runs / no /dev/snd/seq / no audio
-// device or no soundfont. The synth reads MEANDER_SOUNDFONT,
+// device or no soundfont. The synth has no port for notes, and the others where
+// there is an ALSA sequencer. It reads MEANDER_SOUNDFONT,
 // MEANDER_AUDIO_DRIVER (pulseaudio, alsa, jack; or file, which writes
 // MEANDER_AUDIO_FILE).
 Status backend_open_null(const BackendConfig* config,

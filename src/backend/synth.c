@@ -3,7 +3,9 @@
 //
 // Threads: the audio thread renders, and calls process for what it is about to
 // render: the clock counts rendered frames. From start() on it alone touches
-// the synth, whose own lock is off. The rest is the control thread's.
+// the synth, whose own lock is off. MIDI comes in and goes back by the ports'
+// own thread (synth_ports.h), where there is an ALSA sequencer. The rest is the
+// control thread's.
 //
 // Exactness: FluidSynth renders blocks of 64 frames and begins a note with a
 // block. A message takes effect at the block edge nearest to its frame: at most
@@ -11,6 +13,7 @@
 #include "backend/audio_out.h"
 #include "backend/backend.h"
 #include "backend/soundfont.h"
+#include "backend/synth_ports.h"
 #include "caps.h"
 #include "clock.h"
 
@@ -47,6 +50,8 @@ typedef struct {
   Backend           base; // first: a Backend* is a SynthBackend*
   BackendConfig     config;
   AudioOut*         audio;
+  SynthPorts*       ports; // NULL: none
+  char              no_ports[48];
   fluid_settings_t* settings;
   fluid_synth_t*    synth;
   uint32_t          sample_rate_hz;
@@ -89,7 +94,8 @@ sink_write(void*          handle,
 {
   SynthBackend* const synth = handle;
   if (port != MIDI_OUT_NOTES) {
-    return true; // a synth has no knobs to show them on
+    return !synth->ports ||
+           synth_ports_write(synth->ports, message, size_bytes);
   }
   if (synth->pending_count == sizeof synth->pending / sizeof *synth->pending) {
     return false;
@@ -176,11 +182,14 @@ take_block(SynthBackend* synth,
 static void
 call_process(SynthBackend* synth, uint32_t frame_count) REALTIME
 {
-  const MidiSink    sink = { .write = sink_write, .handle = synth };
-  const BackendSpan span = { .frame       = synth->frame,
-                             .frame_count = frame_count,
-                             .sink        = &sink };
-  synth->span_frame      = synth->frame;
+  const MidiSink sink = { .write = sink_write, .handle = synth };
+  BackendSpan    span = { .frame       = synth->frame,
+                          .frame_count = frame_count,
+                          .sink        = &sink };
+  synth->span_frame   = synth->frame;
+  if (synth->ports) {
+    synth_ports_read(synth->ports, &span);
+  }
   synth->config.process(synth->config.process_context, &span);
   synth->frame += frame_count;
 }
@@ -261,6 +270,9 @@ on_audio(void* context, uint32_t frame_count, float* left, float* right)
   atomic_store(&synth->period_frames, frame_count);
   if (phase == SYNTH_PLAYING) {
     count_underrun(synth);
+    if (synth->ports) {
+      synth_ports_tick(synth->ports, synth->frame, frame_count);
+    }
   }
   rt_enter();
   switch (phase) {
@@ -315,6 +327,7 @@ synth_close(Backend* backend)
   if (synth->audio && !audio_out_close(synth->audio)) {
     return; // leaves all behind: the audio thread may still run
   }
+  synth_ports_close(synth->ports);
   if (synth->synth) {
     delete_fluid_synth(synth->synth);
   }
@@ -355,13 +368,36 @@ synth_poll(Backend* backend, BackendStatus* status)
                       .connection_count = 1, // whoever is in the room
                       .settle_s         = 1e-9 * (double)synth->buffer_ns,
   };
+  if (synth->ports) {
+    synth_ports_poll(synth->ports, status);
+  }
   snprintf(status->text,
            sizeof status->text,
-           "FluidSynth with %.60s to %s, %u Hz, period %u",
+           "FluidSynth with %.40s to %.20s, %u Hz, period %u, %s",
            slash ? slash + 1 : synth->soundfont,
            audio_out_driver(synth->audio),
            status->sample_rate_hz,
-           status->period_frames);
+           status->period_frames,
+           synth->ports ? "MIDI ports in ALSA" : synth->no_ports);
+}
+
+// Without a sequencer it is heard and cannot be played with: it says so.
+static Status
+open_ports(SynthBackend* synth, Error* error)
+{
+  Error        why;
+  const Status status = synth_ports_open(
+    &synth->config, synth->sample_rate_hz, &synth->ports, &why);
+  if (status == STATUS_NOT_FOUND || status == STATUS_UNAVAILABLE) {
+    snprintf(synth->no_ports,
+             sizeof synth->no_ports,
+             "no MIDI ports (%s)",
+             status == STATUS_NOT_FOUND ? "sudo modprobe snd-seq"
+                                        : "/dev/snd/seq is not for us");
+    return STATUS_OK;
+  }
+  *error = why;
+  return status;
 }
 
 static Status
@@ -484,7 +520,8 @@ backend_open_synth(const BackendConfig* config, Backend** out, Error* error)
   Status status = soundfont_find(
     getenv("MEANDER_SOUNDFONT"), soundfont_places, synth->soundfont, error);
   if (status || (status = open_audio(synth, error)) ||
-      (status = open_piano(synth, error))) {
+      (status = open_piano(synth, error)) ||
+      (status = open_ports(synth, error))) {
     synth_close(&synth->base);
     return status;
   }

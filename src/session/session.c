@@ -210,20 +210,6 @@ session_tell_points(Session* session)
   }
 }
 
-// Keys that are bound or learnt are not played: they do not echo.
-static void
-tell_bound_keys(Session* session)
-{
-  uint64_t keys[16][2];
-  midi_map_keys(&session->map, keys);
-  for (int channel = 0; channel < 16; ++channel) {
-    for (int half = 0; half < 2; ++half) {
-      atomic_store(&session->process->silent_keys[channel][half],
-                   keys[channel][half]);
-    }
-  }
-}
-
 // What process has to know of the parameters.
 static void
 tell_process(Session* session)
@@ -234,7 +220,6 @@ tell_process(Session* session)
   const bool          echo    = params->value[PARAM_ECHO] > 0;
   atomic_store(&process->follow, (int)params->value[PARAM_SYNC]);
   atomic_store(&process->echo, echo);
-  tell_bound_keys(session);
   atomic_store(&process->clock_out, params->value[PARAM_CLOCK_OUT] > 0);
   if (echoed && !echo) {
     atomic_fetch_add(&process->release_requests, 1);
@@ -388,12 +373,7 @@ session_turn(Session* session, const SessionLink* link)
                          &session->saved_params,
                          sizeof session->saved_params) != 0);
   }
-  if (midi_map_learn_ends(&session->map, session->now_s)) {
-    view_log(session->view,
-             "nothing to learn from came within %g s: controllers do what they "
-             "did before",
-             MIDI_LEARN_S_MAX);
-  }
+  session_turn_controllers(session);
   if (midi_map_changed(&session->map)) {
     save_learnt(session);
   }
@@ -404,7 +384,6 @@ session_turn(Session* session, const SessionLink* link)
   if (session->points_due) {
     session_tell_points(session);
   }
-  session_send_feedback(session);
   session_turn_files(session);
   session_draw(session);
 }

@@ -181,6 +181,8 @@ void session_name_coming(const Session*        session,
 const char* session_waits_for(const Session* session);
 // Notes to come, in `shown`; returns how many.
 size_t session_show_planned(Session* session);
+// Learning that nothing came to ends; keys that do not echo, feedback.
+void session_turn_controllers(Session* session);
 // What plays has other points.
 void   session_tell_points(Session* session);
 Status session_open_nsm(Session* session, Options* options, Error* error);
@@ -217,7 +219,6 @@ void session_remember_file(Session* session);
 void session_watch_players(Session* session, const SessionLink* link);
 // Says what the music waits for, if it does.
 void session_tell_waiting(Session* session);
-void session_send_feedback(Session* session);
 // Before a file is written: breaks that no note has followed yet.
 void session_tell_breaks(Session* session);
 // To the recording, once: what its end needs to be made again.

@@ -46,8 +46,22 @@ session_tell_waiting(Session* session)
   session->waits = waits;
 }
 
-void
-session_send_feedback(Session* session)
+// Keys that are bound or learnt are not played: they do not echo.
+static void
+tell_bound_keys(Session* session)
+{
+  uint64_t keys[16][2];
+  midi_map_keys(&session->map, keys);
+  for (int channel = 0; channel < 16; ++channel) {
+    for (int half = 0; half < 2; ++half) {
+      atomic_store(&session->process->silent_keys[channel][half],
+                   keys[channel][half]);
+    }
+  }
+}
+
+static void
+send_feedback(Session* session)
 {
   MidiMessage messages[32];
   if (session->now_s < session->feedback_s || !session->link.backend ||
@@ -67,4 +81,17 @@ session_send_feedback(Session* session)
     midi_map_feedback_all(&session->map); // another time
   }
   session->feedback_lost_before = lost;
+}
+
+void
+session_turn_controllers(Session* session)
+{
+  if (midi_map_learn_ends(&session->map, session->now_s)) {
+    view_log(session->view,
+             "nothing to learn from came within %g s: controllers do what they "
+             "did before",
+             MIDI_LEARN_S_MAX);
+  }
+  tell_bound_keys(session);
+  send_feedback(session);
 }

@@ -1,6 +1,7 @@
 // A test tool: a JACK client that plays what it is told as it is told. Port
 // "out" is for meander:control, "feedback" hears what comes back. Usage:
-// jack_player SERVER LOG
+// jack_player SERVER LOG [master]
+// "master": it is the timebase master, of 4/4.
 //
 // Lines of standard input, done in their order, one after the other:
 //   send TOKEN...   one event now; TOKEN is HEX, or HEX*COUNT
@@ -8,6 +9,8 @@
 //   clock BPM       MIDI clock from here on, 0: none
 //   start, stop, locate FRAME
 //                   of the transport
+//   tempo BPM       of the master, 120 at first; the beat goes on from where it
+//                   is
 //   mark NAME       only for the log
 // It says "ready" when it plays, and NAME of each mark that was reached; ends
 // half a second after the end of its input. Lines of LOG, frames absolute:
@@ -15,6 +18,8 @@
 //   the
 //                   port had no room
 //   FRAME feedback HEX
+//   FRAME beat BEAT BPM
+//                   of each cycle that the transport rolls, from the master
 #include <jack/jack.h>
 #include <jack/midiport.h>
 #include <jack/transport.h>
@@ -30,11 +35,15 @@
 #define BYTES_MAX (8u << 20)
 #define HEARD_MAX 65536u
 #define TEXT_BYTES 64u
+#define CYCLES_MAX 65536u
+#define BEATS_PER_BAR 4
+// Fine enough to tell a frame's beat.
+#define TICKS_PER_BEAT 9600000.0
 
-typedef enum { SEND, WAIT, CLOCK, START, STOP, LOCATE, MARK } Kind;
+typedef enum { SEND, WAIT, CLOCK, START, STOP, LOCATE, TEMPO, MARK } Kind;
 
 static const char* const kinds[] = { "send", "wait",   "clock", "start",
-                                     "stop", "locate", "mark" };
+                                     "stop", "locate", "tempo", "mark" };
 
 typedef struct {
   Kind     kind;
@@ -52,6 +61,12 @@ typedef struct {
   uint32_t size;
 } Heard;
 
+typedef struct {
+  uint32_t frame;
+  double   beat;
+  double   bpm;
+} Cycle;
+
 static Line             lines[LINES_MAX];
 static _Atomic uint32_t line_count; // read so far
 static _Atomic uint32_t lines_done;
@@ -66,6 +81,12 @@ static jack_port_t*   feedback;
 static double         rate_hz;
 
 // The process thread's.
+static Cycle    cycles[CYCLES_MAX];
+static uint32_t cycle_count;
+static double   bpm        = 120; // as asked for
+static double   master_bpm = 120; // since master_frame, that was master_beat
+static double   master_frame;
+static double   master_beat;
 static uint32_t wait_frames;
 static double   pulse_frames; // 0: no clock
 static double   next_pulse;   // from this cycle's start
@@ -111,8 +132,59 @@ do_line(Line* line, void* buffer, uint32_t offset)
     case LOCATE:
       jack_transport_locate(client, (jack_nframes_t)line->number);
       break;
+    case TEMPO:
+      bpm = line->number;
+      break;
     case MARK:
       break;
+  }
+}
+
+// As JACK asks of a master: the figures of the next cycle, in the process
+// thread.
+static void
+on_timebase(jack_transport_state_t state,
+            jack_nframes_t         frame_count,
+            jack_position_t*       position,
+            int                    is_new,
+            void*                  context)
+{
+  (void)state;
+  (void)frame_count;
+  (void)is_new;
+  (void)context;
+  const double beat =
+    master_beat + (position->frame - master_frame) * master_bpm / 60 / rate_hz;
+  if (bpm != master_bpm) {
+    master_frame = position->frame;
+    master_beat  = beat;
+    master_bpm   = bpm;
+  }
+  const double whole         = (double)(int64_t)beat;
+  const double bars          = (double)((int64_t)beat / BEATS_PER_BAR);
+  position->valid            = JackPositionBBT;
+  position->bar              = (int32_t)bars + 1;
+  position->beat             = (int32_t)(whole - bars * BEATS_PER_BAR) + 1;
+  position->tick             = (int32_t)((beat - whole) * TICKS_PER_BEAT);
+  position->bar_start_tick   = bars * BEATS_PER_BAR * TICKS_PER_BEAT;
+  position->beats_per_minute = bpm;
+  position->beats_per_bar    = BEATS_PER_BAR;
+  position->beat_type        = 4;
+  position->ticks_per_beat   = TICKS_PER_BEAT;
+}
+
+// What every client is told of this cycle.
+static void
+note_beat(uint32_t start)
+{
+  jack_position_t position;
+  if (jack_transport_query(client, &position) == JackTransportRolling &&
+      position.valid & JackPositionBBT && cycle_count < CYCLES_MAX) {
+    cycles[cycle_count++] =
+      (Cycle){ .frame = start,
+               .beat  = (position.bar - 1) * BEATS_PER_BAR + position.beat - 1 +
+                       position.tick / TICKS_PER_BEAT,
+               .bpm = position.beats_per_minute };
   }
 }
 
@@ -143,6 +215,7 @@ on_process(jack_nframes_t frame_count, void* context)
   uint32_t       offset = 0;
   jack_midi_clear_buffer(buffer);
   hear(frame_count, start);
+  note_beat(start);
   while (atomic_load(&lines_done) < atomic_load(&line_count)) {
     if (wait_frames >= frame_count - offset) {
       break;
@@ -238,11 +311,18 @@ write_log(const char* path)
     }
     fputc('\n', file);
   }
+  for (uint32_t i = 0; i < cycle_count; ++i) {
+    fprintf(file,
+            "%u beat %.9f %.9f\n",
+            cycles[i].frame,
+            cycles[i].beat,
+            cycles[i].bpm);
+  }
   return !fclose(file);
 }
 
 static bool
-open_client(const char* server)
+open_client(const char* server, bool is_master)
 {
   client = jack_client_open(
     "player", JackNoStartServer | JackServerName, NULL, server);
@@ -255,6 +335,9 @@ open_client(const char* server)
   feedback = jack_port_register(
     client, "feedback", JACK_DEFAULT_MIDI_TYPE, JackPortIsInput, 0);
   jack_set_process_callback(client, on_process, NULL);
+  if (is_master && jack_set_timebase_callback(client, 0, on_timebase, NULL)) {
+    return false;
+  }
   return out && feedback && !jack_activate(client);
 }
 
@@ -262,7 +345,8 @@ int
 main(int argc, char** argv)
 {
   static char text[65536];
-  if (argc != 3 || !open_client(argv[1])) {
+  const bool  is_master = argc == 4 && !strcmp(argv[3], "master");
+  if (argc != 3 + is_master || !open_client(argv[1], is_master)) {
     fprintf(stderr, "jack_player: no server, or it refuses us\n");
     return 1;
   }

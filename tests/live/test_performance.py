@@ -43,7 +43,8 @@ def make_home():
             "aa": 'description = "first"\ntempo = 1.5\nbindings = ['
                   '"cc14 16 = density", "cc 21 ch 3 = panic", '
                   '"cc 24 ch 3 = ab", "cc 25 ch 3 = next", '
-                  '"cc 26 ch 3 = accept", "note 9 ch 3 = previous"]\n',
+                  '"cc 26 ch 3 = accept", "note 9 ch 3 = previous", '
+                  '"note 96 = hold"]\n',
             "ab": 'description = "second"\ninherits = "aa"\n'
                   'model = "two"\ndensity = 2.0\n',
             "round": 'inherits = "trip"\n', "trip": 'inherits = "round"\n',
@@ -120,7 +121,7 @@ class Stage:
             self.meander = start_meander(
                 None, command, *(["--model", WORK.model] if model else []),
                 *backend, "--osc-port", port, "--keep-dir", self.keep, "--trace",
-                self.trace, "--seed", SEED, *arguments,
+                self.trace, "--seed", SEED, "--pickup", "off", *arguments,
                 env={**ENVIRONMENT, **environment})
             # Read as it comes: nothing of it is lost in a full pipe.
             self.said = []
@@ -310,7 +311,18 @@ def play_controllers(stage, hands):
     hands.send("b0 10 7f", "b0 30 7f")
     stage.becomes("density", 4)
     hands.send("b0 10 20", "b0 30 40")
-    stage.becomes("density", 0.25 + 3.75 * (0x20 * 128 + 0x40) / 16383, 1e-4)
+    # Below the middle, 1, by powers of the least.
+    stage.becomes("density", 0.25 ** (1 - 2 * (0x20 * 128 + 0x40) / 16383), 1e-4)
+    # A knob that has not met the value does not move it.
+    stage.tell("param/pickup", True)
+    hands.send("b0 01 7f")
+    hands.mark("not_met")
+    stage.plays_on()
+    expect(abs(stage.value("temperature") - 0.5) < 0.01, "it jumps to the knob")
+    hands.send("b0 01 10")
+    stage.becomes("temperature", 2 * 0x10 / 127)
+    stage.tell("param/pickup", False)
+    stage.tell("param/temperature", 0.5)
     # Learnt, then used.
     stage.tell("learn", "swing")
     hands.send("b1 16 00", "b1 16 20", "b1 16 40", "b1 16 60")
@@ -429,6 +441,7 @@ def play_echo(stage, hands):
     """The player's own notes are in no recording that can be made again."""
     stage.tell("record", 0)
     stage.tell("param/echo", True)
+    hands.send(*2 * ["94 60 50", "84 60 40"])  # bound: not heard
     hands.mark("echo_begins")
     play_phrase(hands, 4)
     hands.send("94 30 50")  # held as the echo ends

@@ -80,7 +80,7 @@ static DoctorWorld
 well(void)
 {
   jack              = (JackProbe){ .runs = false };
-  sequencer         = (SequencerProbe){ .state = SEQUENCER_MISSING };
+  sequencer         = (SequencerProbe){ .state = SEQUENCER_ANSWERS };
   has_audio         = true;
   places[0]         = inside("font.sf2");
   DoctorWorld world = { .probe_jack       = take_jack,
@@ -173,6 +173,18 @@ test_all_is_well(void** state)
   last_line("all is well: meander\n");
   assert_null(strstr(report, "FAIL"));
   assert_null(strstr(report, "note"));
+}
+
+// The synth is heard, but nothing can play to it.
+static void
+test_no_sequencer(void** state)
+{
+  (void)state;
+  const DoctorWorld world = well();
+  sequencer.state         = SEQUENCER_MISSING;
+  assert_true(examine(&world));
+  line("note", "ALSA MIDI", "the synth has no MIDI ports -> sudo modprobe");
+  last_line("all is well: meander\n");
 }
 
 static void
@@ -420,6 +432,7 @@ main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_all_is_well),
+    cmocka_unit_test(test_no_sequencer),
     cmocka_unit_test(test_no_soundfont),
     cmocka_unit_test(test_no_way_out),
     cmocka_unit_test(test_jack),

@@ -19,6 +19,21 @@ def read_aseqdump(text):
     ]
 
 
+MESSAGE_LINE = re.compile(
+    r"\d+:\d+\s+(Note on|Note off|Control change)\s+(\d+), "
+    r"(?:note|controller) (\d+)(?:, (?:velocity|value) (\d+))?"
+)
+STATUS = {"Note on": 0x90, "Note off": 0x80, "Control change": 0xB0}
+
+
+def read_messages(text):
+    """[(status, data1, data2)] of aseqdump's output."""
+    return [
+        (STATUS[kind] | int(channel), int(one), int(two or 0))
+        for kind, channel, one, two in MESSAGE_LINE.findall(text)
+    ]
+
+
 def read_sent(text):
     """[(due_ns, (kind, pitch, velocity))] of alsa_player's file."""
     rows = [line.split() for line in text.splitlines()]

@@ -5,11 +5,13 @@
 // alsa_source play NAME LOG   each kind of message, a clock, long SysEx; then
 //                             listens until SIGTERM. Two notes never end.
 // alsa_source beat NAME LOG   a note every 100 ms for 3 s, whoever listens
+// alsa_source hands NAME LOG  does each line of standard input as it comes: HEX
+//                             bytes of a message; "clock BPM MS"; "mark WORD"
 // alsa_source flood CLIENT    5000 messages to port 1 of CLIENT, at once
 //
 // "play" waits until somebody listens. Says "ready" when all is played. Lines
 // of LOG:
-//   sent NS HEX                 at CLOCK_MONOTONIC
+//   sent NS HEX, mark NS WORD   at CLOCK_MONOTONIC
 //   notes HEX, feedback HEX     what came to the port of that name
 #include <alsa/asoundlib.h>
 #include <sched.h>
@@ -177,21 +179,62 @@ play_beat(int64_t start_ns)
   }
 }
 
+// What is there.
 static void
-listen(void)
+hear(void)
 {
-  while (!ended) {
-    snd_seq_event_t* event = NULL;
-    uint8_t          bytes[16];
-    if (snd_seq_event_input(seq, &event) < 0) {
-      sleep_until(now_ns() + 10000000);
-      continue;
-    }
+  snd_seq_event_t* event = NULL;
+  uint8_t          bytes[16];
+  while (snd_seq_event_input(seq, &event) >= 0) {
     const long size = snd_midi_event_decode(coder, bytes, sizeof bytes, event);
     if (size > 0) {
       write_line(
         event->dest.port == notes ? "notes " : "feedback ", bytes, size);
     }
+  }
+}
+
+static void
+listen(void)
+{
+  while (!ended) {
+    hear();
+    sleep_until(now_ns() + 10000000);
+  }
+}
+
+static void
+obey(const char* line)
+{
+  char     word[32];
+  double   bpm;
+  double   ms;
+  unsigned bytes[3];
+  if (sscanf(line, "mark %31s", word) == 1) {
+    fprintf(log_file, "mark %lld %s\n", (long long)now_ns(), word);
+  } else if (sscanf(line, "clock %lf %lf", &bpm, &ms) == 2) {
+    const int64_t start_ns = now_ns();
+    const double  tick_ns  = 60e9 / 24 / bpm;
+    for (int i = 0; i * tick_ns < ms * 1e6; ++i) {
+      sleep_until(start_ns + (int64_t)(i * tick_ns));
+      send((const uint8_t[]){ 0xf8 }, 1);
+    }
+  } else {
+    const int size = sscanf(line, "%x %x %x", &bytes[0], &bytes[1], &bytes[2]);
+    const uint8_t message[3] = { (uint8_t)bytes[0],
+                                 (uint8_t)(size > 1 ? bytes[1] : 0),
+                                 (uint8_t)(size > 2 ? bytes[2] : 0) };
+    send(message, size);
+  }
+}
+
+static void
+be_hands(void)
+{
+  char line[80];
+  while (fgets(line, sizeof line, stdin)) {
+    obey(line);
+    hear();
   }
 }
 
@@ -280,6 +323,8 @@ main(int argc, char** argv)
     puts("ready");
     fflush(stdout);
     listen();
+  } else if (!strcmp(argv[1], "hands")) {
+    be_hands();
   } else {
     play_beat(now_ns() + 10000000);
   }

@@ -2,11 +2,13 @@
 """meander itself against a real ALSA sequencer: what aseqdump hears is what
 meander says it played.
 
-    test_alsa_play.py CACHE_DIR MEANDER MAKE_MODEL RT_GUARD [MODEL]
+    test_alsa_play.py CACHE_DIR MEANDER MAKE_MODEL ALSA_SOURCE MAKE_CLICK_FONT
+                      RT_GUARD [MODEL]
 
-Both timing modes, SIGTERM in mid-play, receivers that come and go, and play
-under the real-time guard (RT_GUARD: tests/rt's library, or where it would be).
-Without MODEL, one with random weights is made.
+Both timing modes, SIGTERM in mid-play, receivers that come and go, a player at
+meander:control (alsa_control), and play under the real-time guard (RT_GUARD:
+tests/rt's library, or where it would be). Without MODEL, one with random weights
+is made.
 """
 
 import os
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 
+import alsa_control
 import alsa_events
 import run_vm
 from alsa_events import Failure
@@ -61,6 +64,7 @@ hear last
 wait $job
 unhear
 
+CONTROL
 test -e /librt_guard.so || exit 0
 guard=/librt_guard.so
 for timing in queue direct; do
@@ -155,6 +159,7 @@ def check(results):
     check_ended_well(results, "guests")
     check_part(results, "early", at_end=False)
     check_part(results, "last", at_end=True)
+    alsa_control.check(results)
     if "guarded_queue.status" in results:
         check_guarded(results, "guarded_queue")
         check_guarded(results, "guarded_direct")
@@ -162,16 +167,25 @@ def check(results):
         print("not tried: the real-time guard, which is not built here")
 
 
-def run(cache, meander, make_model, guard, model=None):
+def run(cache, meander, make_model, source, make_font, guard, model=None):
     with tempfile.TemporaryDirectory() as folder:
+        font = os.path.join(folder, "font.sf2")
+        subprocess.run([make_font, font], check=True)
         if not model:
             model = os.path.join(folder, "model.safetensors")
             subprocess.run([make_model, "vae", model], check=True)
         return run_vm.run_vm(
             cache,
-            GUEST.replace("SECONDS", str(SECONDS)),
-            [meander, "aseqdump"],
-            [(model, "/model.safetensors"), (guard, "/librt_guard.so")],
+            GUEST.replace("CONTROL", alsa_control.GUEST).replace(
+                "SECONDS", str(SECONDS)
+            ),
+            [meander, source, "aseqdump", "aconnect"],
+            [
+                (model, "/model.safetensors"),
+                (guard, "/librt_guard.so"),
+                (font, "/font.sf2"),
+            ],
+            timeout_s=440,
         )
 
 
