@@ -139,6 +139,8 @@ const ParamInfo param_table[PARAM_COUNT] = {
     PROGRAM_CHECKPOINT, PROGRAM_PRESET, "",
     "what a Program Change at meander:control chooses, by number from 0",
     program_names, 0, 0 },
+  [PARAM_PHRASE_PAUSE] = { "phrase_pause", PARAM_REAL, 0.1, 4, 0.5, "s",
+    "listen: what you play ends when no key was held for so long", NULL, 0, 0 },
 };
 // clang-format on
 

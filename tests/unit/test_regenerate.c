@@ -68,13 +68,14 @@ static void
 ask_param(Session* s)
 {
   const ParamId ids[] = {
-    PARAM_TEMPO,       PARAM_DENSITY,        PARAM_TRANSPOSE,
-    PARAM_TEMPERATURE, PARAM_WALK_STEP,      PARAM_DYNAMICS,
-    PARAM_QUANTISE,    PARAM_SWING,          PARAM_BPM,
-    PARAM_SCALE,       PARAM_LATENCY,        PARAM_MUTE,
-    PARAM_HOLD,        PARAM_PULL,           PARAM_FREEZE,
-    PARAM_MODE,        PARAM_SCALE_STRENGTH, PARAM_CHANNEL,
-    PARAM_REGISTER_LOW
+    PARAM_TEMPO,        PARAM_DENSITY,        PARAM_TRANSPOSE,
+    PARAM_TEMPERATURE,  PARAM_WALK_STEP,      PARAM_DYNAMICS,
+    PARAM_QUANTISE,     PARAM_SWING,          PARAM_BPM,
+    PARAM_SCALE,        PARAM_LATENCY,        PARAM_MUTE,
+    PARAM_HOLD,         PARAM_PULL,           PARAM_FREEZE,
+    PARAM_MODE,         PARAM_SCALE_STRENGTH, PARAM_CHANNEL,
+    PARAM_REGISTER_LOW, PARAM_LOOP_BEATS,     PARAM_POSITION,
+    PARAM_LEG_WINDOWS
   };
   const ParamId id     = ids[rng_below(&s->rng, sizeof ids / sizeof *ids)];
   Params        params = params_standard();
