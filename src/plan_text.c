@@ -87,12 +87,12 @@ put_stamps(Line* line, const PlanTextWriter* writer, const PlanStep* step)
 
 static bool
 is_known(const PlanTextWriter* writer,
+         uint64_t              reach,
          uint64_t              first,
          const NoteEvent*      notes,
          uint32_t              count)
 {
-  if (first < writer->first || first < writer->reach ||
-      first + count > writer->next) {
+  if (first < writer->first || first < reach || first + count > writer->next) {
     return false;
   }
   for (uint32_t i = 0; i < count; ++i) {
@@ -140,9 +140,11 @@ put_context(Line*                 line,
   const uint32_t            before = job->request.before;
   const uint32_t            after  = job->request.after;
   if (before) {
-    const bool past =
+    // One that starts holds them; nobody need know them before.
+    const uint64_t reach = starts ? 0 : writer->reach;
+    const bool     past =
       step->number >= before &&
-      is_known(writer, step->number - before, job->given, before);
+      is_known(writer, reach, step->number - before, job->given, before);
     put(line, " before=%" PRIu32 "%s", before, past ? " past=" : " given=");
     if (past && !starts) {
       put(line, "tail");
@@ -155,9 +157,12 @@ put_context(Line*                 line,
     put_notes(line, job->given + before, after);
   }
   if (job->has_phrase) {
-    const bool last =
-      !starts && step->number >= WINDOW_NOTES &&
-      is_known(writer, step->number - WINDOW_NOTES, job->phrase, WINDOW_NOTES);
+    const bool last = !starts && step->number >= WINDOW_NOTES &&
+                      is_known(writer,
+                               writer->reach,
+                               step->number - WINDOW_NOTES,
+                               job->phrase,
+                               WINDOW_NOTES);
     put(line, " strength=%.9g phrase=", (double)job->request.strength);
     if (last) {
       put(line, "last");
@@ -219,14 +224,12 @@ plan_text_init(PlanTextWriter* writer,
 static void
 reach_from(PlanTextWriter* writer, const PlanStep* step)
 {
-  const uint32_t before  = step->job.request.before;
-  const uint64_t reached = writer->reach;
-  writer->reach          = 0;
-  const bool is_past =
+  const uint32_t before = step->job.request.before;
+  const bool     is_past =
     step->number >= before &&
-    is_known(writer, step->number - before, step->job.given, before);
+    is_known(writer, 0, step->number - before, step->job.given, before);
   const uint64_t reach = step->number - (is_past ? before : 0);
-  writer->reach        = reach > reached ? reach : reached;
+  writer->reach        = reach > writer->reach ? reach : writer->reach;
 }
 
 static void

@@ -24,6 +24,29 @@ take(Knobs* knobs, const Params* changed, Error* error)
   return status;
 }
 
+// A low and the high above it, and how near they may come.
+static const struct {
+  ParamId low, high;
+  double  apart;
+} partners[] = { { PARAM_VELOCITY_LOW, PARAM_VELOCITY_HIGH, 0 },
+                 { PARAM_REGISTER_LOW, PARAM_REGISTER_HIGH, 11 } };
+
+// What is turned past its partner stops there: a controller goes on turning.
+static void
+stop_at_partner(Params* changed, ParamId id)
+{
+  double* const value = changed->value;
+  for (size_t i = 0; i < sizeof partners / sizeof *partners; ++i) {
+    const double most  = value[partners[i].high] - partners[i].apart;
+    const double least = value[partners[i].low] + partners[i].apart;
+    if (id == partners[i].low) {
+      value[id] = fmin(value[id], most);
+    } else if (id == partners[i].high) {
+      value[id] = fmax(value[id], least);
+    }
+  }
+}
+
 Status
 knobs_set(Knobs* knobs, ParamId id, double value, Error* error)
 {
@@ -65,6 +88,7 @@ knobs_set_share(Knobs* knobs, ParamId id, double share, Error* error)
                      param_table[id].name);
   }
   params_set_share(&changed, id, share);
+  stop_at_partner(&changed, id);
   return take(knobs, &changed, error);
 }
 
@@ -87,6 +111,7 @@ knobs_nudge(Knobs* knobs, ParamId id, double steps, Error* error)
   *value = moved < info->low - 0.5 * unit ? info->low - 1
            : moved < info->low            ? info->low
                                           : moved;
+  stop_at_partner(&changed, id);
   return take(knobs, &changed, error);
 }
 

@@ -1,8 +1,10 @@
 // Collecting phrases.
 #include "control/phrase_in.h"
 
+#include "live/beat.h"
 #include "music/condense.h"
 
+#include <math.h>
 #include <string.h>
 
 void
@@ -82,11 +84,49 @@ phrase_in_release(PhraseIn* phrase, uint64_t frame)
   }
 }
 
+// What scheduler.c makes of a second of the model's, undone.
+static void
+to_own_time(PhraseIn* phrase, const Params* params, double bpm)
+{
+  const double pace = params->value[PARAM_TEMPO] * bpm / BEAT_OWN_BPM;
+  for (uint32_t i = 0; i < phrase->count; ++i) {
+    phrase->notes[i].onset_s *= pace;
+    phrase->notes[i].duration_s *= pace;
+  }
+}
+
+// By octaves where it would leave the keyboard.
+static uint8_t
+own_pitch(const Params* params, uint8_t pitch)
+{
+  int own = pitch - (int)params->value[PARAM_TRANSPOSE];
+  while (own < 1) {
+    own += 12;
+  }
+  while (own > 127) {
+    own -= 12;
+  }
+  return (uint8_t)own;
+}
+
+static NoteEvent
+to_own_terms(NoteEvent event, const Params* params)
+{
+  event.step_s *= (float)params->value[PARAM_DENSITY];
+  event.velocity /= (float)params->value[PARAM_DYNAMICS];
+  event.pitch = own_pitch(params, event.pitch);
+  return note_event_clamp(event);
+}
+
 // The first note's step says nothing: it is as long as the others on average.
 static uint32_t
-condense(PhraseIn* phrase, NoteEvent out[CONTEXT_NOTES_MAX])
+condense(PhraseIn*     phrase,
+         const Params* params,
+         double        bpm,
+         NoteEvent     out[CONTEXT_NOTES_MAX])
 {
-  NoteEvent    events[PHRASE_NOTES_MAX];
+  NoteEvent events[PHRASE_NOTES_MAX];
+  to_own_time(phrase, params, bpm);
   const size_t count = condense_notes(phrase->notes, phrase->count, events);
   const size_t keep  = count < CONTEXT_NOTES_MAX ? count : CONTEXT_NOTES_MAX;
   float        sum_s = 0;
@@ -96,26 +136,31 @@ condense(PhraseIn* phrase, NoteEvent out[CONTEXT_NOTES_MAX])
   if (count) {
     events[0].step_s = count > 1 ? sum_s / (float)(count - 1) : 0.5f;
   }
-  memcpy(out, events + count - keep, keep * sizeof *out);
+  for (size_t i = 0; i < keep; ++i) {
+    out[i] = to_own_terms(events[count - keep + i], params);
+  }
   return (uint32_t)keep;
 }
 
 PhraseEvent
-phrase_in_poll(PhraseIn* phrase,
-               uint64_t  frame,
-               NoteEvent out[CONTEXT_NOTES_MAX],
-               uint32_t* count)
+phrase_in_poll(PhraseIn*     phrase,
+               uint64_t      frame,
+               const Params* params,
+               double        bpm,
+               NoteEvent     out[CONTEXT_NOTES_MAX],
+               uint32_t*     count)
 {
   *count = 0;
   if (phrase->count && !phrase->began) {
     phrase->began = true;
     return PHRASE_BEGAN;
   }
-  const uint64_t rest = (uint64_t)(PHRASE_REST_S * phrase->sample_rate_hz);
+  const double   rest_s = params->value[PARAM_PHRASE_PAUSE];
+  const uint64_t rest   = (uint64_t)(rest_s * phrase->sample_rate_hz);
   if (!phrase->count || phrase->held || frame < phrase->last_frame + rest) {
     return PHRASE_NOTHING;
   }
-  *count        = condense(phrase, out);
+  *count        = condense(phrase, params, bpm, out);
   phrase->count = 0;
   phrase->began = false;
   return PHRASE_ENDED;

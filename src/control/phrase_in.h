@@ -2,13 +2,12 @@
 // Control thread.
 #pragma once
 
+#include "live/params.h"
 #include "music/note.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-// A rest of that length ends a phrase.
-#define PHRASE_REST_S 0.5
 // Notes of a phrase; of a longer one the last count.
 #define PHRASE_NOTES_MAX 256u
 
@@ -30,9 +29,12 @@ void phrase_in_add(PhraseIn* phrase, uint64_t frame, const uint8_t message[3]);
 // Keys that can no longer be released: their player is gone.
 void phrase_in_release(PhraseIn* phrase, uint64_t frame);
 
-// What has come about by `frame`. With PHRASE_ENDED the last notes of the
-// phrase are in out[*count].
-PhraseEvent phrase_in_poll(PhraseIn* phrase,
-                           uint64_t  frame,
-                           NoteEvent out[CONTEXT_NOTES_MAX],
-                           uint32_t* count);
+// What has come about by `frame`; a rest of phrase_pause ends a phrase. With
+// PHRASE_ENDED its last notes are in out[*count], in the model's terms: played
+// with these parameters at `bpm` they come as they were played.
+PhraseEvent phrase_in_poll(PhraseIn*     phrase,
+                           uint64_t      frame,
+                           const Params* params,
+                           double        bpm,
+                           NoteEvent     out[CONTEXT_NOTES_MAX],
+                           uint32_t*     count);

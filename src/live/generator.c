@@ -19,19 +19,57 @@ generator_init(Generator*    generator,
                const Params* params,
                uint64_t      seed)
 {
-  *generator = (Generator){ .seed = seed };
+  *generator =
+    (Generator){ .seed = seed, .state.recent = GENERATOR_ALL_RECENT };
   generator_set(generator, model, params);
+}
+
+// Legs before a point was gone to are counted from the first window.
+static uint64_t
+leg_of(const Generator* generator)
+{
+  const GeneratorState* const state = &generator->state;
+  return state->origin_leg +
+         (state->window - state->origin_window) / generator->leg_windows;
+}
+
+// How far in its leg the next window is.
+static uint64_t
+leg_step(const Generator* generator)
+{
+  const GeneratorState* const state = &generator->state;
+  return (state->window - state->origin_window) % generator->leg_windows;
+}
+
+static void
+set_out_from(Generator* generator, const LatentPoint* point)
+{
+  GeneratorState* const state = &generator->state;
+  state->origin_leg           = leg_of(generator);
+  state->origin_window        = state->window;
+  state->origin_position      = generator->position;
+  state->set_out              = true;
+  memcpy(state->origin, point->z, point->size * sizeof *point->z);
 }
 
 bool
 generator_go_to(Generator* generator, const LatentPoint* point)
 {
+  GeneratorState* const state = &generator->state;
+  const GeneratorMode   mode  = generator->mode;
   if (!point->size || point->size != generator->latent_size) {
     return false;
   }
-  memcpy(generator->state.z, point->z, point->size * sizeof *point->z);
-  generator->state.stays          = true;
-  generator->state.target_windows = 0;
+  memcpy(state->z, point->z, point->size * sizeof *point->z);
+  state->stays          = true;
+  state->target_windows = 0;
+  state->recent         = 0;
+  if (mode == GENERATOR_INTERPOLATE || mode == GENERATOR_BRIDGE) {
+    set_out_from(generator, point);
+  }
+  if (mode == GENERATOR_MUTATE || mode == GENERATOR_BRIDGE) {
+    state->has_phrase = false; // the next is made of the point alone
+  }
   return true;
 }
 
@@ -91,9 +129,12 @@ slerp(const float* a, const float* b, uint32_t size, float t, float* out)
 static void
 find_end(const Generator* generator, uint64_t leg, float* z)
 {
+  const GeneratorState* const state = &generator->state;
   const uint32_t slot = leg % 2 ? generator->to_point : generator->from_point;
   const LatentPoint* const point = slot ? &generator->points[slot - 1] : NULL;
-  if (point && point->size == generator->latent_size) {
+  if (state->set_out && leg == state->origin_leg) {
+    memcpy(z, state->origin, generator->latent_size * sizeof *z);
+  } else if (point && point->size == generator->latent_size) {
     memcpy(z, point->z, point->size * sizeof *z);
   } else {
     model_sample_prior(generator->model, generator->seed, leg, 1, z);
@@ -103,25 +144,31 @@ find_end(const Generator* generator, uint64_t leg, float* z)
 static void
 interpolate(Generator* generator)
 {
-  const uint64_t window = generator->state.window;
-  const bool     stands = generator->position >= 0;
-  const uint64_t leg    = stands ? 0 : window / generator->leg_windows;
-  const float    t      = stands ? generator->position
-                                 : (float)(window % generator->leg_windows) /
-                             (float)generator->leg_windows;
-  float          from[MODEL_LATENT_MAX];
-  float          to[MODEL_LATENT_MAX];
+  GeneratorState* const state  = &generator->state;
+  const bool            stands = generator->position >= 0;
+  const uint64_t        leg    = stands ? 0 : leg_of(generator);
+  const float           t =
+    stands ? generator->position
+                     : (float)leg_step(generator) / (float)generator->leg_windows;
+  float from[MODEL_LATENT_MAX];
+  float to[MODEL_LATENT_MAX];
+  if (stands && state->set_out) {
+    memcpy(state->z, state->origin, generator->latent_size * sizeof *from);
+    return;
+  }
   find_end(generator, leg, from);
   find_end(generator, leg + 1, to);
-  slerp(from, to, generator->latent_size, t, generator->state.z);
+  slerp(from, to, generator->latent_size, t, state->z);
 }
 
 static void
 give_context(const Generator* generator, GeneratorJob* job)
 {
-  const uint32_t count = generator->context < generator->history_count
-                           ? generator->context
-                           : generator->history_count;
+  const uint32_t known = generator->history_count < generator->state.recent
+                           ? generator->history_count
+                           : generator->state.recent;
+  const uint32_t count =
+    generator->context < known ? generator->context : known;
   memcpy(job->given,
          generator->history + generator->history_count - count,
          count * sizeof *job->given);
@@ -135,20 +182,20 @@ static void
 prepare_bridge(Generator* generator, GeneratorJob* job)
 {
   GeneratorState* const state = &generator->state;
-  const uint64_t        leg   = state->window / generator->leg_windows;
-  const uint64_t        step  = state->window % generator->leg_windows;
-  if (step == 0) {
+  const uint64_t        leg   = leg_of(generator);
+  state->stays                = false; // it is where the leg begins
+  if (leg_step(generator) == 0) {
     const bool first = !state->has_phrase;
     job->is_anchor   = true;
     if (first) {
-      job->request.first_window = DRAWS_FOR_FIRST_ANCHOR;
+      job->request.first_window = DRAWS_FOR_FIRST_ANCHOR + state->window;
     }
     find_end(generator, first ? leg : leg + 1, state->z);
     return;
   }
   interpolate(generator);
   give_context(generator, job);
-  if (step == generator->leg_windows - 1) {
+  if (leg_step(generator) == generator->leg_windows - 1) {
     memcpy(
       job->given + job->request.before, state->phrase, sizeof state->phrase);
     job->request.after = GENERATOR_BRIDGE_AFTER;
@@ -229,6 +276,17 @@ fill_window(const NoteEvent* notes, uint32_t count, NoteEvent* window)
   }
 }
 
+// Of the notes given before the window the last ones, as many as have room.
+static void
+keep_last_given(GeneratorJob* job, uint32_t room)
+{
+  const uint32_t before = job->request.before;
+  if (before > room) {
+    memmove(job->given, job->given + before - room, room * sizeof *job->given);
+    job->request.before = room;
+  }
+}
+
 // What a diffusion model makes of a player's phrase: noised and sampled anew it
 // is an answer, given before a window it is gone on from, given after one it is
 // led to.
@@ -238,16 +296,16 @@ hear_as_notes(const Generator* generator, GeneratorJob* job)
   const GeneratorState* const state = &generator->state;
   const uint32_t              room  = model_context_max(generator->model);
   const uint32_t keep = state->heard_count < room ? state->heard_count : room;
-  if (state->listen == LISTEN_SEED) {
+  if (state->listen == LISTEN_FOLLOW && room >= WINDOW_NOTES) {
+    keep_last_given(job, room - WINDOW_NOTES);
+    fill_window(
+      state->heard, state->heard_count, job->given + job->request.before);
+    job->request.after = WINDOW_NOTES;
+  } else if (state->listen == LISTEN_SEED) {
     memcpy(job->given,
            state->heard + state->heard_count - keep,
            keep * sizeof *job->given);
     job->request.before = keep;
-  } else if (state->listen == LISTEN_FOLLOW &&
-             job->request.before + WINDOW_NOTES <= room) {
-    fill_window(
-      state->heard, state->heard_count, job->given + job->request.before);
-    job->request.after = WINDOW_NOTES;
   } else {
     job->has_phrase       = true;
     job->request.strength = generator->strength;
@@ -375,6 +433,10 @@ generator_heard(Generator* generator, const NoteEvent* events, uint32_t count)
           keep * sizeof *events);
   memcpy(generator->history + keep, events, count * sizeof *events);
   generator->history_count = keep + count;
+  uint32_t* const recent   = &generator->state.recent;
+  *recent = *recent == GENERATOR_ALL_RECENT || *recent + count >= room
+              ? GENERATOR_ALL_RECENT
+              : *recent + count;
 }
 
 // Keeps the anchor that came, and plays the one before it.

@@ -68,7 +68,18 @@ typedef struct {
   uint32_t  heard_count;
   float     target[MODEL_LATENT_MAX]; // where a follower goes,
   uint32_t  target_windows;           // in so many windows
+  // Where interpolate and bridge set out from when a point was gone to: their
+  // first leg from there, and their legs are counted from that window on.
+  bool     set_out;
+  float    origin[MODEL_LATENT_MAX];
+  float    origin_position; // of the knob, which stood so
+  uint64_t origin_leg;
+  uint64_t origin_window;
+  // Of the last notes so many are context: those before are of another point.
+  uint32_t recent; // GENERATOR_ALL_RECENT: all
 } GeneratorState;
+
+#define GENERATOR_ALL_RECENT UINT32_MAX
 
 typedef struct {
   const Model*  model; // not owned; only what any thread may ask of it
@@ -117,7 +128,10 @@ Params generator_fit(const Model* model, const Params* params);
 void generator_set(Generator*    generator,
                    const Model*  model,
                    const Params* params);
-// The next window is at this point; false: it is not of this model.
+// The next window is at this point and of this point only: no notes before it
+// count. Walk, continue and mutate go on from what it makes, interpolate and
+// bridge set out from it; a position that stands waits there for its knob.
+// False: the point is not of this model.
 bool generator_go_to(Generator* generator, const LatentPoint* point);
 // What a player played; the next window takes it into account.
 void generator_hear(Generator*       generator,

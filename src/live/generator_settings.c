@@ -173,16 +173,29 @@ set_request(Generator*    generator,
   };
 }
 
+// A knob that says otherwise where to set out from, or where to be.
+static bool
+moves_path(const Generator* generator, const Params* params)
+{
+  const double* const v = params->value;
+  const float         position =
+    params_is_auto(params, PARAM_POSITION) ? -1.0f : (float)v[PARAM_POSITION];
+  return position != generator->state.origin_position ||
+         generator->from_point != (uint32_t)v[PARAM_FROM_POINT];
+}
+
 void
 generator_set(Generator* generator, const Model* model, const Params* params)
 {
-  const double* const v    = params->value;
-  const uint32_t      size = model_latent_size(model);
+  const double* const   v     = params->value;
+  const uint32_t        size  = model_latent_size(model);
+  GeneratorState* const state = &generator->state;
   if (generator->model && size != generator->latent_size) {
-    GeneratorState* const state = &generator->state;
     model_sample_prior(model, generator->seed, state->window, 1, state->z);
     state->target_windows = 0;
+    state->set_out        = false;
   }
+  state->set_out         = state->set_out && !moves_path(generator, params);
   generator->model       = model;
   generator->mode        = generator_mode(model, params);
   generator->walk_step   = (float)v[PARAM_WALK_STEP];

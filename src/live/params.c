@@ -145,6 +145,8 @@ const ParamInfo param_table[PARAM_COUNT] = {
   [PARAM_PICKUP] = { "pickup", PARAM_CHOICE, 0, 1, 1, "",
     "on: a knob takes hold as it meets the value that stands; off: the value "
     "jumps to the knob", switch_names, 0, 0 },
+  [PARAM_PHRASE_PAUSE] = { "phrase_pause", PARAM_REAL, 0.1, 4, 0.5, "s",
+    "listen: what you play ends when no key was held for so long", NULL, 0, 0 },
 };
 // clang-format on
 

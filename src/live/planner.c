@@ -360,16 +360,18 @@ planner_restamp(Planner*       planner,
   const uint32_t   rate_hz   = scheduler->sample_rate_hz;
   const double     ratio     = stretch(planner, params);
   const double     now       = beat_at(&scheduler->state.map, rate_hz, frame);
+  const double     sounds    = scheduler_beat_at(scheduler, frame);
   const double     moved     = beat_at(map, rate_hz, frame) - now;
   const double     anew      = fabs(moved) > ANEW_BEATS ? moved : 0;
   begin_epoch(planner, frame);
   double at = scheduler->state.at;
   if (number < planner->next) {
     const PlannedNote* const note = note_at(planner, number);
-    at = ratio == 1 ? note->at : now + fmax(note->at - now, 0) * ratio;
+    at = ratio == 1 ? note->at : sounds + fmax(note->at - sounds, 0) * ratio;
   }
   if (anew != 0) {
     planner->counted_from = number;
+    planner->moved += anew;
   }
   scheduler->params    = *params;
   scheduler->state.map = *map;
@@ -425,7 +427,7 @@ planner_cut(Planner* planner, uint64_t number, uint64_t frame)
   scheduler->state.map            = map;
   scheduler->state.earliest_frame = frame;
   planner->cut                    = true;
-  planner->not_before = beat_at(&map, scheduler->sample_rate_hz, frame);
+  planner->not_before             = scheduler_beat_at(scheduler, frame);
   publish(planner);
 }
 
@@ -454,10 +456,14 @@ planner_resume(Planner*       planner,
                double         at)
 {
   Scheduler* const scheduler = &planner->scheduler;
+  const double     was       = planner->resume_at < planner->next
+                                 ? note_at(planner, planner->resume_at)->at
+                                 : scheduler->state.at;
   begin_epoch(planner, frame);
   scheduler->params     = *params;
   scheduler->state.map  = *map;
   planner->counted_from = planner->resume_at;
+  planner->moved += at - was;
   tell_beat(planner, frame, true);
   hand_out_again(planner, planner->resume_at, frame, at);
 }

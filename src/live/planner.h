@@ -63,6 +63,7 @@ typedef struct {
   bool     ended;        // the music has
   uint64_t resume_at;    // the first note that a break left silent
   uint64_t counted_from; // from this note on beats are counted as now
+  double   moved; // beats that notes were moved by as beats were counted anew
   bool     has_last_z;
   float    last_z[MODEL_LATENT_MAX]; // of the last window that was sampled
 } Planner;

@@ -142,6 +142,7 @@ typedef struct {
   bool        untold;           // an event that control must know was lost
   Transport   transport;        // of the span before
   uint32_t    transport_frames; // that span's
+  uint64_t    transport_span;   // where it began
   ClockOut    clock;
   uint32_t    panics_done;
   uint32_t    releases_done;

@@ -33,12 +33,23 @@ transport_jumped(const Process* process, const Transport* now) REALTIME
           now->frame != before->frame + process->transport_frames);
 }
 
+// After an xrun the server's clock skips what was missed, its transport does
+// not: the same song, at other frames.
+static bool
+clock_skipped(const Process* process, uint64_t start) REALTIME
+{
+  return start != process->transport_span + process->transport_frames;
+}
+
 // What control would not know otherwise.
 static bool
-transport_changed(const Process* process, const Transport* now) REALTIME
+transport_changed(const Process*   process,
+                  const Transport* now,
+                  uint64_t         start) REALTIME
 {
   const Transport* const before = &process->transport;
   return now->exists != before->exists || transport_jumped(process, now) ||
+         (now->rolling && clock_skipped(process, start)) ||
          (!now->rolling && now->frame != before->frame) ||
          now->has_tempo != before->has_tempo ||
          (now->has_tempo && now->bpm != before->bpm);
@@ -54,7 +65,7 @@ process_watch_transport(Span* span, const BackendSpan* given) REALTIME
   const int              follow =
     atomic_load_explicit(&process->follow, memory_order_relaxed);
   const bool turned  = follow != process->followed;
-  const bool changed = turned || transport_changed(process, now) ||
+  const bool changed = turned || transport_changed(process, now, span->start) ||
                        (process->untold && ring_write_space(&process->heard));
   if (turned || (follow == SYNC_JACK && transport_jumped(process, now))) {
     break_time(process, span->cursor);
@@ -62,6 +73,7 @@ process_watch_transport(Span* span, const BackendSpan* given) REALTIME
   process->followed         = follow;
   process->transport        = *now;
   process->transport_frames = given->frame_count;
+  process->transport_span   = span->start;
   if (changed) {
     process->untold        = false;
     const HeardEvent event = { .kind      = HEARD_TRANSPORT,

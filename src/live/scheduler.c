@@ -5,12 +5,23 @@
 
 #define FRAMES_PER_MS(rate_hz) ((rate_hz) / 1000.0)
 
+uint64_t
+scheduler_early_frames(const Params* params, uint32_t sample_rate_hz)
+{
+  const double early_ms = -params->value[PARAM_LATENCY];
+  return early_ms > 0
+           ? (uint64_t)llround(early_ms * FRAMES_PER_MS(sample_rate_hz))
+           : 0;
+}
+
 Scheduler
 scheduler_make(const Params* params,
                uint32_t      sample_rate_hz,
                uint64_t      origin_frame,
                double        seconds)
 {
+  // Notes that come before their beat need one that is not yet there.
+  const uint64_t early = scheduler_early_frames(params, sample_rate_hz);
   return (Scheduler){
     .params         = *params,
     .sample_rate_hz = sample_rate_hz,
@@ -18,7 +29,7 @@ scheduler_make(const Params* params,
                         ? UINT64_MAX
                         : origin_frame + (uint64_t)llround(seconds * sample_rate_hz),
     .state          = { .earliest_frame = origin_frame,
-                        .map            = { .frame = origin_frame,
+                        .map            = { .frame = origin_frame + early,
                                             .bpm   = params->value[PARAM_BPM] } },
     .planned_until  = origin_frame,
   };
@@ -93,13 +104,22 @@ moved(uint64_t frame, double frames)
            : frame + (uint64_t)(int64_t)llround(frames);
 }
 
-static uint64_t
-frame_of(const Scheduler* scheduler, double beat)
+uint64_t
+scheduler_frame_of(const Scheduler* scheduler, double beat)
 {
   const double late_ms = scheduler->params.value[PARAM_LATENCY];
   return moved(
     beat_frame(&scheduler->state.map, scheduler->sample_rate_hz, beat),
     late_ms * FRAMES_PER_MS(scheduler->sample_rate_hz));
+}
+
+double
+scheduler_beat_at(const Scheduler* scheduler, uint64_t frame)
+{
+  const BeatMap* const map     = &scheduler->state.map;
+  const double         late_ms = scheduler->params.value[PARAM_LATENCY];
+  return beat_at(map, scheduler->sample_rate_hz, frame) -
+         late_ms / 1000 * (map->bpm / 60);
 }
 
 bool
@@ -117,8 +137,8 @@ scheduler_stamp(Scheduler*       scheduler,
   const double beat = quantised(params, state->at);
   const double length =
     event->duration_s * BEATS_PER_OWN_SECOND / params->value[PARAM_TEMPO];
-  uint64_t on  = frame_of(scheduler, beat);
-  uint64_t off = frame_of(scheduler, beat + length);
+  uint64_t on  = scheduler_frame_of(scheduler, beat);
+  uint64_t off = scheduler_frame_of(scheduler, beat + length);
   if (on < state->earliest_frame) {
     off += state->earliest_frame - on;
     on = state->earliest_frame;
@@ -146,8 +166,8 @@ scheduler_skip(Scheduler* scheduler, uint64_t frame)
 {
   if (frame > scheduler->planned_until) {
     SchedulerState* const state = &scheduler->state;
-    state->at = beat_at(&state->map, scheduler->sample_rate_hz, frame);
-    state->earliest_frame    = frame;
-    scheduler->planned_until = frame;
+    state->at                   = scheduler_beat_at(scheduler, frame);
+    state->earliest_frame       = frame;
+    scheduler->planned_until    = frame;
   }
 }

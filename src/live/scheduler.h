@@ -33,12 +33,21 @@ typedef struct {
   uint64_t planned_until;
 } Scheduler;
 
-// The music starts at `origin_frame`: the first note's onset. `seconds` < 0:
-// plays on.
+// The music starts at `origin_frame`: the first note's onset, or where it would
+// be without a latency above 0. `seconds` < 0: plays on.
 Scheduler scheduler_make(const Params* params,
                          uint32_t      sample_rate_hz,
                          uint64_t      origin_frame,
                          double        seconds);
+
+// The beat whose notes come at `frame`, and where those of `beat` come: by the
+// map and the latency, before any are pulled to the grid.
+double   scheduler_beat_at(const Scheduler* scheduler, uint64_t frame);
+uint64_t scheduler_frame_of(const Scheduler* scheduler, double beat);
+
+// How much sooner than their beat notes come, in frames: 0 where they come
+// later.
+uint64_t scheduler_early_frames(const Params* params, uint32_t sample_rate_hz);
 
 // How many beats a step of one second lasts.
 double scheduler_step_beats(const Params* params);

@@ -52,12 +52,14 @@ worker_init(Worker*            worker,
             Error*             error)
 {
   memset(worker, 0, sizeof *worker);
-  worker->process  = process;
-  worker->model    = setup->model;
-  worker->fallback = setup->fallback;
-  worker->params   = setup->params;
-  worker->seconds  = setup->seconds;
-  worker->time     = (BeatTime){ .is_free = true, .rolling = true };
+  worker->process    = process;
+  worker->model      = setup->model;
+  worker->fallback   = setup->fallback;
+  worker->params     = setup->params;
+  worker->seconds    = setup->seconds;
+  worker->time       = (BeatTime){ .is_free = true, .rolling = true };
+  worker->due.freeze = worker->due.whole =
+    setup->params.value[PARAM_FREEZE] > 0;
   atomic_init(&worker->origin_frame, WORKER_NO_ORIGIN);
   const Status status = open_memory(worker, error);
   if (status) {

@@ -66,6 +66,8 @@ typedef struct {
   bool        listen; // fall silent: a player plays
   bool        stamps; // other parameters of when and how notes sound
   bool        freeze;
+  bool        whole;  // not before the music is as long as the loop
+  bool        loop;   // what is frozen: from its place on, once more
   bool        window; // a window with other parameters, at another point, ...
   bool        go;
   LatentPoint point;
@@ -101,15 +103,19 @@ typedef struct {
   GeneratorState after;
 } WorkerWindow;
 
-// Notes that come again and again.
+// Notes that come again and again: the last of those before the beat at which
+// they were frozen. Each has its place in every round, whatever became of the
+// notes before it.
 typedef struct {
-  uint32_t  count;  // 0: not frozen
-  uint32_t  at;     // the next one's index
-  double    round;  // beats since the first round began
-  double    beats;  // that a round lasts
-  double    before; // beat of the note that was handed out last
+  uint32_t  count; // of the notes that are known; 0: not frozen
+  uint32_t  first; // of those that come again
+  uint32_t  at;    // the next one's index
+  double    beats; // that a round lasts
+  double    round; // beats from the freeze to the end of the next one's round
+  double    end;   // beat of the freeze, as beats were counted then
+  double    moved; // the planner's, then
   NoteEvent events[LOOP_NOTES_MAX];
-  double    beat[LOOP_NOTES_MAX]; // of each in the first round
+  double    beat[LOOP_NOTES_MAX]; // of each, from the freeze: 0 or below
 } WorkerLoop;
 
 typedef struct {
@@ -144,6 +150,7 @@ typedef struct {
   GeneratorState job_before; // of the job under way
   double         job_given_s;
   GeneratorJob   anchor; // what the phrase that a bridge leaves came of
+  NoteEvent      anchor_events[WINDOW_NOTES];
   bool           has_anchor;
 
   LatencyHistogram generation;

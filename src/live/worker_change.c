@@ -8,9 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-// Beats nearer than this to a place of the grid are on it.
-#define BEAT_EPSILON 1e-6
-
 // --- Commands ----------------------------------------------------------------
 
 static void
@@ -39,12 +36,18 @@ take_param(Worker* worker, ParamId id, double value)
     return;
   }
   worker->params.value[id] = value;
+  // What is frozen keeps its beats at any pace.
+  due->loop = due->loop || id == PARAM_LOOP_BEATS || id == PARAM_TEMPO ||
+              id == PARAM_DENSITY;
   if (id == PARAM_FREEZE) {
     due->freeze = true;
+  } else if (id == PARAM_LOOP_BEATS) {
+    due->loop = true;
   } else if (param_table[id].flags & PARAM_SAMPLES) {
     due->window = true;
     due->stamps = due->stamps || id == PARAM_TRANSPOSE;
-  } else if (id != PARAM_LISTEN && id != PARAM_ECHO && id != PARAM_SYNC) {
+  } else if (id != PARAM_LISTEN && id != PARAM_ECHO && id != PARAM_SYNC &&
+             id != PARAM_PHRASE_PAUSE) {
     due->stamps = true;
   }
 }
@@ -164,9 +167,12 @@ next_place(double beat, double every)
 }
 
 // Where music begins that could begin at `frame`: after the bars that are
-// counted in, or at the next place of the grid.
+// counted in where the transport starts, or at the next place of the grid.
 static double
-first_beat(const Worker* worker, const BeatMap* map, uint64_t frame)
+first_beat(const Worker*  worker,
+           const BeatMap* map,
+           uint64_t       frame,
+           bool           starts)
 {
   const Params* const params = &worker->params;
   const double        bars   = params->value[PARAM_COUNT_IN];
@@ -175,7 +181,7 @@ first_beat(const Worker* worker, const BeatMap* map, uint64_t frame)
   const double now = beat_at(map, worker->sample_rate_hz, frame);
   const double started =
     beat_at(map, worker->sample_rate_hz, worker->time.start_frame);
-  if (bars > 0) {
+  if (bars > 0 && starts) {
     const double counted = next_place(started, bar) + bars * bar;
     return counted > now ? counted : next_place(now, bar);
   }
@@ -194,11 +200,13 @@ worker_begin_at(Worker* worker, uint64_t frame)
     worker_place(worker, worker->sample_rate_hz, frame);
     return;
   }
-  const BeatMap map = worker->time.map;
-  const double  at  = first_beat(worker, &map, frame);
+  const BeatMap  map = worker->time.map;
+  const uint64_t early =
+    scheduler_early_frames(&worker->params, worker->sample_rate_hz);
+  const double at = first_beat(worker, &map, frame + early, true);
   worker_place(worker,
                worker->sample_rate_hz,
-               beat_frame(&map, worker->sample_rate_hz, at));
+               beat_frame(&map, worker->sample_rate_hz, at) - early);
   // Told from the origin on, where a recording begins, too.
   scheduler->state.map = beat_turn(
     &map, worker->sample_rate_hz, atomic_load(&worker->origin_frame), map.bpm);
@@ -215,13 +223,17 @@ break_plan(Worker* worker, uint64_t frame, bool ends)
   planner_break(&worker->planner, frame, ends);
 }
 
+// A transport that only moved is not counted in: a DAW's loop would rest in
+// each pass.
 static void
-go_on(Worker* worker, uint64_t frame)
+go_on(Worker* worker, uint64_t frame, bool starts)
 {
-  const BeatMap map = map_from(worker, frame);
-  const double  at  = worker->time.is_free
-                        ? beat_at(&map, worker->sample_rate_hz, frame)
-                        : first_beat(worker, &map, frame);
+  const BeatMap  map = map_from(worker, frame);
+  const uint64_t early =
+    scheduler_early_frames(&worker->params, worker->sample_rate_hz);
+  const double at = worker->time.is_free
+                      ? beat_at(&map, worker->sample_rate_hz, frame + early)
+                      : first_beat(worker, &map, frame + early, starts);
   planner_resume(&worker->planner, frame, &worker->params, &map, at);
 }
 
@@ -250,7 +262,7 @@ change_time(Worker* worker, uint64_t frame)
       break_plan(worker, silent_from, true);
     }
     worker->pauses = 0;
-    go_on(worker, frame);
+    go_on(worker, frame, stopped);
   } else {
     const BeatMap map = map_from(worker, frame);
     planner_restamp(planner, frame, &worker->params, &map);
@@ -259,81 +271,32 @@ change_time(Worker* worker, uint64_t frame)
     &worker->process->breaks_known, planner->breaks, memory_order_release);
 }
 
-// --- What is frozen ----------------------------------------------------------
+// --- Other notes -------------------------------------------------------------
 
-// The notes of the last beats before note `number` and beat `end`, as far back
-// as beats are counted as now.
+// What windows that are given up were asked for is still to be done; the latest
+// counts.
 static void
-make_loop(Worker* worker, uint64_t number, double end)
+ask_for_lost(Worker* worker, uint64_t number)
 {
   const Planner* const planner = &worker->planner;
-  WorkerLoop* const    loop    = &worker->loop;
-  *loop = (WorkerLoop){ .beats = worker->params.value[PARAM_LOOP_BEATS] };
-  const uint64_t oldest = planner->counted_from > planner->first
-                            ? planner->counted_from
-                            : planner->first;
-  uint64_t       first  = number;
-  while (first > oldest && number - first < LOOP_NOTES_MAX &&
-         (planner_note(planner, first - 1)->at >= end - loop->beats ||
-          number - first < WINDOW_NOTES)) {
-    --first;
-  }
-  if (first < number) {
-    const double there = end - planner_note(planner, first)->at;
-    const bool   short_of_notes =
-      first == oldest || number - first == LOOP_NOTES_MAX;
-    loop->beats =
-      short_of_notes ? fmin(loop->beats, fmax(ceil(there), 1)) : loop->beats;
-    loop->beats  = fmax(loop->beats, there);
-    loop->before = planner_note(planner, number - 1)->at;
-  }
-  for (; first < number; ++first, ++loop->count) {
-    loop->events[loop->count] = planner_note(planner, first)->event;
-    loop->beat[loop->count]   = planner_note(planner, first)->at + loop->beats;
-  }
-}
-
-// Each follows the one before, wherever that was put: the tempo may be another
-// by then, or beats may be counted anew.
-void
-worker_next_of_loop(Worker* worker)
-{
-  WorkerLoop* const loop   = &worker->loop;
-  const double      second = scheduler_step_beats(&worker->params);
-  for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
-    const double at          = loop->beat[loop->at] + loop->round;
-    worker->window.events[i] = loop->events[loop->at];
-    worker->window.events[i].step_s =
-      (float)(fmax(at - loop->before, 0) / second);
-    loop->before = at;
-    if (++loop->at == loop->count) {
-      loop->at = 0;
-      loop->round += loop->beats;
+  WorkerDue* const     due     = &worker->due;
+  const PlannedWindow* window  = planner_window_of(planner, planner->next);
+  while (window && window->first >= number) {
+    const GeneratorState* const before = &window->before;
+    if (before->stays && !due->go) {
+      due->go         = true;
+      due->point.size = model_latent_size(worker->model);
+      memcpy(due->point.z, before->z, sizeof due->point.z);
     }
-  }
-}
-
-static void
-change_freeze(Worker* worker, uint64_t frame)
-{
-  Planner* const planner = &worker->planner;
-  if (worker->params.value[PARAM_FREEZE] > 0) {
-    const uint64_t number = planner_find(planner, frame);
-    const double now = beat_at(own_map(worker), worker->sample_rate_hz, frame);
-    make_loop(worker, number, now);
-    if (!worker->loop.count) {
-      return; // nothing sounded yet that could come again
+    if (before->listen != LISTEN_OFF && !due->answer) {
+      due->answer = due->phrase = true;
+      due->note_count           = before->heard_count;
+      memcpy(due->notes, before->heard, sizeof due->notes);
     }
-    worker->splice.is_void = worker->splice.asked; // when it goes on
-    planner_cut(planner, number, frame);
-  } else {
-    worker->loop.count = 0;
-    worker->due.window = true;
+    window =
+      window->first ? planner_window_of(planner, window->first - 1) : NULL;
   }
-  worker->due.freeze = false;
 }
-
-// --- Other notes -------------------------------------------------------------
 
 // Puts the generator back to where it was at note `number`: as the window of
 // the note before left it, or as it found it if that one comes again.
@@ -341,10 +304,17 @@ static void
 rewind_to(Worker* worker, uint64_t number, bool again)
 {
   Planner* const             planner = &worker->planner;
+  GeneratorState* const      state   = &worker->generator.state;
   const PlannedWindow* const window =
     number ? planner_window_of(planner, number - 1) : NULL;
+  ask_for_lost(worker, number);
   if (window) {
-    worker->generator.state = again ? window->before : window->after;
+    *state = again ? window->before : window->after;
+    // Of its notes some may be given up.
+    const uint64_t lost = window->first + WINDOW_NOTES - number;
+    if (!again && state->recent != GENERATOR_ALL_RECENT) {
+      state->recent -= (uint32_t)(lost < state->recent ? lost : state->recent);
+    }
   }
   NoteEvent      tail[CONTEXT_NOTES_MAX];
   const uint32_t count = planner_tail(planner, number, tail);
@@ -431,11 +401,11 @@ worker_ask_splice(Worker* worker)
     worker_change_frame(worker) + (uint64_t)(takes_s * worker->sample_rate_hz);
   worker->splice.number = splice_number(worker, frame);
   worker->splice.asked  = true;
+  worker->splice.again  = worker->due.again;
+  rewind_to(worker, worker->splice.number, worker->due.again);
   worker->splice.go     = worker->due.go;
   worker->splice.answer = worker->due.answer;
   worker->splice.phrase = worker->due.phrase;
-  worker->splice.again  = worker->due.again;
-  rewind_to(worker, worker->splice.number, worker->due.again);
   set_up_generator(worker);
   worker_give_job(worker, false); // meanwhile the plan is played
 }
@@ -471,10 +441,11 @@ worker_finish_splice(Worker* worker, const Sampled* sampled)
     worker_ask_again(worker);
     return;
   }
-  worker->splice.asked = false;
   if (!worker_accept(worker, sampled)) {
-    return; // a bridge's anchor: the next one will be played
+    worker_give_job(worker, false); // a bridge's anchor: the next is played
+    return;
   }
+  worker->splice.asked  = false;
   const uint64_t frame  = worker_change_frame(worker);
   const bool     silent = worker->pauses & WORKER_LISTENS;
   const uint64_t number = worker->splice.number;
@@ -552,7 +523,8 @@ change_before(Worker* worker)
                           worker->time.breaks,
                           memory_order_release);
   }
-  due->stamps = due->freeze = due->listen = false;
+  due->whole  = due->whole || due->freeze;
+  due->stamps = due->listen = false;
 }
 
 void
@@ -579,8 +551,10 @@ worker_change(Worker* worker)
     fall_silent(worker, frame);
   } else if (due->stamps) {
     change_stamps(worker, frame);
-  } else if (due->freeze) {
-    change_freeze(worker, frame);
+  } else if (due->freeze && worker_change_freeze(worker, frame)) {
+    return;
+  } else if (due->loop && worker->loop.count) {
+    worker_change_loop(worker, frame);
   } else if (is_for_fallback(worker)) {
     change_fallback(worker, frame);
   }

@@ -3,6 +3,9 @@
 
 #include "live/worker.h"
 
+// Beats nearer than this are the same: to a place of the grid, to each other.
+#define BEAT_EPSILON 1e-6
+
 bool worker_is_placed(const Worker* worker);
 // Where what is stamped now can still be played, in a change of the plan.
 uint64_t worker_change_frame(const Worker* worker);
@@ -38,7 +41,14 @@ void worker_ask_splice(Worker* worker);
 void worker_ask_again(Worker* worker);
 // Puts it in its place.
 void worker_finish_splice(Worker* worker, const Sampled* sampled);
-// The next notes of what is frozen, in worker->window.
-void worker_next_of_loop(Worker* worker);
 // Where the music begins by the beat that it follows, from `frame` on.
 void worker_begin_at(Worker* worker, uint64_t frame);
+
+// --- worker_loop.c -----------------------------------------------------------
+
+// Freezes or thaws, as the parameter says. True: the plan was changed.
+bool worker_change_freeze(Worker* worker, uint64_t frame);
+// Plans what is frozen from its place on once more, in its present length.
+void worker_change_loop(Worker* worker, uint64_t frame);
+// The next notes of what is frozen, in worker->window.
+void worker_next_of_loop(Worker* worker);

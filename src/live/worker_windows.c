@@ -41,21 +41,32 @@ set_take(PlanStep* step, PlanStepKind kind, const Model* model)
   }
 }
 
-// A bridge plays the phrase it leaves, which an earlier job made.
 static void
-set_job(Worker* worker, const GeneratorJob* job)
+keep_anchor(Worker* worker, const Sampled* sampled)
 {
-  PlanStep* const step = &worker->window.step;
-  if (!job->is_anchor) {
-    step->job = *job;
-  } else if (worker->has_anchor) {
-    step->job = worker->anchor;
+  worker->anchor     = sampled->job;
+  worker->has_anchor = true;
+  memcpy(worker->anchor_events, sampled->events, sizeof worker->anchor_events);
+}
+
+// A bridge plays the phrase it leaves, which an earlier job made; where the
+// plan went back behind that job, or it came from a file, its notes are told.
+static void
+set_job(Worker* worker, const Sampled* sampled)
+{
+  WorkerWindow* const window = &worker->window;
+  const bool          known =
+    worker->has_anchor &&
+    !memcmp(worker->anchor_events, window->events, sizeof window->events);
+  if (!sampled->job.is_anchor) {
+    window->step.job = sampled->job;
+  } else if (known) {
+    window->step.job = worker->anchor;
   } else {
-    step->kind = PLAN_EVENTS; // it came from a file
+    window->step.kind = PLAN_EVENTS;
   }
-  if (job->is_anchor) {
-    worker->anchor     = *job;
-    worker->has_anchor = true;
+  if (sampled->job.is_anchor) {
+    keep_anchor(worker, sampled);
   }
 }
 
@@ -67,12 +78,11 @@ worker_accept(Worker* worker, const Sampled* sampled)
   const bool plays =
     generator_accept(&worker->generator, &sampled->job, window->events);
   if (!plays) {
-    worker->anchor     = sampled->job;
-    worker->has_anchor = true;
+    keep_anchor(worker, sampled);
     return false;
   }
   set_take(&window->step, PLAN_WINDOW, worker->model);
-  set_job(worker, &sampled->job);
+  set_job(worker, sampled);
   window->before = worker->job_before;
   window->after  = worker->generator.state;
   return true;

@@ -330,8 +330,12 @@ hear_phrase(Session* session)
   if (listen == LISTEN_OFF && session->phrase.held) {
     phrase_in_release(&session->phrase, session_frame(session)); // unheard
   }
-  const PhraseEvent event = phrase_in_poll(
-    &session->phrase, session_frame(session), command.notes, &command.count);
+  const PhraseEvent event = phrase_in_poll(&session->phrase,
+                                           session_frame(session),
+                                           &session->knobs.params,
+                                           beat_follower_bpm(&session->beat),
+                                           command.notes,
+                                           &command.count);
   if (event == PHRASE_BEGAN && listen == LISTEN_RESPOND) {
     command.kind = COMMAND_PHRASE_BEGINS;
   } else if (event == PHRASE_ENDED) {

@@ -245,7 +245,7 @@ KEYS = (
     (["Home", "Enter", *"walk", "Enter"], "text mode walk"),
     (["Enter", *"x", "BSpace", *"auto", "Enter"], "text mode auto"),
     (["PageDown", "Right"], "nudge temperature 1"),
-    (["End", "Left"], "nudge program_change -1"),
+    (["End", "Left"], "nudge phrase_pause -1"),
     (["o", *"calm", "Enter"], "preset calm"), (["w", *"my own", "Enter"], "save my own"),
     (["O", *"a.safetensors", "Enter"], "load a.safetensors"),
     (["b", *"panic", "Enter"], "learn_action panic"),

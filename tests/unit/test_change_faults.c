@@ -399,6 +399,36 @@ test_change_while_counting_in(void** state)
   finish(world);
 }
 
+// A bar of four beats at 120 is counted in where the transport starts, not
+// where it moves while it rolls, as in a DAW's loop.
+static void
+test_count_in(void** state)
+{
+  (void)state;
+  World* const world = begin_with(MODEL_VAE, 0.05f, false);
+  BeatTime     time;
+  ask_param(world, PARAM_COUNT_IN, 1);
+  stop_transport(world, &time);
+  play(world, &heard, 20);
+  uint32_t count      = heard.ons;
+  time.beats_per_bar  = 4;
+  time.start_frame    = heard.span;
+  const uint64_t from = heard.span;
+  start_transport(world, &time);
+  play(world, &heard, 190);
+  assert_int_equal(heard.ons, count);
+  play(world, &heard, 30);
+  assert_true(heard.ons > count + 2);
+  assert_true(heard.last_on >= from + 2 * 48000);
+  for (int pass = 0; pass < 3; ++pass) {
+    relocate(world, 0);
+    count = heard.ons;
+    play(world, &heard, 40);
+    assert_true(heard.ons > count + 3);
+  }
+  finish(world);
+}
+
 static void
 drain(World* world)
 {
@@ -558,6 +588,7 @@ main(void)
     cmocka_unit_test(test_no_model_to_answer),
     cmocka_unit_test(test_listening_while_frozen),
     cmocka_unit_test(test_change_while_counting_in),
+    cmocka_unit_test(test_count_in),
     cmocka_unit_test(test_changes_while_freewheeling),
     cmocka_unit_test(test_dense),
     cmocka_unit_test(test_dense_splices),

@@ -528,6 +528,42 @@ test_heard_ring_full(void** state)
   free_world(world);
 }
 
+// After an xrun the clock skips, the transport does not: control hears where
+// the song is now, nothing breaks.
+static void
+test_skipped_clock(void** state)
+{
+  (void)state;
+  World* const   world   = make_world(1, 0);
+  Process* const process = &world->process;
+  const MidiSink midi    = { .write = take, .handle = &world->sink };
+  BackendSpan    span    = { .frame_count = 512,
+                             .transport   = { .exists = true, .rolling = true },
+                             .sink        = &midi };
+  HeardEvent     event;
+  atomic_store(&process->follow, SYNC_JACK);
+  for (int i = 0; i < 20; ++i) {
+    process_span(process, &span);
+    while (process_read_heard(process, &event)) {
+      assert_true(i == 0 || i == 7 || i == 14);
+      assert_int_equal(event.kind, HEARD_TRANSPORT);
+      assert_int_equal(event.frame, span.frame);
+      assert_int_equal(event.transport.frame, 512 * i);
+      assert_int_equal(event.breaks, 1); // of following it
+    }
+    span.frame += i == 6 ? 5 * 512 : i == 13 ? 700 : 512;
+    span.transport.frame += 512;
+  }
+  assert_int_equal(process->breaks, 1);
+  span.transport.rolling = false; // it stands: where it is said nothing new
+  process_span(process, &span);
+  assert_true(process_read_heard(process, &event));
+  span.frame += 5 * 512;
+  process_span(process, &span);
+  assert_false(process_read_heard(process, &event));
+  free_world(world);
+}
+
 int
 main(void)
 {
@@ -538,6 +574,7 @@ main(void)
     cmocka_unit_test(test_reconnect),
     cmocka_unit_test(test_clock_set_back),
     cmocka_unit_test(test_heard_ring_full),
+    cmocka_unit_test(test_skipped_clock),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

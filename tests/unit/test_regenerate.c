@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -68,13 +69,14 @@ static void
 ask_param(Session* s)
 {
   const ParamId ids[] = {
-    PARAM_TEMPO,       PARAM_DENSITY,        PARAM_TRANSPOSE,
-    PARAM_TEMPERATURE, PARAM_WALK_STEP,      PARAM_DYNAMICS,
-    PARAM_QUANTISE,    PARAM_SWING,          PARAM_BPM,
-    PARAM_SCALE,       PARAM_LATENCY,        PARAM_MUTE,
-    PARAM_HOLD,        PARAM_PULL,           PARAM_FREEZE,
-    PARAM_MODE,        PARAM_SCALE_STRENGTH, PARAM_CHANNEL,
-    PARAM_REGISTER_LOW
+    PARAM_TEMPO,        PARAM_DENSITY,        PARAM_TRANSPOSE,
+    PARAM_TEMPERATURE,  PARAM_WALK_STEP,      PARAM_DYNAMICS,
+    PARAM_QUANTISE,     PARAM_SWING,          PARAM_BPM,
+    PARAM_SCALE,        PARAM_LATENCY,        PARAM_MUTE,
+    PARAM_HOLD,         PARAM_PULL,           PARAM_FREEZE,
+    PARAM_MODE,         PARAM_SCALE_STRENGTH, PARAM_CHANNEL,
+    PARAM_REGISTER_LOW, PARAM_LOOP_BEATS,     PARAM_POSITION,
+    PARAM_LEG_WINDOWS
   };
   const ParamId id     = ids[rng_below(&s->rng, sizeof ids / sizeof *ids)];
   Params        params = params_standard();
@@ -323,6 +325,81 @@ test_any_session(void** state)
   }
 }
 
+static Said
+write_window(PlanTextWriter* writer,
+             World*          world,
+             NoteEvent*      all,
+             uint64_t        number,
+             uint32_t        before)
+{
+  static PlanStep step;
+  char            text[RECORD_LINE_BYTES_MAX];
+  Said            line = { .number = number };
+  memset(&step, 0, sizeof step);
+  step.kind        = PLAN_WINDOW;
+  step.number      = number;
+  step.latent_size = FAKE_LATENT;
+  step.params      = params_standard();
+  step.stamps.map  = (BeatMap){ .bpm = 120 };
+  step.job.request =
+    (ModelRequest){ .count = 1, .steps = 1, .before = before, .seed = 1 };
+  snprintf(step.digest, sizeof step.digest, "%s", model_digest(&world->model));
+  memcpy(step.job.given, all + number - before, before * sizeof *all);
+  for (uint32_t i = 0; i < WINDOW_NOTES; ++i) {
+    all[number + i] =
+      (NoteEvent){ (uint8_t)(40 + number % 7 + i), 0.5f, 0.1f, 0.1f };
+  }
+  memcpy(step.events, all + number, sizeof step.events);
+  plan_text_write(writer, &step, text, &line.starts);
+  line.text = strdup(text);
+  return line;
+}
+
+// After a recall windows know few notes, then more: one that starts and reaches
+// further back than the start before it can still be begun from.
+static void
+test_starts_after_a_recall(void** state)
+{
+  (void)state;
+  static const struct {
+    uint64_t number;
+    uint32_t before;
+  } windows[] = { { 0, 0 },   { 8, 8 },   { 16, 16 }, { 24, 24 },
+                  { 32, 0 },  { 32, 24 }, { 32, 24 }, { 32, 24 },
+                  { 40, 24 }, { 48, 16 }, { 56, 24 }, { 64, 24 } };
+  enum { COUNT = sizeof windows / sizeof *windows };
+  World* const   world = make_world_of(MODEL_DIFFUSION, 0.05f, -1, false);
+  PlanTextWriter writer;
+  NoteEvent      all[80];
+  Said           lines[COUNT];
+  uint32_t       starts = 0;
+  plan_text_init(&writer, 48000, 0);
+  for (int i = 0; i < COUNT; ++i) {
+    lines[i] =
+      write_window(&writer, world, all, windows[i].number, windows[i].before);
+  }
+  for (int from = 0; from < COUNT; ++from) {
+    Regeneration* r;
+    Error         error;
+    starts += lines[from].starts;
+    if (!lines[from].starts) {
+      continue;
+    }
+    assert_int_equal(regeneration_open(find_model, world, &r, &error), 0);
+    for (int i = from; i < COUNT; ++i) {
+      if (regeneration_line(r, lines[i].number, lines[i].text, &error)) {
+        fail_msg("from %d line %d: %s", from, i, error.text);
+      }
+    }
+    regeneration_free(r);
+  }
+  assert_int_equal(starts, 3);
+  for (int i = 0; i < COUNT; ++i) {
+    free(lines[i].text);
+  }
+  free_world(world);
+}
+
 // Lines that nobody wrote are refused, and change nothing.
 static void
 test_hostile_lines(void** state)
@@ -364,6 +441,7 @@ main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_any_session),
+    cmocka_unit_test(test_starts_after_a_recall),
     cmocka_unit_test(test_hostile_lines),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

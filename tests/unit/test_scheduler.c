@@ -148,6 +148,96 @@ test_end(void** state)
   assert_int_equal(scheduler_add(&none, events, WINDOW_NOTES, notes), 0);
 }
 
+// Four notes, `step_s` after each other.
+static void
+stamp_four(const Params* params, double step_s, uint64_t on[4])
+{
+  Scheduler scheduler = scheduler_make(params, 48000, 10000, -1);
+  for (uint32_t i = 0; i < 4; ++i) {
+    const NoteEvent event = { 60, 0.5f, (float)step_s, 0.1f };
+    StampedNote     note;
+    assert_true(scheduler_stamp(&scheduler, &event, i, &note));
+    on[i] = note.on_frame;
+  }
+}
+
+// Notes that come before their beat begin at the origin, in their own time.
+static void
+test_latency(void** state)
+{
+  (void)state;
+  Params         params    = params_standard();
+  const double   late_ms[] = { 0, 150, -200, -0.5 };
+  const uint64_t begins[]  = { 10000, 10000 + 7200, 10000, 10000 };
+  for (int k = 0; k < 4; ++k) {
+    uint64_t on[4];
+    params.value[PARAM_LATENCY] = late_ms[k];
+    stamp_four(&params, 0.05, on);
+    for (uint32_t i = 0; i < 4; ++i) {
+      assert_int_equal(on[i], begins[k] + 2400 * i);
+    }
+    const Scheduler scheduler = scheduler_make(&params, 48000, 10000, -1);
+    const uint64_t  frame     = scheduler_frame_of(&scheduler, 3.5);
+    assert_true(fabs(scheduler_beat_at(&scheduler, frame) - 3.5) < 1e-4);
+  }
+}
+
+// Onsets by grid and strength: notes 0.27 s apart are at beats 0, 0.54, 1.08
+// and 1.62; a beat has 24000 frames.
+static void
+test_grid(void** state)
+{
+  (void)state;
+  static const struct {
+    const char* grid;
+    double      strength;
+    double      beats[4];
+  } cases[] = {
+    { "1/4", 1, { 0, 1, 1, 2 } },
+    { "1/8", 1, { 0, 0.5, 1, 1.5 } },
+    { "1/8t", 1, { 0, 2.0 / 3, 1, 5.0 / 3 } },
+    { "1/16", 1, { 0, 0.5, 1, 1.5 } },
+    { "1/16t", 1, { 0, 0.5, 1, 10.0 / 6 } },
+    { "1/32", 1, { 0, 0.5, 1.125, 1.625 } },
+    { "1/8", 0.5, { 0, 0.52, 1.04, 1.56 } },
+    { "1/8", 0, { 0, 0.54, 1.08, 1.62 } },
+  };
+  for (size_t k = 0; k < sizeof cases / sizeof *cases; ++k) {
+    Params   params = params_standard();
+    uint64_t on[4];
+    Error    error;
+    params.value[PARAM_QUANTISE] = cases[k].strength;
+    assert_int_equal(
+      params_set_text(&params, PARAM_GRID, cases[k].grid, &error), 0);
+    stamp_four(&params, 0.27, on);
+    for (int i = 0; i < 4; ++i) {
+      const double frame = 10000 + 24000 * cases[k].beats[i];
+      assert_true(fabs((double)on[i] - frame) < 1);
+    }
+  }
+}
+
+// Each second place of the grid comes late, by half a place at most.
+static void
+test_swing(void** state)
+{
+  (void)state;
+  for (double swing = 0; swing <= 1; swing += 0.25) {
+    Params   params = params_standard();
+    uint64_t on[4];
+    Error    error;
+    params.value[PARAM_QUANTISE] = 1;
+    params.value[PARAM_SWING]    = swing;
+    assert_int_equal(params_set_text(&params, PARAM_GRID, "1/8", &error), 0);
+    stamp_four(&params, 0.27, on);
+    for (int i = 0; i < 4; ++i) {
+      const double late  = i % 2 ? 0.25 * swing : 0;
+      const double frame = 10000 + 24000 * (0.5 * i + late);
+      assert_true(fabs((double)on[i] - frame) < 1);
+    }
+  }
+}
+
 int
 main(void)
 {
@@ -156,6 +246,9 @@ main(void)
     cmocka_unit_test(test_tempo_scales_both_times),
     cmocka_unit_test(test_register_and_dynamics),
     cmocka_unit_test(test_end),
+    cmocka_unit_test(test_latency),
+    cmocka_unit_test(test_grid),
+    cmocka_unit_test(test_swing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
