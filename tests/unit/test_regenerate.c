@@ -290,7 +290,7 @@ session(ModelKind kind, uint64_t seed)
   plan_text_init(&s.writer, 48000, 0);
   start(s.world);
   play(s.world, &s.heard, 20);
-  perform(&s, 60);
+  perform(&s, 90);
   assert_true(worker_stop(&s.world->worker));
   read_all(&s);
   const ProcessCounters* const counters = &s.world->process.counters;
