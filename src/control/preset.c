@@ -1,6 +1,7 @@
 // Reading preset files, and those that they inherit from.
 #include "control/preset.h"
 
+#include "control/midi_map.h"
 #include "control/preset_text.h"
 #include "control/text_file.h"
 
@@ -127,24 +128,45 @@ text_at(const config_setting_t* setting, int i)
            : setting;
 }
 
-// The last of two rivals wins, so one that is named again comes last.
-static void
-remove_binding(Preset* preset, const char* text)
+// False where one of them means nothing.
+static bool
+are_rivals(const char* a, const char* b)
 {
-  uint32_t kept = 0;
+  MidiBinding one;
+  MidiBinding other;
+  Error       error;
+  return !midi_map_parse_binding(a, &one, &error) &&
+         !midi_map_parse_binding(b, &other, &error) &&
+         midi_map_are_rivals(&one.source, &other.source);
+}
+
+// `theirs`: of those before this file, which has its controllers to itself. One
+// that is named again comes last.
+static void
+remove_bindings(Preset* preset, uint32_t* theirs, const char* text)
+{
+  const uint32_t of_others = *theirs;
+  uint32_t       kept      = 0;
   for (uint32_t i = 0; i < preset->binding_count; ++i) {
-    if (strcmp(preset->bindings[i], text)) {
-      if (kept != i) {
-        strcpy(preset->bindings[kept], preset->bindings[i]);
-      }
-      ++kept;
+    const bool gone = !strcmp(preset->bindings[i], text) ||
+                      (i < of_others && are_rivals(preset->bindings[i], text));
+    if (gone) {
+      *theirs -= i < of_others;
+      continue;
     }
+    if (kept != i) {
+      strcpy(preset->bindings[kept], preset->bindings[i]);
+    }
+    ++kept;
   }
   preset->binding_count = kept;
 }
 
 static Status
-add_binding(Loading* loading, const config_setting_t* setting, Error* error)
+add_binding(Loading*                loading,
+            const config_setting_t* setting,
+            uint32_t*               theirs,
+            Error*                  error)
 {
   Preset* const preset = loading->preset;
   char          text[PRESET_BINDING_BYTES];
@@ -154,6 +176,7 @@ add_binding(Loading* loading, const config_setting_t* setting, Error* error)
   }
   if (!strcmp(text, PRESET_NO_BINDINGS)) {
     preset->binding_count = 0;
+    *theirs               = 0;
     return STATUS_OK;
   }
   if (!*text) {
@@ -162,7 +185,7 @@ add_binding(Loading* loading, const config_setting_t* setting, Error* error)
   if (loading->check && (status = loading->check(text, error))) {
     return status;
   }
-  remove_binding(preset, text);
+  remove_bindings(preset, theirs, text);
   if (preset->binding_count == PRESET_BINDINGS_MAX) {
     return error_set(
       error, STATUS_LIMIT, "more than %u bindings", PRESET_BINDINGS_MAX);
@@ -174,9 +197,10 @@ add_binding(Loading* loading, const config_setting_t* setting, Error* error)
 static Status
 read_bindings(Loading* loading, const config_setting_t* setting, Error* error)
 {
-  Status status = STATUS_OK;
+  uint32_t theirs = loading->preset->binding_count;
+  Status   status = STATUS_OK;
   for (int i = 0; !status && i < text_count(setting); ++i) {
-    status = add_binding(loading, text_at(setting, i), error);
+    status = add_binding(loading, text_at(setting, i), &theirs, error);
   }
   return status;
 }

@@ -36,7 +36,8 @@ typedef struct {
   uint32_t parent_count;
   char     parents[PRESET_PARENTS_MAX][PRESET_NAME_BYTES];
   Params   params; // the standard ones where all are silent
-  // "cc 1 = temperature"; the parents' first, none twice.
+  // "cc 1 = temperature"; the parents' first, none twice. What a file binds
+  // takes the place of what those before it bound to the same controller.
   uint32_t binding_count;
   char     bindings[PRESET_BINDINGS_MAX][PRESET_BINDING_BYTES];
 } Preset;

@@ -63,6 +63,7 @@ typedef struct {
   Knobs        knobs;
   Preset       preset;
   MidiMap      map;
+  bool         learnt_unread; // the file is there and is not to be replaced
   BeatFollower beat;
   PhraseIn     phrase;
   PointSet     points;
@@ -141,8 +142,10 @@ Status session_tell(Session*             session,
 Status session_take_preset(Session* session, const char* name, Error* error);
 // Settings as they stand, as a preset.
 void session_fill_preset(const Session* session, Preset* preset);
-// Binds what a preset says, beside what is bound already.
-void session_bind(Session* session, const Preset* preset);
+// Number i of the bindings, in words, where there is room for it.
+void session_add_binding(const Session* session, size_t i, Preset* preset);
+// What the preset of now binds, in place of what another did.
+void session_bind_preset(Session* session);
 // What plays has other points.
 void   session_tell_points(Session* session);
 Status session_open_nsm(Session* session, Options* options, Error* error);

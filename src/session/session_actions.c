@@ -111,30 +111,48 @@ session_take_preset(Session* session, const char* name, Error* error)
   }
   session->preset = preset;
   knobs_set_all(&session->knobs, &preset.params);
-  session_bind(session, &session->preset);
+  session_bind_preset(session);
   view_log(session->view, "preset %s: %s", name, preset.description);
   return *preset.model ? load_model(session, preset.model, error) : STATUS_OK;
 }
 
 void
-session_fill_preset(const Session* session, Preset* preset)
+session_add_binding(const Session* session, size_t i, Preset* preset)
 {
-  *preset               = session->preset;
-  preset->params        = session->knobs.params;
-  preset->binding_count = 0;
-  for (size_t i = 0; i < session->map.bound_count &&
-                     preset->binding_count < PRESET_BINDINGS_MAX;
-       ++i) {
-    char text[MIDI_BINDING_BYTES];
-    midi_map_format_binding(
-      midi_map_binding(&session->map, i), text, sizeof text);
-    if (strlen(text) < PRESET_BINDING_BYTES) {
-      snprintf(preset->bindings[preset->binding_count++],
-               PRESET_BINDING_BYTES,
-               "%s",
-               text);
+  char text[MIDI_BINDING_BYTES];
+  midi_map_format_binding(
+    midi_map_binding(&session->map, i), text, sizeof text);
+  if (preset->binding_count < PRESET_BINDINGS_MAX &&
+      strlen(text) < PRESET_BINDING_BYTES) {
+    snprintf(preset->bindings[preset->binding_count++],
+             PRESET_BINDING_BYTES,
+             "%s",
+             text);
+  }
+}
+
+// Of the bindings those that are at work; the standard ones are there anyhow.
+// The preset's come first, as it had them.
+static void
+fill_bindings(const Session* session, Preset* preset)
+{
+  const MidiMap* const map = &session->map;
+  preset->binding_count    = 0;
+  for (int origin = MIDI_OF_PRESET; origin <= MIDI_LEARNT; ++origin) {
+    for (size_t i = 0; i < map->bound_count; ++i) {
+      if ((int)map->bound[i].origin == origin && midi_map_is_active(map, i)) {
+        session_add_binding(session, i, preset);
+      }
     }
   }
+}
+
+void
+session_fill_preset(const Session* session, Preset* preset)
+{
+  *preset        = session->preset;
+  preset->params = session->knobs.params;
+  fill_bindings(session, preset);
 }
 
 static Status

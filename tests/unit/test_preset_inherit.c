@@ -190,12 +190,17 @@ test_bindings(void** state)
   user_write_preset("glove",
                     "bindings = ( \"cc 1 = density\" )\ninherits = \"hand\"\n");
   load("glove");
-  expect_bindings("cc 1 = tempo; cc 2 = pull; cc 1 = density");
-  // The last word on cc 1 is the heir's, though it was said before.
+  expect_bindings("cc 2 = pull; cc 1 = density"); // one knob, one heir
   user_write_preset("mitten",
                     "inherits = \"glove\"\nbindings = \"cc 1 = tempo\"\n");
   load("mitten");
-  expect_bindings("cc 2 = pull; cc 1 = density; cc 1 = tempo");
+  expect_bindings("cc 2 = pull; cc 1 = tempo");
+  // Within a file a knob may do several things.
+  user_write_preset("two",
+                    "inherits = \"hand\"\nbindings = ( \"cc 1 ch 3 = swing\","
+                    " \"cc 1 ch 3 = density 1..0\" )\n");
+  load("two");
+  expect_bindings("cc 2 = pull; cc 1 ch 3 = swing; cc 1 ch 3 = density 1..0");
   user_write_preset(
     "bare", "inherits = \"glove\"\nbindings = [ \"none\", \"cc 7 = pull\" ]\n");
   load("bare");
