@@ -590,9 +590,10 @@ audition_status(const Audition* audition, AuditionStatus* status)
   if (other != sides->sounding) {
     describe(audition, other, &status->other);
   }
-  if (audition->target.wanted) {
-    checkpoint_short_name(audition->target.key.path, status->pending);
-  } else if (coming != SIDES_NONE && coming != sides->sounding) {
-    checkpoint_short_name(sides->slots[coming].key.path, status->pending);
+  status->chosen = audition->target.wanted ? audition->target.key.path
+                   : coming != SIDES_NONE  ? sides->slots[coming].key.path
+                                           : "";
+  if (audition->target.wanted || coming != sides->sounding) {
+    checkpoint_short_name(status->chosen, status->pending);
   }
 }

@@ -1,6 +1,7 @@
 // Reading preset files, and those that they inherit from.
 #include "control/preset.h"
 
+#include "control/checkpoint_list.h"
 #include "control/midi_map.h"
 #include "control/preset_text.h"
 #include "control/text_file.h"
@@ -93,7 +94,18 @@ read_text(const config_setting_t* setting,
   return STATUS_OK;
 }
 
-// A name, not a path: presets are passed around.
+// A name, or a whole path: a part of one would mean another file elsewhere.
+bool
+preset_can_name_model(const char* model)
+{
+  const size_t length  = strlen(model);
+  const size_t suffix  = strlen(CHECKPOINT_SUFFIX);
+  const bool   is_path = *model == '/' && length > suffix &&
+                       !strcmp(model + length - suffix, CHECKPOINT_SUFFIX);
+  return length && length < PRESET_MODEL_BYTES && !has_controls(model) &&
+         (is_path || !strpbrk(model, "/."));
+}
+
 static Status
 read_model(const config_setting_t* setting, Preset* preset, Error* error)
 {
@@ -102,11 +114,13 @@ read_model(const config_setting_t* setting, Preset* preset, Error* error)
   if (status) {
     return status;
   }
-  if (!*model || strpbrk(model, "/.")) {
-    return error_set(error,
-                     STATUS_BAD_FILE,
-                     "model is '%s', use a name that 'meander models' lists",
-                     model);
+  if (!preset_can_name_model(model)) {
+    return error_set(
+      error,
+      STATUS_BAD_FILE,
+      "model is '%.200s', use a name that 'meander models' "
+      "lists, or a file's whole path, from / to " CHECKPOINT_SUFFIX,
+      model);
   }
   strcpy(preset->model, model);
   return STATUS_OK;
@@ -306,6 +320,7 @@ read_setting(Loading*                loading,
                      "unknown key '%s' ('meander --help-params' lists them)",
                      name);
   }
+  preset->named[id] = true;
   return read_value(setting, id, &preset->params, error);
 }
 

@@ -1,5 +1,5 @@
 // Presets: libconfig files whose keys are a description, what they inherit, the
-// name of the shipped model that is meant, MIDI bindings, and rows of the
+// model that is meant, MIDI bindings, and rows of the
 // parameter table. Control thread.
 //
 // A player's own are in $XDG_CONFIG_HOME/meander/presets (~/.config/...) and
@@ -15,7 +15,7 @@
 
 #define PRESET_BYTES_MAX (64u << 10)
 #define PRESET_NAME_BYTES 64u
-#define PRESET_MODEL_BYTES 64u
+#define PRESET_MODEL_BYTES 512u
 #define PRESET_DESCRIPTION_BYTES 256u
 
 // What one preset may inherit from, how long a line of parents may be, and how
@@ -31,11 +31,13 @@ typedef struct {
   char path[1024];              // where it was read
   char name[PRESET_NAME_BYTES]; // empty: named as a file
   char description[PRESET_DESCRIPTION_BYTES];
-  char model[PRESET_MODEL_BYTES]; // a shipped one ("vae"), or empty
+  // A shipped one ("vae"), the whole path of another, or empty.
+  char model[PRESET_MODEL_BYTES];
   // The names under `inherits`; the rest holds what they gave.
   uint32_t parent_count;
   char     parents[PRESET_PARENTS_MAX][PRESET_NAME_BYTES];
-  Params   params; // the standard ones where all are silent
+  Params   params;             // the standard ones where all are silent
+  bool     named[PARAM_COUNT]; // by it or by one that it inherits from
   // "cc 1 = temperature"; the parents' first, none twice. What a file binds
   // takes the place of what those before it bound to the same controller.
   uint32_t binding_count;
@@ -53,6 +55,8 @@ Status preset_load_checked(const char*        name,
                            PresetBindingCheck check,
                            Preset*            preset,
                            Error*             error);
+
+bool preset_can_name_model(const char* model);
 
 // Letters, digits, '-' and '_', at most 63, a letter or digit first.
 Status preset_check_name(const char* name, Error* error);

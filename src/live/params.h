@@ -93,6 +93,9 @@ extern const double grid_quarters[GRID_COUNT];
 // Changes which notes come: what is planned is sampled anew. The others only
 // change when and how notes sound.
 #define PARAM_SAMPLES 4u
+// Belongs to the player's rig and hands: a preset that is taken in play leaves
+// it as it is, unless it names it, and the next one gives it back.
+#define PARAM_RIG 8u
 
 typedef struct {
   const char*        name; // as in a preset; an option has '-' for '_'

@@ -47,102 +47,6 @@ session_bpm(const Session* session)
 
 // --- Opening -----------------------------------------------------------------
 
-static void
-add_binding(Session* session, const char* text, MidiOrigin origin)
-{
-  MidiBinding binding;
-  Error       error;
-  if (midi_map_parse_binding(text, &binding, &error) ||
-      midi_map_add(&session->map, &binding, origin, &error)) {
-    view_log(session->view, "%s", error.text);
-  }
-}
-
-void
-session_bind_preset(Session* session)
-{
-  const Preset* const preset = &session->preset;
-  midi_map_drop(&session->map, MIDI_OF_PRESET);
-  for (uint32_t i = 0; i < preset->binding_count; ++i) {
-    add_binding(session, preset->bindings[i], MIDI_OF_PRESET);
-  }
-}
-
-// What was learnt is kept in a file of its own (DATA_LEARNT), in the form of a
-// preset, with those standard bindings that were not forgotten. It is there
-// every evening. Nobody learns one in these words: what is learnt has a
-// channel.
-static bool
-is_standard(const char* text)
-{
-  size_t i = 0;
-  while (i < midi_map_standard_count && strcmp(midi_map_standard[i], text)) {
-    ++i;
-  }
-  return i < midi_map_standard_count;
-}
-
-static bool
-bind_learnt(Session* session)
-{
-  static Preset learnt; // large; the control thread's
-  char          path[1024];
-  Error         error;
-  if (!data_user_path(DATA_CONFIG, DATA_LEARNT, path) || access(path, F_OK)) {
-    return false; // nothing was learnt yet
-  }
-  if (preset_load(path, &learnt, &error)) {
-    view_log(session->view, "%s", error.text);
-    session->learnt_unread = true;
-    return false;
-  }
-  for (uint32_t i = 0; i < learnt.binding_count; ++i) {
-    const char* const text = learnt.bindings[i];
-    add_binding(session, text, is_standard(text) ? MIDI_STANDARD : MIDI_LEARNT);
-  }
-  return true;
-}
-
-static void
-save_learnt(Session* session)
-{
-  static Preset learnt;
-  Error         error;
-  learnt = (Preset){ .params = params_standard() };
-  for (size_t i = 0; i < session->map.bound_count; ++i) {
-    if (session->map.bound[i].origin != MIDI_OF_PRESET) {
-      session_add_binding(session, i, &learnt);
-    }
-  }
-  snprintf(learnt.description,
-           sizeof learnt.description,
-           "what your controllers do, as you taught it");
-  midi_map_saved(&session->map);
-  char path[1024];
-  if (!data_user_path(DATA_CONFIG, DATA_LEARNT, path)) {
-    view_log(session->view, "what was learnt is not kept: HOME is not set");
-  } else if (session->learnt_unread) {
-    view_log(session->view,
-             "what was learnt is not kept: it would replace %s, which could "
-             "not be read: mend or remove that",
-             path);
-  } else if (preset_write(path, &learnt, &error)) {
-    view_log(session->view, "what was learnt is not kept: %s", error.text);
-  }
-}
-
-static void
-bind_all(Session* session)
-{
-  midi_map_clear(&session->map);
-  const bool learnt = bind_learnt(session);
-  for (size_t i = 0; i < midi_map_standard_count && !learnt; ++i) {
-    add_binding(session, midi_map_standard[i], MIDI_STANDARD);
-  }
-  session_bind_preset(session);
-  midi_map_saved(&session->map);
-}
-
 static Status
 open_osc(Session* session, Error* error)
 {
@@ -239,18 +143,19 @@ session_open(Session* session, Error* error)
     return error_set(error, STATUS_NO_MEMORY, "no memory for a session");
   }
   knobs_init(&session->knobs, &options->params);
-  session->saved_params = options->params;
+  session->rig = options->params;
   midi_map_init(&session->map, session_do, session);
   session->preset = (Preset){ .params = options->params };
   if (options->preset &&
       preset_load(options->preset, &session->preset, &told)) {
     view_log(session->view, "%s", told.text); // it was there a moment ago
   }
-  bind_all(session);
+  session_bind_all(session);
   if (points_load(&session->points, &told)) {
     view_log(session->view, "%s", told.text);
   }
   adopt_model(session);
+  session_mark_saved(session);
   return open_osc(session, error);
 }
 
@@ -543,13 +448,10 @@ session_turn(Session* session, const SessionLink* link)
   }
   if (session->has_nsm) {
     nsm_poll(&session->nsm);
-    nsm_set_dirty(&session->nsm,
-                  memcmp(&session->knobs.params,
-                         &session->saved_params,
-                         sizeof session->saved_params) != 0);
+    nsm_set_dirty(&session->nsm, session_is_dirty(session));
   }
   if (midi_map_changed(&session->map)) {
-    save_learnt(session);
+    session_save_learnt(session);
   }
   tell_process(session);
   knobs_turn(&session->knobs, session->now_s, session->worker);

@@ -64,6 +64,7 @@ test_values(void** state)
                     "mode = \"auto\"\n");
   load("both");
   assert_string_equal(preset.model, "student");
+  assert_true(preset.named[PARAM_TEMPO]);
   assert_true(preset.params.value[PARAM_TEMPO] == 2);
   assert_true(preset.params.value[PARAM_TRANSPOSE] == 5);
   assert_true(params_is_auto(&preset.params, PARAM_MODE));
