@@ -176,7 +176,36 @@ def test_store_while_swapping():
     return f"{told} stored in between"
 
 
+def test_fallback():
+    """Beside a VAE none is loaded; one that is needed later comes then."""
+    home = Home()
+    own = home.model(home.path("mine.safetensors"))
+    home.write(f"{home.weights}/vae.safetensors", "half a file")
+    with Stage(home, "--model", own) as stage:  # a broken one does not matter
+        stage.tell("load", "diffusion")
+        stage.sounds("diffusion")
+        log = stage.end()
+    expect("no VAE stands in where it is too slow: " in log and
+           "vae.safetensors" in log, log)
+    home.model(f"{home.weights}/vae.safetensors", seed="4")
+    with Stage(home, "--model", own) as stage:
+        expect("too slow" not in "".join(stage.log), f"{stage.log}")
+        stage.tell("load", "diffusion")
+        stage.sounds("diffusion")
+        stage.tell("load", "student")
+        stage.sounds("student")
+        log = stage.end()
+    expect(log.count("where it is too slow: vae ") == 1, log)
+    with Stage(home, "--model", own, "--fallback", "vae") as stage:
+        expect("too slow: vae" in "".join(stage.log), f"{stage.log}")
+        stage.end()
+    refused(1, None, "--backend", "null", "--model", own, "--fallback",
+            home.path("nowhere.safetensors"), env=home.environment,
+            says="nowhere.safetensors")
+
+
 run_tests([
+    ("a fallback comes when it is needed", test_fallback),
     ("the model that plays is saved", test_saved_model),
     ("by its whole path", test_relative_path),
     ("the rig stays", test_rig),
