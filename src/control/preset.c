@@ -126,6 +126,21 @@ read_model(const config_setting_t* setting, Preset* preset, Error* error)
   return STATUS_OK;
 }
 
+Status
+preset_read_program(const config_setting_t* setting, int* program, Error* error)
+{
+  const int number = config_setting_get_int(setting);
+  if (config_setting_type(setting) != CONFIG_TYPE_INT || number < 0 ||
+      number > PRESET_PROGRAM_MAX) {
+    return error_set(error,
+                     STATUS_BAD_FILE,
+                     "program is no whole number from 0 to %d",
+                     PRESET_PROGRAM_MAX);
+  }
+  *program = number;
+  return STATUS_OK;
+}
+
 // A list's elements, or a string alone as a list of one.
 static int
 text_count(const config_setting_t* setting)
@@ -310,6 +325,11 @@ read_setting(Loading*                loading,
   if (!strcmp(name, "model")) {
     return read_model(setting, preset, error);
   }
+  if (!strcmp(name, "program")) {
+    int        others;
+    int* const program = link->heir ? &others : &preset->program;
+    return preset_read_program(setting, program, error);
+  }
   if (!strcmp(name, "bindings")) {
     return read_bindings(loading, setting, error);
   }
@@ -410,7 +430,7 @@ preset_text_parse(const char*        name,
                   Preset*            preset,
                   Error*             error)
 {
-  *preset = (Preset){ .params = params_standard() };
+  *preset = (Preset){ .program = -1, .params = params_standard() };
   snprintf(preset->path, sizeof preset->path, "%s", path);
   snprintf(preset->name, sizeof preset->name, "%s", name);
   Loading    loading = { .preset = preset, .check = check, .files = 1 };
@@ -443,7 +463,7 @@ preset_load_checked(const char*        name,
                     Preset*            preset,
                     Error*             error)
 {
-  *preset       = (Preset){ .params = params_standard() };
+  *preset       = (Preset){ .program = -1, .params = params_standard() };
   Status status = find_file(name, preset, error);
   if (status) {
     return status;

@@ -145,7 +145,7 @@ session_open(Session* session, Error* error)
   knobs_init(&session->knobs, &options->params);
   session->rig = options->params;
   midi_map_init(&session->map, session_do, session);
-  session->preset = (Preset){ .params = options->params };
+  session->preset = (Preset){ .program = -1, .params = options->params };
   if (options->preset &&
       preset_load(options->preset, &session->preset, &told)) {
     view_log(session->view, "%s", told.text); // it was there a moment ago

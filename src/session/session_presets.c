@@ -89,7 +89,7 @@ session_save_learnt(Session* session)
 {
   static Preset learnt;
   Error         error;
-  learnt = (Preset){ .params = params_standard() };
+  learnt = (Preset){ .program = -1, .params = params_standard() };
   for (size_t i = 0; i < session->map.bound_count; ++i) {
     if (session->map.bound[i].origin != MIDI_OF_PRESET) {
       put_binding(session, i, &learnt);
@@ -275,8 +275,9 @@ fill_bindings(const Session* session, Preset* preset)
 void
 session_fill_preset(const Session* session, Preset* preset)
 {
-  *preset        = session->preset;
-  preset->params = session->knobs.params;
+  *preset         = session->preset;
+  preset->params  = session->knobs.params;
+  preset->program = -1; // that one's own
   name_model(session, preset->model);
   fill_bindings(session, preset);
 }
@@ -284,9 +285,13 @@ session_fill_preset(const Session* session, Preset* preset)
 Status
 session_save_preset(Session* session, const char* name, Error* error)
 {
-  static Preset preset;
+  static Preset preset; // large; the control thread's
+  static Preset before;
   char          path[1024];
   session_fill_preset(session, &preset);
+  if (!preset_load(name, &before, error)) {
+    preset.program = before.program;
+  }
   const Status status = preset_save(name, &preset, path, error);
   if (!status) {
     view_log(session->view,

@@ -38,10 +38,10 @@ def make_home():
         subprocess.run([MAKE_MODEL, "vae", f"{weights}/{name}.safetensors",
                         str(number)], check=True)
     for name, text in {
-            "aa": 'description = "first"\ntempo = 1.5\nbindings = ['
+            "aa": 'description = "first"\nprogram = 0\ntempo = 1.5\nbindings = ['
                   '"cc14 16 = density", "cc 21 ch 3 = panic"]\n',
             "ab": 'description = "second"\ninherits = "aa"\n'
-                  'model = "two"\ndensity = 2.0\n',
+                  'program = 1\nmodel = "two"\ndensity = 2.0\n',
             "round": 'inherits = "trip"\n', "trip": 'inherits = "round"\n',
     }.items():
         with open(f"{presets}/{name}.cfg", "w") as file:

@@ -33,6 +33,13 @@ def test_saved_model():
         expect(f'model = "{model}"\n' in text, f"{name}: {text}")
     with Stage(home, "--preset", "mine") as stage:
         stage.sounds("run1")
+        # Saved over itself a preset keeps its number; elsewhere it has none.
+        home.write(f"{home.presets}/song.cfg", "program = 7\n")
+        stage.tell("program", 7)
+        stage.tell("save", "song")
+        stage.tell("save", "other")
+        expect("program = 7" in home.read("presets/song.cfg"), "no number")
+        expect("program" not in home.read("presets/other.cfg"), "a number")
         os.remove(own)
         stage.tell("load", "vae")
         stage.sounds("vae")
