@@ -33,6 +33,9 @@ typedef enum {
   DATA_STATE   // $XDG_STATE_HOME, ~/.local/state
 } DataKind;
 
+// Under DATA_CONFIG: what the player's controllers learnt.
+#define DATA_LEARNT "controller.cfg"
+
 // The path of `relative` ("presets/mine.cfg") in meander's folder there,
 // whether or not it exists. False: no variable names the folder, or the path is
 // too long.

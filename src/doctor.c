@@ -51,7 +51,7 @@ static void
 find_roads(Doctor* doctor)
 {
   const DoctorWorld* const world = doctor->world;
-  world->probe_jack(&doctor->jack);
+  world->probe_jack(world->jack_server, &doctor->jack);
   world->probe_sequencer(&doctor->sequencer);
   doctor->has_audio = !world->probe_audio(
     world->audio_driver, doctor->audio, &doctor->audio_error);
@@ -132,6 +132,54 @@ tell_sequencer(Doctor* doctor)
   }
 }
 
+// Who plays now, and to whom: JACK's tools take names, ALSA's addresses.
+static void
+tell_player(Doctor*             doctor,
+            const char*         subject,
+            const ProbedPlayer* player,
+            const char*         connect)
+{
+  if (player->runs && player->silent) {
+    doctor_say(doctor,
+               DOCTOR_FAIL,
+               subject,
+               connect,
+               "%s plays, and nothing is connected to it",
+               player->name);
+  } else if (player->runs) {
+    doctor_say(doctor,
+               DOCTOR_OK,
+               subject,
+               NULL,
+               "%s plays, and is connected",
+               player->name);
+  }
+}
+
+static void
+tell_players(Doctor* doctor)
+{
+  const DoctorWorld* const    world     = doctor->world;
+  const JackProbe* const      jack      = &doctor->jack;
+  const SequencerProbe* const sequencer = &doctor->sequencer;
+  snprintf(doctor->jack_connect,
+           sizeof doctor->jack_connect,
+           "jack_connect %s%s%s'%s' '%s'",
+           world->jack_server ? "-s " : "",
+           world->jack_server ? world->jack_server : "",
+           world->jack_server ? " " : "",
+           jack->player.name,
+           *jack->inputs.first ? jack->inputs.first : "SYNTH:PORT");
+  snprintf(doctor->alsa_connect,
+           sizeof doctor->alsa_connect,
+           "aconnect %s %s",
+           sequencer->player.address,
+           *sequencer->inputs.first_address ? sequencer->inputs.first_address
+                                            : "SYNTH");
+  tell_player(doctor, "JACK player", &jack->player, doctor->jack_connect);
+  tell_player(doctor, "ALSA player", &sequencer->player, doctor->alsa_connect);
+}
+
 static void
 tell_audio(Doctor* doctor)
 {
@@ -142,7 +190,7 @@ tell_audio(Doctor* doctor)
   doctor_say(doctor,
              has_road(doctor) ? DOCTOR_NOTE : DOCTOR_FAIL,
              "audio",
-             "aplay -l (is there a card?), fuser -v /dev/snd/* (who holds it?)",
+             doctor_audio_mend(doctor),
              "%s",
              doctor->audio_error.text);
 }
@@ -209,6 +257,14 @@ tell_verdict(const Doctor* doctor)
     return tell_silent(
       doctor, "no checkpoint can be loaded", "see FAIL checkpoint above");
   }
+  if (doctor->jack.player.silent) {
+    return tell_silent(
+      doctor, "a meander plays to nobody in JACK", doctor->jack_connect);
+  }
+  if (doctor->sequencer.player.silent) {
+    return tell_silent(
+      doctor, "a meander plays to nobody in ALSA", doctor->alsa_connect);
+  }
   if (doctor->jack.runs && doctor->jack.inputs.count) {
     return tell_heard(doctor, "meander --connect", doctor->jack.inputs.first);
   }
@@ -247,6 +303,7 @@ doctor_examine(const DoctorWorld* world, FILE* out, bool* heard, Error* error)
   tell_audio(&doctor);
   tell_soundfont(&doctor);
   tell_sequencer(&doctor);
+  tell_players(&doctor);
   doctor_check_timer(&doctor);
   doctor_check_priority(&doctor);
   doctor_check_memlock(&doctor);
@@ -322,6 +379,8 @@ doctor_world(DoctorWorld* world, char pipewire_socket[1024])
     .soundfont_places = soundfont_places,
     .proc_asound      = "/proc/asound",
     .cpu_folder       = "/sys/devices/system/cpu",
+    .pci_folder       = "/sys/bus/pci/devices",
+    .nvidia_driver    = "/proc/driver/nvidia/version",
     .pipewire_socket  = pipewire_socket,
     .rtkit_service =
       "/usr/share/dbus-1/system-services/org.freedesktop.RealtimeKit1.service",
@@ -339,10 +398,11 @@ doctor_world(DoctorWorld* world, char pipewire_socket[1024])
 }
 
 Status
-doctor_run(bool* heard, Error* error)
+doctor_run(const char* jack_server, bool* heard, Error* error)
 {
   char        pipewire_socket[1024];
   DoctorWorld world;
   doctor_world(&world, pipewire_socket);
+  world.jack_server = jack_server;
   return doctor_examine(&world, stdout, heard, error);
 }

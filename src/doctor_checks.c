@@ -2,16 +2,12 @@
 // notes take are doctor.c's.
 #include "doctor_report.h"
 
-#include "control/preset.h"
-#include "data_path.h"
 #include "kernels.h"
-#include "model.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <dirent.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -216,6 +212,53 @@ doctor_check_governor(Doctor* doctor)
   }
 }
 
+// Whether a display controller is NVIDIA's.
+static bool
+has_nvidia(const char* pci_folder)
+{
+  DIR* const     folder = opendir(pci_folder);
+  struct dirent* entry;
+  bool           found = false;
+  while (folder && !found && (entry = readdir(folder))) {
+    const char* const names[]   = { "vendor", "class" };
+    unsigned          values[2] = { 0, 0 };
+    for (int i = 0; i < 2 && *entry->d_name != '.'; ++i) {
+      char path[1400];
+      snprintf(
+        path, sizeof path, "%s/%s/%s", pci_folder, entry->d_name, names[i]);
+      FILE* const file = fopen(path, "re");
+      if (file && fscanf(file, "%x", &values[i]) != 1) {
+        values[i] = 0;
+      }
+      if (file) {
+        fclose(file);
+      }
+    }
+    found = values[0] == 0x10de && values[1] >> 16 == 0x03;
+  }
+  if (folder) {
+    closedir(folder);
+  }
+  return found;
+}
+
+// A GPU that does nothing: `why` says what runs instead.
+static void
+tell_idle_gpu(Doctor* doctor, const char* why)
+{
+  const bool driven = !access(doctor->world->nvidia_driver, F_OK);
+  doctor_say(doctor,
+             DOCTOR_NOTE,
+             "GPU",
+             driven ? "nvidia-smi (shows the driver and its CUDA); with the "
+                      "toolkit, CUDA 13: meson setup --reconfigure build "
+                      "-Dcuda=auto && ninja -C build"
+                    : "sudo apt install nvidia-driver, then restart",
+             "an NVIDIA GPU is here %s; models run on %s",
+             driven ? "and is not used" : "without its driver",
+             why);
+}
+
 void
 doctor_check_device(Doctor* doctor)
 {
@@ -228,132 +271,37 @@ doctor_check_device(Doctor* doctor)
     return;
   }
   doctor_say(doctor, DOCTOR_OK, "compute", NULL, "models run on %s", why);
+  if (!device_is_gpu(device) && has_nvidia(doctor->world->pci_folder)) {
+    tell_idle_gpu(doctor, why);
+  }
   device_close(device);
 }
 
-// data_list() takes no context.
-static Doctor* visiting;
-
-static void
-check_model(const char* path, const char* name)
-{
-  Model* model = NULL;
-  Error  error;
-  if (model_load(path, "cpu", 1, &model, &error)) {
-    doctor_say(visiting,
-               DOCTOR_FAIL,
-               "checkpoint",
-               "fetch this file anew",
-               "%s",
-               error.text);
-    return;
-  }
-  ++visiting->model_count;
-  doctor_say(visiting,
-             DOCTOR_OK,
-             "checkpoint",
-             NULL,
-             "%s: %s %s",
-             name,
-             model_kind_name(model),
-             model_digest(model));
-  model_free(model);
-}
-
-void
-doctor_check_models(Doctor* doctor)
-{
-  const uint32_t before = doctor->failures;
-  visiting              = doctor;
-  data_list("models/weights", ".safetensors", check_model);
-  if (!doctor->model_count && doctor->failures == before) {
-    doctor_say(doctor,
-               DOCTOR_FAIL,
-               "checkpoint",
-               "set MEANDER_DATA to the source tree, or install again",
-               "none ships with this program");
-  }
-}
-
-static void
-check_preset(const char* path, const char* name)
-{
-  Preset preset;
-  Error  error;
-  (void)name;
-  if (preset_load(path, &preset, &error)) {
-    doctor_say(visiting,
-               DOCTOR_FAIL,
-               "preset",
-               "mend this line or remove the file",
-               "%s",
-               error.text);
-    return;
-  }
-  ++visiting->preset_count;
-}
-
-void
-doctor_check_presets(Doctor* doctor)
-{
-  const uint32_t before = doctor->failures;
-  visiting              = doctor;
-  data_list("presets", ".cfg", check_preset);
-  if (doctor->preset_count) {
-    doctor_say(doctor,
-               DOCTOR_OK,
-               "presets",
-               NULL,
-               "%u that ship can be played",
-               doctor->preset_count);
-  } else if (doctor->failures == before) {
-    doctor_say(doctor,
-               DOCTOR_NOTE,
-               "presets",
-               "set MEANDER_DATA to the source tree, or install again",
-               "none ships with this program");
-  }
-}
-
-// Where the folder, or the nearest above it that is there, is one and can be
-// written to.
+// What a card's kernel module writes there: "no soundcards", or a line for
+// each.
 static bool
-can_be_written(const char* folder)
+has_card(const char* proc_asound)
 {
   char path[1024];
-  snprintf(path, sizeof path, "%s", folder);
-  struct stat info;
-  while (stat(path, &info)) {
-    char* const slash = strrchr(path, '/');
-    if (errno != ENOENT || !slash || slash == path) {
-      return false;
-    }
-    *slash = '\0';
+  char line[100] = "";
+  snprintf(path, sizeof path, "%s/cards", proc_asound);
+  FILE* const file = fopen(path, "re");
+  const bool  any =
+    file && fgets(line, sizeof line, file) && !strstr(line, "no soundcards");
+  if (file) {
+    fclose(file);
   }
-  return S_ISDIR(info.st_mode) && !access(path, W_OK | X_OK);
+  return any;
 }
 
-void
-doctor_check_config(Doctor* doctor)
+const char*
+doctor_audio_mend(const Doctor* doctor)
 {
-  const char* const folder = doctor->world->config_folder;
-  if (!*folder) {
-    doctor_say(doctor,
-               DOCTOR_FAIL,
-               "settings",
-               "export HOME=/home/you",
-               "neither HOME nor XDG_CONFIG_HOME is set: nothing can be saved");
-  } else if (!can_be_written(folder)) {
-    char mend[2 * sizeof doctor->world->config_folder + 32];
-    snprintf(
-      mend, sizeof mend, "mkdir -p %s && chmod u+rwx %s", folder, folder);
-    doctor_say(doctor,
-               DOCTOR_FAIL,
-               "settings",
-               mend,
-               "%s cannot be written to: presets of your own are not saved",
-               folder);
-  } else {
-    doctor_say(doctor, DOCTOR_OK, "settings", NULL, "saved in %s", folder);
+  if (!has_card(doctor->world->proc_asound)) {
+    return "the kernel has no sound card: plug one in, or: sudo modprobe "
+           "snd-usb-audio; without one: meander render --seconds 60 -o a.mid";
   }
+  return access("/dev/snd", R_OK | X_OK) || access("/dev/snd/timer", R_OK)
+           ? "sudo usermod -aG audio $USER, then log in again"
+           : "fuser -v /dev/snd/pcm* (who holds the card), then end that";
 }

@@ -17,8 +17,11 @@ typedef struct {
   bool               has_soundfont;
   char               soundfont[1024];
   Error              soundfont_error;
-  uint32_t           model_count; // that load
-  uint32_t           preset_count;
+  char               jack_connect[400]; // what mends a player nobody hears
+  char               alsa_connect[64];
+  uint32_t           model_count;  // that load
+  uint32_t           preset_count; // that ship
+  uint32_t           own_count;    // the player's
   uint32_t           failures;
 } Doctor;
 
@@ -30,6 +33,9 @@ void doctor_say(Doctor*     doctor,
                 const char* format,
                 ...) __attribute__((format(printf, 5, 6)));
 
+// What to do where no audio device answers.
+const char* doctor_audio_mend(const Doctor* doctor);
+
 // Each prints its line, or one for each thing.
 void doctor_check_pipewire(Doctor* doctor);
 void doctor_check_timer(Doctor* doctor);
@@ -37,6 +43,7 @@ void doctor_check_priority(Doctor* doctor);
 void doctor_check_memlock(Doctor* doctor);
 void doctor_check_governor(Doctor* doctor);
 void doctor_check_device(Doctor* doctor);
+// doctor_files.c
 void doctor_check_models(Doctor* doctor);
 void doctor_check_presets(Doctor* doctor);
 void doctor_check_config(Doctor* doctor);

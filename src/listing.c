@@ -32,15 +32,19 @@ print_model(const char* path, const char* name)
 }
 
 static void
-print_preset(const PresetEntry* entry, size_t number)
+print_preset(const PresetEntry* entry)
 {
+  char              number[16] = "-";
   const char* const whose = entry->shadows ? "yours, over the shipped one: "
                             : entry->yours ? "yours: "
                                            : "";
   Preset            preset;
   Error             error;
   const bool        bad = preset_load(entry->name, &preset, &error);
-  printf("%-15s %3zu  %s%s%s\n",
+  if (entry->number >= 0) {
+    snprintf(number, sizeof number, "%d", entry->number);
+  }
+  printf("%-15s %3s  %s%s%s\n",
          entry->name,
          number,
          whose,
@@ -68,7 +72,7 @@ listing_print_presets(void)
   PresetEntry  entries[PRESETS_MAX];
   const size_t found = preset_list(entries, print_refused);
   for (size_t i = 0; i < found && i < PRESETS_MAX; ++i) {
-    print_preset(&entries[i], i);
+    print_preset(&entries[i]);
   }
   if (found > PRESETS_MAX) {
     printf("and %zu more, beyond the %u that can be listed\n",

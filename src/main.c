@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 static Status
-run_doctor(Error* error)
+run_doctor(const char* jack_server, Error* error)
 {
   bool         heard  = false;
-  const Status status = doctor_run(&heard, error);
+  const Status status = doctor_run(jack_server, &heard, error);
   return status || heard ? status
                          : error_set(error,
                                      STATUS_NOT_FOUND,
@@ -38,7 +38,7 @@ run(const Options* options, bool* model_stuck, Error* error)
       listing_print_presets();
       return STATUS_OK;
     case COMMAND_DOCTOR:
-      return run_doctor(error);
+      return run_doctor(options->jack_server, error);
     case COMMAND_LIST_PORTS:
       return ports_print(options->jack_server, error);
     case COMMAND_HELP:

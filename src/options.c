@@ -17,9 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-// The default model, and what plays and stands in where that does not ship.
-#define DEFAULT_MODEL "diffusion"
-#define DEFAULT_FALLBACK "vae"
 #define SECONDS_MAX 86400.0
 
 enum {
@@ -237,7 +234,8 @@ take_text(int code, const char* text, Options* options)
       options->device = text;
       return true;
     case OPTION_FALLBACK:
-      options->fallback_path = text;
+      options->fallback_path  = text;
+      options->fallback_named = true;
       return true;
     case OPTION_PHRASE:
       options->phrase_path = text;
@@ -304,6 +302,7 @@ take_model(const char* path, Options* options, Error* error)
   }
   options->model_paths[options->model_count++] = path;
   options->model_path                          = path;
+  options->model_typed                         = true;
   return STATUS_OK;
 }
 
@@ -421,99 +420,6 @@ apply_params(Options* options, char* const* texts, Error* error)
   return params_check(&options->params, error);
 }
 
-bool
-options_find_model(const char* name, char* path, size_t size)
-{
-  char relative[PRESET_MODEL_BYTES + 40];
-  if (strlen(name) >= PRESET_MODEL_BYTES || strpbrk(name, "./")) {
-    return false;
-  }
-  snprintf(relative, sizeof relative, "models/weights/%s.safetensors", name);
-  return data_find(relative, path, size);
-}
-
-// The path of a model that ships with the program; `path` has room for 1024.
-static Status
-find_shipped(const char* name, char* path, Error* error)
-{
-  return options_find_model(name, path, 1024)
-           ? STATUS_OK
-           : error_set(error,
-                       STATUS_NOT_FOUND,
-                       "the shipped model models/weights/%s.safetensors is not "
-                       "there: name one with --model FILE",
-                       name);
-}
-
-// Without --model: the preset's, or else the default one.
-static Status
-choose_model(Options* options, Error* error)
-{
-  char* const path    = options->shipped_model;
-  options->model_path = path;
-  if (*options->preset_model) {
-    return find_shipped(options->preset_model, path, error);
-  }
-  return find_shipped(DEFAULT_MODEL, path, error)
-           ? find_shipped(DEFAULT_FALLBACK, path, error)
-           : STATUS_OK;
-}
-
-// A typed name that is no file, as in presets: the shipped model's.
-static void
-take_shipped(const char** path, char* room)
-{
-  Error none;
-  if (*path && strlen(*path) < PRESET_MODEL_BYTES && !strpbrk(*path, "./") &&
-      access(*path, F_OK) && !find_shipped(*path, room, &none)) {
-    *path = room;
-  }
-}
-
-// A word that is neither a file nor the name of a shipped model.
-static Status
-check_model_name(const char* option, const char* path, Error* error)
-{
-  return !path || !strcmp(path, "none") || strpbrk(path, "./") ||
-             !access(path, F_OK)
-           ? STATUS_OK
-           : error_set(error,
-                       STATUS_NOT_FOUND,
-                       "%s: no file and no shipped model '%.80s': 'meander "
-                       "models' lists these",
-                       option,
-                       path);
-}
-
-// Beside the model the shipped VAE stands in, where there is one.
-static Status
-choose_models(Options* options, Error* error)
-{
-  const Status chosen =
-    options->model_path ? STATUS_OK : choose_model(options, error);
-  if (chosen) {
-    return chosen;
-  }
-  take_shipped(&options->model_path, options->shipped_model);
-  take_shipped(&options->fallback_path, options->shipped_fallback);
-  Status status = check_model_name("--model", options->model_path, error);
-  if (!status) {
-    status = check_model_name("--fallback", options->fallback_path, error);
-  }
-  if (status) {
-    return status;
-  }
-  Error none;
-  if (!options->fallback_path &&
-      !find_shipped(DEFAULT_FALLBACK, options->shipped_fallback, &none)) {
-    options->fallback_path = options->shipped_fallback;
-  } else if (options->fallback_path &&
-             !strcmp(options->fallback_path, "none")) {
-    options->fallback_path = NULL;
-  }
-  return STATUS_OK;
-}
-
 static Status
 check_music(Options* options, Error* error)
 {
@@ -541,7 +447,7 @@ check_music(Options* options, Error* error)
                      "audition needs checkpoints or folders of them, or "
                      "--watch DIR");
   }
-  return choose_models(options, error);
+  return options_choose_models(options, error);
 }
 
 // /dev/urandom's generator cannot fail this early in any Linux we run on, but

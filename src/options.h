@@ -58,8 +58,10 @@ typedef struct {
   // All --model, of which model_path is the last: for `render --from`.
   const char* model_paths[OPTIONS_MODELS_MAX];
   size_t      model_count;
+  bool        model_typed;         // a preset's does not matter
   const char* device;              // of the model, as device_open() takes it
   const char* fallback_path;       // NULL: none
+  bool        fallback_named;      // asked for: it has to be there
   const char* phrase_path;         // NULL: none
   char        shipped_model[1024]; // what model_path is without --model
   char        shipped_fallback[1024];
@@ -74,6 +76,16 @@ typedef struct {
 
 // The file of a shipped model ("vae"); false: there is none of that name.
 bool options_find_model(const char* name, char* path, size_t size);
+
+// The file that a preset means by `model`: a shipped model's name or a path.
+Status options_find_meant(const char* model,
+                          const char* preset,
+                          char        path[1024],
+                          Error*      error);
+
+// The end of parsing: sets the paths of model and fallback. Beside the model
+// the shipped VAE stands in, where there is one.
+Status options_choose_models(Options* options, Error* error);
 
 // STATUS_BAD_ARGUMENT: wrong usage. Any other failure: what an option names is
 // missing or broken.

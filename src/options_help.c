@@ -72,13 +72,14 @@ options_print_params(void)
     } else {
       snprintf(range, sizeof range, "%g..%g", info->low, info->high);
     }
-    printf("%2d --%-15s %-9s %-10s (%s) %s\n",
+    printf("%2d --%-15s %-9s %-10s (%s) %s%s\n",
            id,
            info->name,
            range,
            info->unit,
            value,
-           info->help);
+           info->help,
+           info->flags & PARAM_RIG ? " [rig]" : "");
     for (int i = 0; info->choices && i <= (int)info->high; ++i) {
       printf("%s%s%s",
              i ? ", " : "                     one of ",
@@ -86,4 +87,7 @@ options_print_params(void)
              i == (int)info->high ? "\n" : "");
     }
   }
+  puts(
+    "[rig]: yours; a preset that you take in play leaves it as it is, unless "
+    "it names it,\nand gives it back when the next one comes");
 }

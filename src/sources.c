@@ -32,10 +32,21 @@ check_typed(const Options* options, const Model* model, Error* error)
   return STATUS_OK;
 }
 
-static Status
-load_fallback(Sources* sources, const Options* options, Error* error)
+// Nothing stands in for a VAE unless asked for: it is as quick.
+bool
+sources_lack_fallback(const Sources* sources,
+                      const Options* options,
+                      const Model*   model)
+{
+  return options->fallback_path && !sources->tried &&
+         model_kind(model) == MODEL_DIFFUSION;
+}
+
+Status
+sources_load_fallback(Sources* sources, const Options* options, Error* error)
 {
   const char* const path = options->fallback_path;
+  sources->tried         = true;
   // On the CPU, so that it does not share a fault with the model.
   Status status = model_load(path, "cpu", 1, &sources->fallback, error);
   if (status) {
@@ -44,6 +55,8 @@ load_fallback(Sources* sources, const Options* options, Error* error)
   status = model_require(sources->fallback, MODEL_VAE, "--fallback", error);
   if (status) {
     error_prefix(error, "%s: ", path);
+    model_free(sources->fallback);
+    sources->fallback = NULL;
     return status;
   }
   sources_remember(sources, sources->fallback, path);
@@ -154,13 +167,12 @@ sources_load(Sources* sources, const Options* options, bool live, Error* error)
                  options->model_path);
     return status;
   }
-  // Nothing stands in for a VAE unless asked for: it is as quick. What was
-  // asked for must be there, even where nothing falls back.
-  const bool named = options->fallback_path != options->shipped_fallback;
+  // What was asked for must be there, even where nothing falls back.
   const bool wants_fallback =
-    options->fallback_path &&
-    (named || (live && model_kind(sources->model) == MODEL_DIFFUSION));
-  if (wants_fallback && (status = load_fallback(sources, options, error))) {
+    (options->fallback_path && options->fallback_named) ||
+    (live && sources_lack_fallback(sources, options, sources->model));
+  if (wants_fallback &&
+      (status = sources_load_fallback(sources, options, error))) {
     return status;
   }
   status = model_keep_spare(sources->model, options->model_path, error);

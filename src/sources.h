@@ -18,6 +18,7 @@ typedef struct {
 typedef struct {
   Model*    model;
   Model*    fallback; // NULL: none
+  bool      tried;    // to load it
   NoteEvent phrase[CONTEXT_NOTES_MAX];
   uint32_t  phrase_count; // 0: none
   // Of all models that played and do not ship with the program.
@@ -25,12 +26,20 @@ typedef struct {
   uint32_t   file_count;
 } Sources;
 
-// `live`: with the shipped fallback model, which only play needs. On error
-// there may be something to free.
+// `live`: with the shipped fallback model where the model is a diffusion, which
+// only play needs. On error there may be something to free.
 Status sources_load(Sources*       sources,
                     const Options* options,
                     bool           live,
                     Error*         error);
+// Whether a fallback is still to be loaded when `model` is to play.
+bool sources_lack_fallback(const Sources* sources,
+                           const Options* options,
+                           const Model*   model);
+// Loads it. A failure is not tried again.
+Status sources_load_fallback(Sources*       sources,
+                             const Options* options,
+                             Error*         error);
 void   sources_free(Sources* sources);
 
 // `model`, which begins to play, came from the file at `path`.

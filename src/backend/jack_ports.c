@@ -160,7 +160,7 @@ jack_ports_count(const JackPorts* ports, BackendStatus* status)
   status->connection_count   = count_connections(ports->out[MIDI_OUT_NOTES]);
   status->control_count      = count_connections(ports->control);
   status->control_gone_count = atomic_load(&ports->control_gone_count);
-  status->feedback_count = count_connections(ports->out[MIDI_OUT_FEEDBACK]);
+  status->feedback_count     = count_connections(ports->out[MIDI_OUT_FEEDBACK]);
 }
 
 bool

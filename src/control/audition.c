@@ -606,11 +606,11 @@ audition_status(const Audition* audition, AuditionStatus* status)
   if (other != sides->sounding) {
     describe(audition, other, &status->other);
   }
-  if (audition->target.wanted) {
-    checkpoint_list_name(
-      &audition->list, audition->target.key.path, status->pending);
-  } else if (coming != SIDES_NONE && coming != sides->sounding) {
-    checkpoint_list_name(
-      &audition->list, sides->slots[coming].key.path, status->pending);
+  status->chosen = audition->target.wanted ? audition->target.key.path
+                   : coming != SIDES_NONE  ? sides->slots[coming].key.path
+                                           : "";
+  if (audition->target.wanted ||
+      (coming != SIDES_NONE && coming != sides->sounding)) {
+    checkpoint_list_name(&audition->list, status->chosen, status->pending);
   }
 }

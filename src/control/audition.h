@@ -136,6 +136,7 @@ typedef struct {
   char          pending[AUDITION_NAME_BYTES]; // chosen, and does not sound yet
   bool          loading;                      // ... because it is being loaded
   bool          following;
+  const char*   chosen; // path of what sounds, or is pending; or ""
 } AuditionStatus;
 
 void audition_status(const Audition* audition, AuditionStatus* status);

@@ -253,12 +253,64 @@ same_target(const MidiBinding* a, const MidiBinding* b)
          !strcmp(a->action.text, b->action.text);
 }
 
+bool
+midi_map_are_rivals(const MidiSource* a, const MidiSource* b)
+{
+  if (a->channel != b->channel && a->channel != MIDI_CHANNEL_ANY &&
+      b->channel != MIDI_CHANNEL_ANY) {
+    return false;
+  }
+  const MidiSource* const pair = a->kind == MIDI_SOURCE_CC14 ? a : b;
+  const MidiSource* const one  = pair == a ? b : a;
+  if (pair->kind == MIDI_SOURCE_CC14 && one->kind == MIDI_SOURCE_CC) {
+    return one->number < 64 && (one->number & 31) == pair->number;
+  }
+  return a->kind == b->kind && a->number == b->number;
+}
+
+static bool
+shadows(const MidiBound* later, const MidiBound* earlier)
+{
+  return later->origin > earlier->origin &&
+         midi_map_are_rivals(&later->binding.source, &earlier->binding.source);
+}
+
+// What comes to light again shows what stands, as if it were new.
+static void
+settle(MidiMap* map, MidiBound* bound)
+{
+  bool shadowed = false;
+  for (size_t i = 0; i < map->bound_count && !shadowed; ++i) {
+    shadowed = shadows(&map->bound[i], bound);
+  }
+  if (bound->shadowed && !shadowed) {
+    bound->shown    = NAN;
+    bound->position = -1;
+    bound->caught   = false;
+  }
+  bound->shadowed = shadowed;
+}
+
+void
+midi_map_keep_first(MidiMap* map, size_t kept)
+{
+  map->bound_count = kept;
+  for (size_t i = 0; i < kept; ++i) {
+    settle(map, &map->bound[i]);
+  }
+  ++map->edition;
+}
+
 Status
-midi_map_add(MidiMap* map, const MidiBinding* binding, Error* error)
+midi_map_add(MidiMap*           map,
+             const MidiBinding* binding,
+             MidiOrigin         origin,
+             Error*             error)
 {
   size_t i = 0;
   while (i < map->bound_count &&
-         !(same_source(&map->bound[i].binding.source, &binding->source) &&
+         !(map->bound[i].origin == origin &&
+           same_source(&map->bound[i].binding.source, &binding->source) &&
            same_target(&map->bound[i].binding, binding))) {
     ++i;
   }
@@ -269,11 +321,17 @@ midi_map_add(MidiMap* map, const MidiBinding* binding, Error* error)
                      MIDI_BINDINGS_MAX);
   }
   map->bound[i]    = (MidiBound){ .binding  = *binding,
+                                  .origin   = origin,
                                   .shown    = NAN,
                                   .position = -1,
                                   .reach    = MIDI_REACH,
                                   .channel  = binding->source.channel & 15 };
   map->bound_count = i == map->bound_count ? i + 1 : map->bound_count;
+  settle(map, &map->bound[i]);
+  for (size_t k = 0; k < map->bound_count; ++k) {
+    map->bound[k].shadowed =
+      map->bound[k].shadowed || shadows(&map->bound[i], &map->bound[k]);
+  }
   ++map->edition;
   return STATUS_OK;
 }

@@ -60,8 +60,8 @@ is_first(const MidiMap* map, size_t i)
   const MidiSource* const source = &map->bound[i].binding.source;
   for (size_t k = 0; k < i; ++k) {
     const MidiSource* const other = &map->bound[k].binding.source;
-    if (map->bound[k].binding.follows && other->kind == source->kind &&
-        other->number == source->number &&
+    if (map->bound[k].binding.follows && !map->bound[k].shadowed &&
+        other->kind == source->kind && other->number == source->number &&
         map->bound[k].channel == map->bound[i].channel) {
       return false;
     }
@@ -85,7 +85,7 @@ midi_map_feedback(MidiMap*      map,
       map->feedback_next = i; // the next call goes on here
       break;
     }
-    if (!bound->binding.follows) {
+    if (!bound->binding.follows || bound->shadowed) {
       continue;
     }
     const double value = params->value[bound->binding.action.param];

@@ -90,36 +90,22 @@ midi_map_keys(const MidiMap* map, uint64_t keys[16][2])
   }
 }
 
-// Whether they are one controller, or one is half of the other.
-static bool
-overlap(const MidiSource* a, const MidiSource* b)
-{
-  if (a->channel != b->channel && a->channel != MIDI_CHANNEL_ANY &&
-      b->channel != MIDI_CHANNEL_ANY) {
-    return false;
-  }
-  const MidiSource* const pair = a->kind == MIDI_SOURCE_CC14 ? a : b;
-  const MidiSource* const one  = pair == a ? b : a;
-  if (pair->kind == MIDI_SOURCE_CC14 && one->kind == MIDI_SOURCE_CC) {
-    return one->number < 64 && (one->number & 31) == pair->number;
-  }
-  return a->kind == b->kind && a->number == b->number;
-}
-
 bool
 midi_learn_source(MidiMap* map, const MidiSource* source, Error* error)
 {
-  size_t kept = 0;
-  for (size_t i = 0; i < map->bound_count; ++i) {
-    if (!overlap(&map->bound[i].binding.source, source)) {
+  const size_t before = map->bound_count;
+  size_t       kept   = 0;
+  for (size_t i = 0; i < before; ++i) {
+    if (map->bound[i].origin != MIDI_LEARNT ||
+        !midi_map_are_rivals(&map->bound[i].binding.source, source)) {
       map->bound[kept++] = map->bound[i];
     }
   }
-  map->changed       = map->changed || kept != map->bound_count;
-  map->bound_count   = kept;
+  midi_map_keep_first(map, kept);
+  map->changed       = map->changed || kept != before;
   map->target.source = *source;
   map->is_learning   = false;
-  if (midi_map_add(map, &map->target, error)) {
+  if (midi_map_add(map, &map->target, MIDI_LEARNT, error)) {
     return false;
   }
   map->bound[map->bound_count - 1].reach = MIDI_REACH_LEARNT;

@@ -12,7 +12,10 @@
 // Whether a binding to `bound` is meant when `moved` moves.
 bool midi_source_covers(const MidiSource* bound, const MidiSource* moved);
 
-// Binds the target to `source`, which loses what it was bound to; learning
+// The table ends here: what is left is as it is after bindings were taken out.
+void midi_map_keep_first(MidiMap* map, size_t kept);
+
+// Binds the target to `source`, which loses what it had learnt before; learning
 // ends. False: the table is full, and `error` says so.
 bool midi_learn_source(MidiMap* map, const MidiSource* source, Error* error);
 

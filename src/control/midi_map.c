@@ -39,24 +39,41 @@ midi_map_clear(MidiMap* map)
 size_t
 midi_map_forget(MidiMap* map, ParamId id)
 {
-  size_t kept = 0;
-  for (size_t i = 0; i < map->bound_count; ++i) {
+  const size_t before = map->bound_count;
+  size_t       kept   = 0;
+  for (size_t i = 0; i < before; ++i) {
     if (!map->bound[i].binding.follows ||
         map->bound[i].binding.action.param != id) {
       map->bound[kept++] = map->bound[i];
     }
   }
-  const size_t gone = map->bound_count - kept;
-  map->bound_count  = kept;
-  map->changed      = map->changed || gone;
-  ++map->edition;
-  return gone;
+  midi_map_keep_first(map, kept);
+  map->changed = map->changed || before != kept;
+  return before - kept;
+}
+
+void
+midi_map_drop(MidiMap* map, MidiOrigin origin)
+{
+  size_t kept = 0;
+  for (size_t i = 0; i < map->bound_count; ++i) {
+    if (map->bound[i].origin != origin) {
+      map->bound[kept++] = map->bound[i];
+    }
+  }
+  midi_map_keep_first(map, kept);
 }
 
 const MidiBinding*
 midi_map_binding(const MidiMap* map, size_t i)
 {
   return &map->bound[i].binding;
+}
+
+bool
+midi_map_is_active(const MidiMap* map, size_t i)
+{
+  return !map->bound[i].shadowed;
 }
 
 bool
@@ -244,11 +261,18 @@ is_shut_out(const MidiMap* map, const MidiBinding* binding)
                                binding->action.kind != ACTION_LEARN_ACTION));
 }
 
+// Whether what moved is this one's to obey.
+static bool
+is_meant(const MidiBound* bound, const MidiSource* moved)
+{
+  return !bound->shadowed && midi_source_covers(&bound->binding.source, moved);
+}
+
 static bool
 is_bound(const MidiMap* map, const MidiSource* moved)
 {
   for (size_t i = 0; i < map->bound_count; ++i) {
-    if (midi_source_covers(&map->bound[i].binding.source, moved)) {
+    if (is_meant(&map->bound[i], moved)) {
       return true;
     }
   }
@@ -260,7 +284,7 @@ static bool
 is_kept(const MidiMap* map, const MidiSource* moved)
 {
   for (size_t i = 0; i < map->bound_count; ++i) {
-    if (midi_source_covers(&map->bound[i].binding.source, moved) &&
+    if (is_meant(&map->bound[i], moved) &&
         !is_shut_out(map, &map->bound[i].binding)) {
       return true;
     }
@@ -281,7 +305,7 @@ do_move(MidiMap*        map,
   const uint32_t edition = map->edition;
   for (size_t i = 0; i < map->bound_count && edition == map->edition; ++i) {
     MidiBound* const bound = &map->bound[i];
-    if (!midi_source_covers(&bound->binding.source, &move->source)) {
+    if (!is_meant(bound, &move->source)) {
       continue;
     }
     heard = MIDI_HEARD_DONE;

@@ -11,7 +11,9 @@
 //   note 37 = freeze            a key steps through names (off, on), and sets a
 //   cc 20 = learn               number by its velocity
 // An action is done when its controller reaches 64. One controller may be bound
-// to several things.
+// to several things by one origin; what a later origin binds is not done by an
+// earlier one meanwhile: a preset's come before the standard ones, and what the
+// player learnt before both. "cc 74" and "cc 74 ch 2" are rivals, too.
 //
 // Pickup (the parameter of that name): a knob moves its number only from where
 // it has met the value that stands: it came near, or passed it. So nothing
@@ -46,8 +48,13 @@ typedef struct {
   Action     action; // follows: only its `param`
 } MidiBinding;
 
+// Who bound it. The later ones win.
+typedef enum { MIDI_STANDARD, MIDI_OF_PRESET, MIDI_LEARNT } MidiOrigin;
+
 typedef struct {
   MidiBinding binding;
+  MidiOrigin  origin;
+  bool        shadowed; // a later origin has its controller: it does nothing
   double      shown;    // the value its controller shows; NAN: not known
   double      position; // where its controller stands; below 0: not known
   bool        caught;   // pickup: the controller has met the value
@@ -98,14 +105,22 @@ void   midi_map_format_binding(const MidiBinding* binding,
                                char*              text,
                                size_t             size_bytes);
 
-// Adds a binding; the same source and target once more only changes the range.
-// STATUS_LIMIT when there are too many.
-Status midi_map_add(MidiMap* map, const MidiBinding* binding, Error* error);
-void   midi_map_clear(MidiMap* map);              // all bindings; learning ends
+// Whether the same controller could move both, or one is half of the other.
+bool midi_map_are_rivals(const MidiSource* a, const MidiSource* b);
+
+// Adds a binding; the same source and target of the same origin once more only
+// changes the range. STATUS_LIMIT when there are too many.
+Status midi_map_add(MidiMap*           map,
+                    const MidiBinding* binding,
+                    MidiOrigin         origin,
+                    Error*             error);
+void   midi_map_clear(MidiMap* map); // all bindings; learning ends
+void   midi_map_drop(MidiMap* map, MidiOrigin origin);
 size_t midi_map_forget(MidiMap* map, ParamId id); // how many there were
 
 // The bindings, to be saved or shown: [0 .. map->bound_count).
 const MidiBinding* midi_map_binding(const MidiMap* map, size_t i);
+bool               midi_map_is_active(const MidiMap* map, size_t i);
 
 // Whether bindings were learnt or forgotten since the last midi_map_saved().
 bool midi_map_changed(const MidiMap* map);

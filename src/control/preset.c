@@ -1,6 +1,8 @@
 // Reading preset files, and those that they inherit from.
 #include "control/preset.h"
 
+#include "control/checkpoint_list.h"
+#include "control/midi_map.h"
 #include "control/preset_text.h"
 #include "control/text_file.h"
 
@@ -92,7 +94,18 @@ read_text(const config_setting_t* setting,
   return STATUS_OK;
 }
 
-// A name, not a path: presets are passed around.
+// A name, or a whole path: a part of one would mean another file elsewhere.
+bool
+preset_can_name_model(const char* model)
+{
+  const size_t length  = strlen(model);
+  const size_t suffix  = strlen(CHECKPOINT_SUFFIX);
+  const bool   is_path = *model == '/' && length > suffix &&
+                       !strcmp(model + length - suffix, CHECKPOINT_SUFFIX);
+  return length && length < PRESET_MODEL_BYTES && !has_controls(model) &&
+         (is_path || !strpbrk(model, "/."));
+}
+
 static Status
 read_model(const config_setting_t* setting, Preset* preset, Error* error)
 {
@@ -101,13 +114,30 @@ read_model(const config_setting_t* setting, Preset* preset, Error* error)
   if (status) {
     return status;
   }
-  if (!*model || strpbrk(model, "/.")) {
-    return error_set(error,
-                     STATUS_BAD_FILE,
-                     "model is '%s', use a name that 'meander models' lists",
-                     model);
+  if (!preset_can_name_model(model)) {
+    return error_set(
+      error,
+      STATUS_BAD_FILE,
+      "model is '%.200s', use a name that 'meander models' "
+      "lists, or a file's whole path, from / to " CHECKPOINT_SUFFIX,
+      model);
   }
   strcpy(preset->model, model);
+  return STATUS_OK;
+}
+
+Status
+preset_read_program(const config_setting_t* setting, int* program, Error* error)
+{
+  const int number = config_setting_get_int(setting);
+  if (config_setting_type(setting) != CONFIG_TYPE_INT || number < 0 ||
+      number > PRESET_PROGRAM_MAX) {
+    return error_set(error,
+                     STATUS_BAD_FILE,
+                     "program is no whole number from 0 to %d",
+                     PRESET_PROGRAM_MAX);
+  }
+  *program = number;
   return STATUS_OK;
 }
 
@@ -127,24 +157,45 @@ text_at(const config_setting_t* setting, int i)
            : setting;
 }
 
-// The last of two rivals wins, so one that is named again comes last.
-static void
-remove_binding(Preset* preset, const char* text)
+// False where one of them means nothing.
+static bool
+are_rivals(const char* a, const char* b)
 {
-  uint32_t kept = 0;
+  MidiBinding one;
+  MidiBinding other;
+  Error       error;
+  return !midi_map_parse_binding(a, &one, &error) &&
+         !midi_map_parse_binding(b, &other, &error) &&
+         midi_map_are_rivals(&one.source, &other.source);
+}
+
+// `theirs`: of those before this file, which has its controllers to itself. One
+// that is named again comes last.
+static void
+remove_bindings(Preset* preset, uint32_t* theirs, const char* text)
+{
+  const uint32_t of_others = *theirs;
+  uint32_t       kept      = 0;
   for (uint32_t i = 0; i < preset->binding_count; ++i) {
-    if (strcmp(preset->bindings[i], text)) {
-      if (kept != i) {
-        strcpy(preset->bindings[kept], preset->bindings[i]);
-      }
-      ++kept;
+    const bool gone = !strcmp(preset->bindings[i], text) ||
+                      (i < of_others && are_rivals(preset->bindings[i], text));
+    if (gone) {
+      *theirs -= i < of_others;
+      continue;
     }
+    if (kept != i) {
+      strcpy(preset->bindings[kept], preset->bindings[i]);
+    }
+    ++kept;
   }
   preset->binding_count = kept;
 }
 
 static Status
-add_binding(Loading* loading, const config_setting_t* setting, Error* error)
+add_binding(Loading*                loading,
+            const config_setting_t* setting,
+            uint32_t*               theirs,
+            Error*                  error)
 {
   Preset* const preset = loading->preset;
   char          text[PRESET_BINDING_BYTES];
@@ -154,6 +205,7 @@ add_binding(Loading* loading, const config_setting_t* setting, Error* error)
   }
   if (!strcmp(text, PRESET_NO_BINDINGS)) {
     preset->binding_count = 0;
+    *theirs               = 0;
     return STATUS_OK;
   }
   if (!*text) {
@@ -162,7 +214,7 @@ add_binding(Loading* loading, const config_setting_t* setting, Error* error)
   if (loading->check && (status = loading->check(text, error))) {
     return status;
   }
-  remove_binding(preset, text);
+  remove_bindings(preset, theirs, text);
   if (preset->binding_count == PRESET_BINDINGS_MAX) {
     return error_set(
       error, STATUS_LIMIT, "more than %u bindings", PRESET_BINDINGS_MAX);
@@ -174,9 +226,10 @@ add_binding(Loading* loading, const config_setting_t* setting, Error* error)
 static Status
 read_bindings(Loading* loading, const config_setting_t* setting, Error* error)
 {
-  Status status = STATUS_OK;
+  uint32_t theirs = loading->preset->binding_count;
+  Status   status = STATUS_OK;
   for (int i = 0; !status && i < text_count(setting); ++i) {
-    status = add_binding(loading, text_at(setting, i), error);
+    status = add_binding(loading, text_at(setting, i), &theirs, error);
   }
   return status;
 }
@@ -272,6 +325,11 @@ read_setting(Loading*                loading,
   if (!strcmp(name, "model")) {
     return read_model(setting, preset, error);
   }
+  if (!strcmp(name, "program")) {
+    int        others;
+    int* const program = link->heir ? &others : &preset->program;
+    return preset_read_program(setting, program, error);
+  }
   if (!strcmp(name, "bindings")) {
     return read_bindings(loading, setting, error);
   }
@@ -282,6 +340,7 @@ read_setting(Loading*                loading,
                      "unknown key '%s' ('meander --help-params' lists them)",
                      name);
   }
+  preset->named[id] = true;
   return read_value(setting, id, &preset->params, error);
 }
 
@@ -371,7 +430,7 @@ preset_text_parse(const char*        name,
                   Preset*            preset,
                   Error*             error)
 {
-  *preset = (Preset){ .params = params_standard() };
+  *preset = (Preset){ .program = -1, .params = params_standard() };
   snprintf(preset->path, sizeof preset->path, "%s", path);
   snprintf(preset->name, sizeof preset->name, "%s", name);
   Loading    loading = { .preset = preset, .check = check, .files = 1 };
@@ -404,7 +463,7 @@ preset_load_checked(const char*        name,
                     Preset*            preset,
                     Error*             error)
 {
-  *preset       = (Preset){ .params = params_standard() };
+  *preset       = (Preset){ .program = -1, .params = params_standard() };
   Status status = find_file(name, preset, error);
   if (status) {
     return status;

@@ -1,5 +1,5 @@
 // Presets: libconfig files whose keys are a description, what they inherit, the
-// name of the shipped model that is meant, MIDI bindings, and rows of the
+// model that is meant, MIDI bindings, and rows of the
 // parameter table. Control thread.
 //
 // A player's own are in $XDG_CONFIG_HOME/meander/presets (~/.config/...) and
@@ -15,7 +15,7 @@
 
 #define PRESET_BYTES_MAX (64u << 10)
 #define PRESET_NAME_BYTES 64u
-#define PRESET_MODEL_BYTES 64u
+#define PRESET_MODEL_BYTES 512u
 #define PRESET_DESCRIPTION_BYTES 256u
 
 // What one preset may inherit from, how long a line of parents may be, and how
@@ -31,12 +31,16 @@ typedef struct {
   char path[1024];              // where it was read
   char name[PRESET_NAME_BYTES]; // empty: named as a file
   char description[PRESET_DESCRIPTION_BYTES];
-  char model[PRESET_MODEL_BYTES]; // a shipped one ("vae"), or empty
+  // A shipped one ("vae"), the whole path of another, or empty.
+  char model[PRESET_MODEL_BYTES];
   // The names under `inherits`; the rest holds what they gave.
   uint32_t parent_count;
   char     parents[PRESET_PARENTS_MAX][PRESET_NAME_BYTES];
-  Params   params; // the standard ones where all are silent
-  // "cc 1 = temperature"; the parents' first, none twice.
+  int    program; // the number that it asks for; below 0: none. Not inherited.
+  Params params;  // the standard ones where all are silent
+  bool   named[PARAM_COUNT]; // by it or by one that it inherits from
+  // "cc 1 = temperature"; the parents' first, none twice. What a file binds
+  // takes the place of what those before it bound to the same controller.
   uint32_t binding_count;
   char     bindings[PRESET_BINDINGS_MAX][PRESET_BINDING_BYTES];
 } Preset;
@@ -52,6 +56,8 @@ Status preset_load_checked(const char*        name,
                            PresetBindingCheck check,
                            Preset*            preset,
                            Error*             error);
+
+bool preset_can_name_model(const char* model);
 
 // Letters, digits, '-' and '_', at most 63, a letter or digit first.
 Status preset_check_name(const char* name, Error* error);
@@ -70,14 +76,21 @@ Status preset_save(const char*   name,
 // The same to a file of any place.
 Status preset_write(const char* path, const Preset* preset, Error* error);
 
-// Listing. Sorted by name; a place in it is the number that a Program Change
-// chooses, whether or not the file can be used.
+// Listing, in the order of the numbers that a Program Change chooses, whether
+// or not the file can be used. A number is what a file says (`program = 3`),
+// one of the player's own before a shipped one, else the first by name; who
+// says none, or comes second, has the next that is free from
+// PRESET_PROGRAM_YOURS on, by name. So no number of a shipped one ever changes,
+// and that of one's own only where it says none.
 #define PRESETS_MAX 256u // more are not listed
+#define PRESET_PROGRAM_MAX 127
+#define PRESET_PROGRAM_YOURS 64
 
 typedef struct {
   char name[PRESET_NAME_BYTES];
   bool yours;
   bool shadows; // a shipped one of the same name
+  int  number;  // below 0: none
 } PresetEntry;
 
 // Returns how many there are, which may be more than PRESETS_MAX. `refuse` (may
@@ -85,8 +98,7 @@ typedef struct {
 size_t preset_list(PresetEntry entries[PRESETS_MAX],
                    void (*refuse)(const char* path, const Error* error));
 
-// The name of preset `number`, counted from 0. STATUS_NOT_FOUND says how many
-// there are.
+// The name of preset `number`. STATUS_NOT_FOUND: there is none.
 Status preset_by_number(uint32_t number,
                         char     name[PRESET_NAME_BYTES],
                         Error*   error);

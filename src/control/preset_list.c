@@ -1,6 +1,7 @@
 // Where presets are, what they may be called, and their order.
 #include "control/preset.h"
 
+#include "control/preset_text.h"
 #include "data_path.h"
 
 #include <dirent.h>
@@ -74,7 +75,7 @@ add_entry(Listing* listing, const char* name, bool yours)
     return;
   }
   memmove(entry + 1, entry, (listing->count - at) * sizeof *entry);
-  *entry = (PresetEntry){ .yours = yours };
+  *entry = (PresetEntry){ .yours = yours, .number = -1 };
   strcpy(entry->name, name);
   ++listing->count;
 }
@@ -115,6 +116,82 @@ add_folder(Listing* listing, const char* folder, bool yours)
   }
 }
 
+// What its file asks for, whatever else is in it; -1: nothing.
+static int
+program_of(const char* name, bool shipped_only)
+{
+  char     path[1024];
+  char*    text;
+  config_t config;
+  Error    error;
+  int      program = -1;
+  if (preset_find(name, shipped_only, path, &error) ||
+      text_file_read(path, PRESET_BYTES_MAX, &text, &error)) {
+    return -1;
+  }
+  if (!text_file_parse(path, text, "", &config, &error)) {
+    const config_setting_t* const setting =
+      config_setting_get_member(config_root_setting(&config), "program");
+    if (setting) {
+      preset_read_program(setting, &program, &error);
+    }
+    config_destroy(&config);
+  }
+  free(text);
+  return program;
+}
+
+// One that stands before a shipped one has that one's number, where it says
+// none.
+static int
+wanted_by(const PresetEntry* entry)
+{
+  const int own = program_of(entry->name, false);
+  return own < 0 && entry->shadows ? program_of(entry->name, true) : own;
+}
+
+static void
+give_wanted(Listing* listing, bool yours, bool taken[])
+{
+  for (size_t i = 0; i < listing->count; ++i) {
+    PresetEntry* const entry  = &listing->entries[i];
+    const int          number = entry->yours == yours ? wanted_by(entry) : -1;
+    if (number >= 0 && !taken[number]) {
+      entry->number = number;
+      taken[number] = true;
+    }
+  }
+}
+
+static int
+by_number(const void* a, const void* b)
+{
+  const PresetEntry* const one   = a;
+  const PresetEntry* const other = b;
+  // Those without one come last.
+  const unsigned x = (unsigned)one->number;
+  const unsigned y = (unsigned)other->number;
+  return x != y ? (x < y ? -1 : 1) : strcmp(one->name, other->name);
+}
+
+static void
+give_numbers(Listing* listing)
+{
+  bool taken[PRESET_PROGRAM_MAX + 1] = { false };
+  give_wanted(listing, true, taken);
+  give_wanted(listing, false, taken);
+  int free_one = PRESET_PROGRAM_YOURS;
+  for (size_t i = 0; i < listing->count; ++i) {
+    while (free_one <= PRESET_PROGRAM_MAX && taken[free_one]) {
+      ++free_one;
+    }
+    if (listing->entries[i].number < 0 && free_one <= PRESET_PROGRAM_MAX) {
+      listing->entries[i].number = free_one++;
+    }
+  }
+  qsort(listing->entries, listing->count, sizeof *listing->entries, by_number);
+}
+
 size_t
 preset_list(PresetEntry entries[PRESETS_MAX],
             void (*refuse)(const char* path, const Error* error))
@@ -131,6 +208,7 @@ preset_list(PresetEntry entries[PRESETS_MAX],
     snprintf(shipped, sizeof shipped, "%s/presets", paths[i]);
     add_folder(&listing, shipped, false);
   }
+  give_numbers(&listing);
   return listing.count + listing.without_room;
 }
 
@@ -139,16 +217,16 @@ preset_by_number(uint32_t number, char name[PRESET_NAME_BYTES], Error* error)
 {
   PresetEntry  entries[PRESETS_MAX];
   const size_t found = preset_list(entries, NULL);
-  const size_t count = found < PRESETS_MAX ? found : PRESETS_MAX;
-  if (number >= count) {
-    return error_set(error,
-                     STATUS_NOT_FOUND,
-                     count ? "no preset number %u: 'meander presets' numbers "
-                             "them from 0 to %zu"
-                           : "no preset number %u: there are no presets",
-                     number,
-                     count - 1);
+  for (size_t i = 0; i < found && i < PRESETS_MAX; ++i) {
+    if (entries[i].number == (int)number) {
+      snprintf(name, PRESET_NAME_BYTES, "%s", entries[i].name);
+      return STATUS_OK;
+    }
   }
-  snprintf(name, PRESET_NAME_BYTES, "%s", entries[number].name);
-  return STATUS_OK;
+  return error_set(error,
+                   STATUS_NOT_FOUND,
+                   "no preset has number %u: 'meander presets' shows theirs, "
+                   "and program = %u in one of yours gives it that",
+                   number,
+                   number);
 }

@@ -117,6 +117,9 @@ print_preset(FILE* out, const Preset* preset, const Preset* base)
     print_text(out, preset->model);
     putc('\n', out);
   }
+  if (preset->program >= 0) {
+    fprintf(out, "program = %d\n", preset->program);
+  }
   for (int id = 0; id < PARAM_COUNT; ++id) {
     if (preset->params.value[id] != base->params.value[id]) {
       print_value(out, &preset->params, (ParamId)id);
@@ -148,7 +151,7 @@ static bool
 is_same(const Preset* a, const Preset* b)
 {
   bool same = !strcmp(a->description, b->description) &&
-              !strcmp(a->model, b->model) &&
+              !strcmp(a->model, b->model) && a->program == b->program &&
               a->binding_count == b->binding_count;
   for (uint32_t i = 0; same && i < a->binding_count; ++i) {
     same = !strcmp(a->bindings[i], b->bindings[i]);
@@ -201,7 +204,7 @@ load_base(const char*   name,
           Preset*       base,
           Error*        error)
 {
-  Preset heir       = { .params = params_standard() };
+  Preset heir       = { .program = -1, .params = params_standard() };
   heir.parent_count = preset->parent_count;
   memcpy(heir.parents, preset->parents, sizeof heir.parents);
   char* const text = preset_text(&heir, &heir);
@@ -235,7 +238,7 @@ save_to(const char* name, const char* path, const Preset* preset, Error* error)
   Preset base;
   if (!preset->parent_count || load_base(name, path, preset, &base, error) ||
       make_text(name, path, preset, &base, &text, error)) {
-    const Preset standard = { .params = params_standard() };
+    const Preset standard = { .program = -1, .params = params_standard() };
     status = make_text(name, path, preset, &standard, &text, error);
   }
   if (!status) {

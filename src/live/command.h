@@ -16,6 +16,7 @@ typedef enum {
   COMMAND_PHRASE_BEGINS, // a player began to play
   COMMAND_PHRASE,        // and played this; count 0: nothing after all
   COMMAND_MODEL,         // plays on with `model`
+  COMMAND_FALLBACK,      // `model` stands in from now on; there was none
   COMMAND_TIME           // the beat is another
 } CommandKind;
 
@@ -39,7 +40,8 @@ typedef struct {
   LatentPoint point;
   NoteEvent   notes[CONTEXT_NOTES_MAX];
   uint32_t    count;
-  Model*      model; // the worker's from here on, until it is retired
-  bool        again; // the window that sounds comes again, made by `model`
-  BeatTime    time;
+  Model*      model; // the worker's from here on, until it is retired (no
+                     // fallback is)
+  bool     again;    // the window that sounds comes again, made by `model`
+  BeatTime time;
 } WorkerCommand;

@@ -98,6 +98,9 @@ extern const double grid_quarters[GRID_COUNT];
 // A factor with 1 inside its range: a knob's middle is 1, and on each side of
 // it equal ways multiply equally.
 #define PARAM_FACTOR 8u
+// Belongs to the player's rig and hands: a preset that is taken in play leaves
+// it as it is, unless it names it, and the next one gives it back.
+#define PARAM_RIG 16u
 
 typedef struct {
   const char*        name; // as in a preset; an option has '-' for '_'

@@ -71,6 +71,7 @@ worker_init(Worker*            worker,
     generator_begin_from(
       &worker->generator, setup->phrase, setup->phrase_count);
   }
+  worker->fallback_generator.seed = setup->seed; // it may come later
   if (setup->fallback) {
     const Params params = generator_fit(setup->fallback, &worker->params);
     generator_init(

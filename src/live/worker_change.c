@@ -76,6 +76,14 @@ take_model(Worker* worker, Model* model, bool again)
 }
 
 static void
+take_fallback(Worker* worker, Model* model)
+{
+  const Params params = generator_fit(model, &worker->params);
+  worker->fallback    = model;
+  generator_set(&worker->fallback_generator, model, &params);
+}
+
+static void
 take_phrase(Worker* worker, const WorkerCommand* command)
 {
   WorkerDue* const due = &worker->due;
@@ -124,6 +132,9 @@ take_command(Worker* worker, const WorkerCommand* command)
       break;
     case COMMAND_MODEL:
       take_model(worker, command->model, command->again);
+      break;
+    case COMMAND_FALLBACK:
+      take_fallback(worker, command->model);
       break;
     case COMMAND_TIME:
       take_time(worker, &command->time);

@@ -44,79 +44,6 @@ session_bpm(const Session* session)
 
 // --- Opening -----------------------------------------------------------------
 
-static void
-add_binding(Session* session, const char* text)
-{
-  MidiBinding binding;
-  Error       error;
-  if (midi_map_parse_binding(text, &binding, &error) ||
-      midi_map_add(&session->map, &binding, &error)) {
-    view_log(session->view, "%s", error.text);
-  }
-}
-
-void
-session_bind(Session* session, const Preset* preset)
-{
-  for (uint32_t i = 0; i < preset->binding_count; ++i) {
-    add_binding(session, preset->bindings[i]);
-  }
-}
-
-// What was learnt is kept in a file of its own, in the form of a preset, and is
-// there every evening in place of the standard bindings.
-#define LEARNT_FILE "controller.cfg"
-
-static bool
-bind_learnt(Session* session)
-{
-  static Preset learnt; // large; the control thread's
-  char          path[1024];
-  Error         error;
-  if (!data_user_path(DATA_CONFIG, LEARNT_FILE, path) || access(path, F_OK)) {
-    return false; // nothing was learnt yet
-  }
-  if (preset_load(path, &learnt, &error)) {
-    view_log(session->view, "%s", error.text);
-    return false;
-  }
-  session_bind(session, &learnt);
-  return true;
-}
-
-static void
-save_learnt(Session* session)
-{
-  static Preset learnt;
-  Error         error;
-  session_fill_preset(session, &learnt);
-  learnt.params       = params_standard();
-  learnt.parent_count = 0;
-  *learnt.model       = '\0';
-  snprintf(learnt.description,
-           sizeof learnt.description,
-           "what your controllers do, as you taught it");
-  midi_map_saved(&session->map);
-  char path[1024];
-  if (!data_user_path(DATA_CONFIG, LEARNT_FILE, path)) {
-    view_log(session->view, "what was learnt is not kept: HOME is not set");
-  } else if (preset_write(path, &learnt, &error)) {
-    view_log(session->view, "what was learnt is not kept: %s", error.text);
-  }
-}
-
-static void
-bind_preset(Session* session)
-{
-  midi_map_clear(&session->map);
-  const bool learnt = bind_learnt(session);
-  for (size_t i = 0; i < midi_map_standard_count && !learnt; ++i) {
-    add_binding(session, midi_map_standard[i]);
-  }
-  session_bind(session, &session->preset);
-  midi_map_saved(&session->map);
-}
-
 static Status
 open_osc(Session* session, Error* error)
 {
@@ -174,18 +101,19 @@ session_open(Session* session, Error* error)
     return error_set(error, STATUS_NO_MEMORY, "no memory for a session");
   }
   knobs_init(&session->knobs, &options->params);
-  session->saved_params = options->params;
+  session->rig = options->params;
   midi_map_init(&session->map, session_do, session);
-  session->preset = (Preset){ .params = options->params };
+  session->preset = (Preset){ .program = -1, .params = options->params };
   if (options->preset &&
       preset_load(options->preset, &session->preset, &told)) {
     view_log(session->view, "%s", told.text); // it was there a moment ago
   }
-  bind_preset(session);
+  session_bind_all(session);
   if (points_load(&session->points, &told)) {
     view_log(session->view, "%s", told.text);
   }
   session_adopt_model(session);
+  session_mark_saved(session);
   return open_osc(session, error);
 }
 
@@ -372,14 +300,11 @@ session_turn(Session* session, const SessionLink* link)
   }
   if (session->has_nsm) {
     nsm_poll(&session->nsm);
-    nsm_set_dirty(&session->nsm,
-                  memcmp(&session->knobs.params,
-                         &session->saved_params,
-                         sizeof session->saved_params) != 0);
+    nsm_set_dirty(&session->nsm, session_is_dirty(session));
   }
   session_turn_controllers(session);
   if (midi_map_changed(&session->map)) {
-    save_learnt(session);
+    session_save_learnt(session);
   }
   tell_process(session);
   knobs_turn(&session->knobs, session->now_s, session->worker);

@@ -5,6 +5,7 @@
 
 #include "control/audition.h"
 #include "control/beat_follower.h"
+#include "control/checkpoint_list.h"
 #include "control/knobs.h"
 #include "control/midi_map.h"
 #include "control/nsm.h"
@@ -55,6 +56,13 @@ typedef struct {
   float    z[MODEL_LATENT_MAX];
 } SessionWindow;
 
+// By which it is seen whether there is something to save.
+typedef struct {
+  Params   params;
+  uint32_t edition;                      // of the bindings
+  char     model[CHECKPOINT_PATH_BYTES]; // its path
+} SessionSaved;
+
 typedef struct {
   const Options*    options;
   Sources*          sources;
@@ -69,17 +77,20 @@ typedef struct {
   Knobs        knobs;
   Preset       preset;
   MidiMap      map;
+  bool         learnt_unread; // the file is there and is not to be replaced
   BeatFollower beat;
   PhraseIn     phrase;
   PointSet     points;
-  bool         points_due;   // the worker had no room for all of them
-  Params       saved_params; // of the session manager's state
+  bool         points_due;        // the worker had no room for all of them
+  Params       rig;               // the player's own, of PARAM_RIG
+  bool         lent[PARAM_COUNT]; // by the preset instead
   Osc          osc;
   Nsm          nsm;
   bool         has_osc;
   bool         has_nsm;
   char         nsm_path[1024];   // empty: no state to keep
   char         nsm_preset[1100]; // its file
+  SessionSaved saved;            // what it has
   char         client_name[64];  // empty: the usual one
   char         first_path[1024]; // what plays first
 
@@ -149,18 +160,35 @@ bool session_close(Session* session);
 // An ActionDo; `context` is the Session.
 Status session_do(void* context, const Action* action, Error* error);
 
-// --- Between the files of this folder ----------------------------------------
+// --- session_presets.c -------------------------------------------------------
+
+// All settings of a preset, its model last; not what belongs to the rig, unless
+// the preset names it.
+Status session_take_preset(Session* session, const char* name, Error* error);
+// A Program Change.
+Status session_take_program(Session* session, uint32_t number, Error* error);
+Status session_save_preset(Session* session, const char* name, Error* error);
+// Settings as they stand, as a preset.
+void session_fill_preset(const Session* session, Preset* preset);
+// A shipped one's name, or a file.
+Status session_load_model(Session* session, const char* name, Error* error);
+// Bindings at the start: what was learnt or is standard, and the preset's.
+void session_bind_all(Session* session);
+void session_save_learnt(Session* session);
+
+// --- session_nsm.c -----------------------------------------------------------
+
+Status session_open_nsm(Session* session, Options* options, Error* error);
+// What stands now needs no saving.
+void session_mark_saved(Session* session);
+bool session_is_dirty(const Session* session);
+
+// --- Between the other files of this folder ----------------------------------
 
 // One command to the worker; an error: it has no room.
 Status session_tell(Session*             session,
                     const WorkerCommand* command,
                     Error*               error);
-// All settings of a preset, its model last.
-Status session_take_preset(Session* session, const char* name, Error* error);
-// Settings as they stand, as a preset.
-void session_fill_preset(const Session* session, Preset* preset);
-// Binds what a preset says, beside what is bound already.
-void session_bind(Session* session, const Preset* preset);
 // The list of checkpoints, and what plays first of it.
 Status session_open_list(Session*       session,
                          const Options* options,
@@ -184,8 +212,7 @@ size_t session_show_planned(Session* session);
 // Learning that nothing came to ends; keys that do not echo, feedback.
 void session_turn_controllers(Session* session);
 // What plays has other points.
-void   session_tell_points(Session* session);
-Status session_open_nsm(Session* session, Options* options, Error* error);
+void session_tell_points(Session* session);
 // So many seconds, or bars from a bar line on.
 Status session_keep(Session* session,
                     double   amount,

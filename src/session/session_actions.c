@@ -1,7 +1,6 @@
 // What each action does.
 #include "session/session.h"
 
-#include "data_path.h"
 #include "provenance.h"
 #include "record/line_text.h"
 
@@ -51,6 +50,27 @@ change_param(Session* session, const Action* action, Error* error)
 
 // --- Points ------------------------------------------------------------------
 
+// What sounds may still be of the model before: then the point is of that one.
+static Status
+store_before(Session*             session,
+             uint32_t             slot,
+             const SessionWindow* window,
+             Error*               error)
+{
+  PointSet* const points = &session->points;
+  points_choose(points, window->digest, window->size);
+  const Status status = points_store(points, slot, window->z, error);
+  if (points_get(points, slot)) {
+    view_log(session->view,
+             "stored point %u, of the model that sounds and is about to end: "
+             "it is there when that plays again",
+             slot);
+  }
+  points_choose(
+    points, model_digest(session->model), model_latent_size(session->model));
+  return status;
+}
+
 static Status
 store(Session* session, uint32_t slot, Error* error)
 {
@@ -60,10 +80,7 @@ store(Session* session, uint32_t slot, Error* error)
       error, STATUS_NOT_FOUND, "nothing sounds yet that could be stored");
   }
   if (strcmp(window->digest, model_digest(session->model)) != 0) {
-    return error_set(error,
-                     STATUS_UNAVAILABLE,
-                     "what sounds is of another model: store when this one "
-                     "plays");
+    return store_before(session, slot, window, error);
   }
   const Status status = points_store(&session->points, slot, window->z, error);
   if (points_get(&session->points, slot)) {
@@ -87,85 +104,6 @@ recall(Session* session, uint32_t slot, Error* error)
   command.point.size = model_latent_size(session->model);
   memcpy(command.point.z, z, command.point.size * sizeof *z);
   return session_tell(session, &command, error);
-}
-
-// --- Presets -----------------------------------------------------------------
-
-static Status
-load_model(Session* session, const char* name, Error* error)
-{
-  Action action = { .kind = ACTION_LOAD };
-  if (options_find_model(name, action.text, sizeof action.text)) {
-    return audition_do(session->audition, &action, error);
-  }
-  snprintf(action.text, sizeof action.text, "%s", name);
-  return audition_do(session->audition, &action, error);
-}
-
-Status
-session_take_preset(Session* session, const char* name, Error* error)
-{
-  static Preset preset; // large; the control thread's
-  Status        status = preset_load(name, &preset, error);
-  if (status) {
-    return status;
-  }
-  session->preset = preset;
-  // Not of the music, but of the controllers that are there.
-  preset.params.value[PARAM_PICKUP] = session->knobs.params.value[PARAM_PICKUP];
-  knobs_set_all(&session->knobs, &preset.params);
-  session_bind(session, &session->preset);
-  view_log(session->view, "preset %s: %s", name, preset.description);
-  return *preset.model ? load_model(session, preset.model, error) : STATUS_OK;
-}
-
-void
-session_fill_preset(const Session* session, Preset* preset)
-{
-  *preset               = session->preset;
-  preset->params        = session->knobs.params;
-  preset->binding_count = 0;
-  for (size_t i = 0; i < session->map.bound_count &&
-                     preset->binding_count < PRESET_BINDINGS_MAX;
-       ++i) {
-    char text[MIDI_BINDING_BYTES];
-    midi_map_format_binding(
-      midi_map_binding(&session->map, i), text, sizeof text);
-    if (strlen(text) < PRESET_BINDING_BYTES) {
-      snprintf(preset->bindings[preset->binding_count++],
-               PRESET_BINDING_BYTES,
-               "%s",
-               text);
-    }
-  }
-}
-
-static Status
-save(Session* session, const char* name, Error* error)
-{
-  static Preset preset;
-  char          path[1024];
-  session_fill_preset(session, &preset);
-  const Status status = preset_save(name, &preset, path, error);
-  if (!status) {
-    view_log(session->view, "saved %s", path);
-  }
-  return status;
-}
-
-static Status
-program(Session* session, uint32_t number, Error* error)
-{
-  const int what = (int)session->knobs.params.value[PARAM_PROGRAM_CHANGE];
-  char      name[PRESET_NAME_BYTES];
-  if (what == PROGRAM_CHECKPOINT) {
-    return audition_choose(session->audition, number, error);
-  }
-  if (what == PROGRAM_OFF) {
-    return STATUS_OK;
-  }
-  const Status status = preset_by_number(number, name, error);
-  return status ? status : session_take_preset(session, name, error);
 }
 
 // -----------------------------------------------------------------------------
@@ -221,9 +159,9 @@ do_action(Session* session, const Action* action, Error* error)
     case ACTION_PRESET:
       return session_take_preset(session, action->text, error);
     case ACTION_SAVE:
-      return save(session, action->text, error);
+      return session_save_preset(session, action->text, error);
     case ACTION_PROGRAM:
-      return program(session, (uint32_t)action->number, error);
+      return session_take_program(session, (uint32_t)action->number, error);
     case ACTION_KEEP:
       return session_keep(session, action->number, false, error);
     case ACTION_KEEP_BARS:
@@ -257,7 +195,7 @@ session_do(void* context, const Action* action, Error* error)
     return change_param(session, action, error);
   }
   if (action->kind == ACTION_LOAD) {
-    return load_model(session, action->text, error);
+    return session_load_model(session, action->text, error);
   }
   if (audition_takes(action->kind)) {
     return audition_do(session->audition, action, error);

@@ -67,9 +67,36 @@ session_give_back(Session* session, Model* model)
   }
 }
 
+// Who began with a VAE needed nothing to stand in for it until now.
+static void
+bring_fallback(Session* session, const Model* model)
+{
+  Sources* const sources = session->sources;
+  WorkerCommand  command = { .kind = COMMAND_FALLBACK };
+  Error          error;
+  if (!sources_lack_fallback(sources, session->options, model)) {
+    return;
+  }
+  Status status = sources_load_fallback(sources, session->options, &error);
+  command.model = sources->fallback;
+  if (!status) {
+    status = session_tell(session, &command, &error);
+  }
+  if (status) {
+    view_log(
+      session->view, "no VAE stands in where it is too slow: %s", error.text);
+    return;
+  }
+  view_log(session->view,
+           "where it is too slow: %s %s",
+           model_kind_name(sources->fallback),
+           model_digest(sources->fallback));
+}
+
 static void
 swap_to(Session* session, const AuditionEvent* event)
 {
+  bring_fallback(session, event->model);
   const WorkerCommand command = { .kind  = COMMAND_MODEL,
                                   .model = event->model,
                                   .again = event->compares };

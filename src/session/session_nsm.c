@@ -40,9 +40,40 @@ save_state(void* context, Error* error)
   session_fill_preset(session, &preset);
   const Status status = preset_write(path, &preset, error);
   if (!status) {
-    session->saved_params = session->knobs.params;
+    session_mark_saved(session);
+  }
+  if (!status && !*preset.model) {
+    view_log(session->view,
+             "the session is saved without the model that plays: no preset can "
+             "name its file");
   }
   return status;
+}
+
+static SessionSaved
+what_stands(const Session* session)
+{
+  SessionSaved   now = { .params  = session->knobs.params,
+                         .edition = session->map.edition };
+  AuditionStatus audition;
+  audition_status(session->audition, &audition);
+  snprintf(now.model, sizeof now.model, "%s", audition.chosen);
+  return now;
+}
+
+void
+session_mark_saved(Session* session)
+{
+  session->saved = what_stands(session);
+}
+
+bool
+session_is_dirty(const Session* session)
+{
+  const SessionSaved now = what_stands(session);
+  return memcmp(&now.params, &session->saved.params, sizeof now.params) ||
+         now.edition != session->saved.edition ||
+         strcmp(now.model, session->saved.model);
 }
 
 // What was saved comes before what the command line did not say.
@@ -60,6 +91,13 @@ take_state(Session* session, Options* options, Error* error)
   }
   snprintf(session->nsm_preset, sizeof session->nsm_preset, "%s", path);
   options->preset = session->nsm_preset;
+  if (*session->preset.model && !options->model_typed) {
+    options->model_path = options->shipped_model;
+    if (options_find_meant(
+          session->preset.model, path, options->shipped_model, error)) {
+      return error->status;
+    }
+  }
   for (int id = 0; id < PARAM_COUNT; ++id) {
     if (!options->typed[id]) {
       options->params.value[id] = session->preset.params.value[id];

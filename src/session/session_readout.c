@@ -273,7 +273,8 @@ fill_bound(const Session* session,
   for (size_t i = 0; i < session->map.bound_count; ++i) {
     const MidiBinding* const binding = midi_map_binding(&session->map, i);
     const ParamId            id      = binding->action.param;
-    if (binding->follows && id < PARAM_COUNT) {
+    if (binding->follows && id < PARAM_COUNT &&
+        midi_map_is_active(&session->map, i)) {
       snprintf(texts[id],
                sizeof texts[id],
                "%s %u",

@@ -6,6 +6,7 @@ import socket
 import tempfile
 import threading
 
+from home import Home, Stage
 from live import expect, run_tests
 from osc import Client, Failure, Host, decode, encode, soon
 
@@ -198,8 +199,77 @@ def test_ends_by_signal():
     expect("given up" in outcome[0], f"{outcome}")
 
 
+def play(server, home, path, *arguments):
+    """meander itself, opened at `path`."""
+    thread = server.welcome("/nsm/client/open", path, "My Song", "meander.nABC")
+    home.environment["NSM_URL"] = server.url
+    stage = Stage(home, *arguments)
+    thread.join()
+    expect(server.receive() == ("/reply", ["/nsm/client/open", "OK"]), "open")
+    return stage
+
+
+def test_meander():
+    """What plays is what was saved: the model, too, wherever its file is."""
+    home = Home(mine='bindings = "cc 20 = tempo"\n')
+    own = home.model(home.path("runs/run1/checkpoint.safetensors"))
+    path = home.path("a.nABC")
+    server = Server()
+
+    def save():
+        server.send("/nsm/client/save")
+        expect(server.receive() == ("/reply", ["/nsm/client/save", "OK"]), "save")
+
+    def heard(what):
+        expect(server.receive() == (f"/nsm/client/{what}", []), what)
+
+    with play(server, home, path) as stage:
+        expect(server.announced[1][2] == "meander", f"{server.announced}")
+        stage.sounds("diffusion")
+        stage.tell("load", "vae")
+        heard("is_dirty")
+        stage.sounds("vae")
+        stage.tell("param/channel", 3.0)
+        save()
+        heard("is_clean")
+        stage.tell("preset", "mine")
+        heard("is_dirty")
+        stage.tell("param/channel", 4.0)
+        save()
+        heard("is_clean")
+        stage.end()
+    with play(server, home, path) as stage:
+        expect(stage.status()["name"] == "vae", f"{stage.status()}")
+        stage.stands(channel=4)
+        stage.tell("preset", "mine")  # the session's rig is the player's
+        stage.stands(channel=4)
+        heard("is_dirty")
+        stage.tell("load", own)
+        stage.sounds("run1")
+        save()
+        heard("is_clean")
+        stage.end()
+    with open(path + ".cfg") as file:
+        text = file.read()
+    expect(f'model = "{own}"' in text and "cc 20 = tempo" in text, text)
+    with play(server, home, path) as stage:
+        expect(stage.status()["name"] == "run1", f"{stage.status()}")
+        stage.end()
+    with play(server, home, path, "--model", "student") as stage:
+        expect(stage.status()["name"] == "student", f"{stage.status()}")
+        stage.end()
+    os.remove(own)
+    try:
+        play(server, home, path)
+    except Failure as failure:
+        expect(own in str(failure) and "put it back" in str(failure), f"{failure}")
+    else:
+        raise Failure("it plays without its model")
+
+
 run_tests([
     ("session", test_session),
+    ("meander itself", test_meander),
     ("dirty", test_dirty),
     ("save fails", test_save_fails),
     ("open fails", test_open_fails),

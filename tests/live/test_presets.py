@@ -58,7 +58,9 @@ def test_yours():
     lines = home.lines()
     expect(len(lines) == shipped + 4, f"{len(lines)} lines: {lines}")
     by_name = {line.split()[0]: line for line in lines}
-    expect(by_name["aah"].endswith(" 0  yours: my own"), by_name["aah"])
+    expect(by_name["answer"].startswith("answer            0  "), by_name["answer"])
+    expect(" 4  yours, over" in by_name["calm"], by_name["calm"])
+    expect(by_name["aah"].endswith(" 64  yours: my own"), by_name["aah"])
     expect(by_name["calm"].endswith("  yours, over the shipped one: calmer"),
            by_name["calm"])
     for name, says in (("broken", "broken.cfg:2: tempo is 77"),

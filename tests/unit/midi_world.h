@@ -52,12 +52,19 @@ do_action(void* context, const Action* action, Error* error)
 }
 
 static inline void
-bind(const char* text)
+bind_as(MidiOrigin origin, const char* text)
 {
   MidiBinding binding;
   Error       error;
   assert_int_equal(midi_map_parse_binding(text, &binding, &error), STATUS_OK);
-  assert_int_equal(midi_map_add(&world.map, &binding, &error), STATUS_OK);
+  assert_int_equal(midi_map_add(&world.map, &binding, origin, &error),
+                   STATUS_OK);
+}
+
+static inline void
+bind(const char* text)
+{
+  bind_as(MIDI_LEARNT, text);
 }
 
 // Without pickup: what knobs do at once is seen best.

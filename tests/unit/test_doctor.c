@@ -26,10 +26,13 @@ static JackProbe      jack;
 static SequencerProbe sequencer;
 static bool           has_audio;
 
+static const char* asked_server;
+
 static void
-take_jack(JackProbe* out)
+take_jack(const char* server, JackProbe* out)
 {
-  *out = jack;
+  asked_server = server;
+  *out         = jack;
 }
 
 static void
@@ -89,6 +92,8 @@ well(void)
                         .soundfont_places = places,
                         .proc_asound      = inside("asound"),
                         .cpu_folder       = inside("cpu"),
+                        .pci_folder       = inside("pci"),
+                        .nvidia_driver    = inside("nvidia"),
                         .pipewire_socket  = "",
                         .rtkit_service    = inside("rtkit"),
                         .path             = "/nonexistent",
@@ -98,6 +103,7 @@ well(void)
                         .memlock_bytes    = UINT64_MAX };
   snprintf(world.config_folder, 1024, "%s/config/meander", folder);
   setenv("MEANDER_DATA", source, 1);
+  setenv("XDG_CONFIG_HOME", inside("config"), 1);
   return world;
 }
 
@@ -328,7 +334,23 @@ test_bad_files(void** state)
   assert_false(examine(&world));
   line("FAIL", "checkpoint", "vae.safetensors");
   line("FAIL", "preset", "odd.cfg");
+  line("FAIL", "checkpoint", "-> sudo ninja -C build install");
   last_line("silent link: no checkpoint can be loaded");
+
+  // Of a source tree.
+  make_folder("data/.git");
+  assert_false(examine(&world));
+  char mend[300];
+  snprintf(mend,
+           sizeof mend,
+           "-> git -C '%s' checkout -- 'models/weights/vae.safetensors'",
+           inside("data"));
+  line("FAIL", "checkpoint", mend);
+  snprintf(mend,
+           sizeof mend,
+           "-> git -C '%s' checkout -- 'presets/odd.cfg'",
+           inside("data"));
+  line("FAIL", "preset", mend);
 
   // One that is good beside it is enough to be heard.
   char good[1100];
@@ -338,6 +360,99 @@ test_bad_files(void** state)
   assert_true(examine(&world));
   line("ok", "checkpoint", "z.safetensors: vae ");
   last_line("music can be heard, but see FAIL above: meander");
+}
+
+// A meander that plays, and whom nobody hears.
+static void
+test_players(void** state)
+{
+  (void)state;
+  DoctorWorld world = well();
+  jack = (JackProbe){ .runs = true, .rate_hz = 48000, .period_frames = 64 };
+  add_input(&jack.inputs, "ardour:midi_in");
+  jack.player =
+    (ProbedPlayer){ .runs = true, .silent = true, .name = "meander:notes" };
+  assert_false(examine(&world));
+  assert_null(asked_server);
+  line("FAIL",
+       "JACK player",
+       "nothing is connected to it -> jack_connect 'meander:notes' "
+       "'ardour:midi_in'");
+  last_line("silent link: a meander plays to nobody in JACK -> jack_connect "
+            "'meander:notes' 'ardour:midi_in'");
+  world.jack_server = "studio";
+  assert_false(examine(&world));
+  assert_string_equal(asked_server, "studio");
+  last_line("-> jack_connect -s studio 'meander:notes' 'ardour:midi_in'");
+  jack.player.silent = false;
+  assert_true(examine(&world));
+  line("ok", "JACK player", "meander:notes plays, and is connected");
+
+  world           = well();
+  sequencer.state = SEQUENCER_ANSWERS;
+  add_input(&sequencer.inputs, "Piano:in");
+  strcpy(sequencer.inputs.first_address, "20:0");
+  sequencer.player = (ProbedPlayer){
+    .runs = true, .silent = true, .name = "meander:notes", .address = "128:0"
+  };
+  assert_false(examine(&world));
+  line("FAIL", "ALSA player", "-> aconnect 128:0 20:0");
+  last_line("silent link: a meander plays to nobody in ALSA -> aconnect "
+            "128:0 20:0");
+}
+
+static void
+test_own_files(void** state)
+{
+  (void)state;
+  const DoctorWorld world = well();
+  make_folder("config");
+  make_folder("config/meander");
+  make_folder("config/meander/presets");
+  write_file("config/meander/presets/calm.cfg", "inherits = \"calm\"\n");
+  write_file("config/meander/controller.cfg",
+             "bindings = \"cc 22 ch 1 = swing\"\n");
+  examine(&world);
+  line("ok", "your files", "2 presets and bindings of yours can be read");
+  write_file("config/meander/presets/odd.cfg", "\n\ntempo = 77\n");
+  write_file("config/meander/controller.cfg",
+             "\nbindings = \"cc 22 = nothing_at_all\"\n");
+  assert_true(examine(&world));
+  char mend[300];
+  snprintf(mend,
+           sizeof mend,
+           "-> ${EDITOR:-nano} +3 '%s'\n",
+           inside("config/meander/presets/odd.cfg"));
+  line("FAIL", "your files", "odd.cfg:3: tempo is 77");
+  assert_non_null(strstr(report, mend));
+  snprintf(mend,
+           sizeof mend,
+           "-> ${EDITOR:-nano} +2 '%s'\n",
+           inside("config/meander/controller.cfg"));
+  line("FAIL", "your files", "nothing_at_all");
+  assert_non_null(strstr(report, mend));
+  last_line("music can be heard, but see FAIL above: meander");
+}
+
+static void
+test_idle_gpu(void** state)
+{
+  (void)state;
+  const DoctorWorld world = well();
+  make_folder("pci");
+  make_folder("pci/0000:01:00.0");
+  write_file("pci/0000:01:00.0/vendor", "0x10de\n");
+  write_file("pci/0000:01:00.0/class", "0x040300\n"); // its sound
+  examine(&world);
+  assert_null(strstr(report, "GPU"));
+  write_file("pci/0000:01:00.0/class", "0x030200\n");
+  assert_true(examine(&world));
+  line("note", "GPU", "without its driver");
+  line("note", "GPU", "-> sudo apt install nvidia-driver");
+  write_file("nvidia", "580");
+  examine(&world);
+  line("note", "GPU", "and is not used");
+  line("note", "GPU", "-> nvidia-smi");
 }
 
 static void
@@ -439,6 +554,9 @@ main(void)
     cmocka_unit_test(test_pipewire),
     cmocka_unit_test(test_slow_machine),
     cmocka_unit_test(test_bad_files),
+    cmocka_unit_test(test_players),
+    cmocka_unit_test(test_own_files),
+    cmocka_unit_test(test_idle_gpu),
     cmocka_unit_test(test_settings),
     cmocka_unit_test(test_device),
     cmocka_unit_test(test_report_is_written),

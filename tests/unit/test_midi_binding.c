@@ -168,13 +168,15 @@ test_table(void** state)
   for (size_t i = 0; i < midi_map_standard_count; ++i) {
     assert_int_equal(
       midi_map_parse_binding(midi_map_standard[i], &binding, &error), 0);
-    assert_int_equal(midi_map_add(&map, &binding, &error), STATUS_OK);
+    assert_int_equal(midi_map_add(&map, &binding, MIDI_STANDARD, &error),
+                     STATUS_OK);
   }
   assert_int_equal(map.bound_count, midi_map_standard_count);
   // The same once more only changes its range.
   assert_int_equal(
     midi_map_parse_binding("cc 74 = density 0..0.5", &binding, &error), 0);
-  assert_int_equal(midi_map_add(&map, &binding, &error), STATUS_OK);
+  assert_int_equal(midi_map_add(&map, &binding, MIDI_STANDARD, &error),
+                   STATUS_OK);
   assert_int_equal(map.bound_count, midi_map_standard_count);
   assert_false(midi_map_changed(&map));
   assert_int_equal(midi_map_forget(&map, PARAM_DENSITY), 1);
@@ -187,10 +189,12 @@ test_table(void** state)
     char text[64];
     snprintf(text, sizeof text, "nrpn %u = tempo", i);
     assert_int_equal(midi_map_parse_binding(text, &binding, &error), 0);
-    assert_int_equal(midi_map_add(&map, &binding, &error), STATUS_OK);
+    assert_int_equal(midi_map_add(&map, &binding, MIDI_STANDARD, &error),
+                     STATUS_OK);
   }
   assert_int_equal(midi_map_parse_binding("cc 1 = mute", &binding, &error), 0);
-  assert_int_equal(midi_map_add(&map, &binding, &error), STATUS_LIMIT);
+  assert_int_equal(midi_map_add(&map, &binding, MIDI_STANDARD, &error),
+                   STATUS_LIMIT);
   assert_non_null(strstr(error.text, "256"));
   assert_int_equal(map.bound_count, MIDI_BINDINGS_MAX);
 }

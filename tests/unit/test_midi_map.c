@@ -64,6 +64,63 @@ test_several_targets(void** state)
 }
 
 static void
+expect_only(unsigned controller, ParamId param)
+{
+  const size_t before = world.count;
+  cc(0, controller, 0);
+  cc(0, controller, 127);
+  assert_int_equal(world.count, before + 2);
+  assert_int_equal(world.last.param, param);
+}
+
+// A later origin has its controllers to itself; what it took is there again
+// when it goes.
+static void
+test_origins(void** state)
+{
+  (void)state;
+  bind_as(MIDI_STANDARD, "cc 74 = density");
+  bind_as(MIDI_OF_PRESET, "cc 74 ch 1 = tempo");
+  bind_as(MIDI_OF_PRESET, "cc 20 = swing");
+  bind_as(MIDI_OF_PRESET, "note 36 = panic");
+  expect_only(74, PARAM_TEMPO);
+  assert_false(midi_map_is_active(&world.map, 0));
+  bind_as(MIDI_LEARNT, "cc 20 ch 1 = pull");
+  expect_only(20, PARAM_PULL);
+  // Another preset: one knob has one meaning, and the old key plays again.
+  midi_map_drop(&world.map, MIDI_OF_PRESET);
+  bind_as(MIDI_OF_PRESET, "cc 20 = quantise");
+  expect_only(74, PARAM_DENSITY);
+  expect_only(20, PARAM_PULL);
+  assert_int_equal(hear(0x90, 36, 9), MIDI_HEARD_PLAYED);
+  // The order in which they come is not what counts.
+  bind_as(MIDI_STANDARD, "cc14 20 = bpm");
+  expect_only(20, PARAM_PULL);
+  assert_int_equal(midi_map_forget(&world.map, PARAM_PULL), 1);
+  expect_only(20, PARAM_QUANTISE);
+  assert_int_equal(world.map.bound_count, 3);
+}
+
+// What comes to light again is shown to its controller.
+static void
+test_origins_feedback(void** state)
+{
+  (void)state;
+  MidiMessage messages[8];
+  bind_as(MIDI_STANDARD, "cc 74 = density");
+  assert_int_equal(midi_map_feedback(&world.map, &world.params, messages, 8),
+                   1);
+  bind_as(MIDI_OF_PRESET, "cc 74 = walk_step 0..0.5");
+  assert_int_equal(midi_map_feedback(&world.map, &world.params, messages, 8),
+                   1);
+  assert_int_equal(messages[0].message[2], 89); // 0.35 of 0.5
+  midi_map_drop(&world.map, MIDI_OF_PRESET);
+  assert_int_equal(midi_map_feedback(&world.map, &world.params, messages, 8),
+                   1);
+  assert_int_equal(messages[0].message[2], 25); // 1 of 0.25 to 4
+}
+
+static void
 test_pair(void** state)
 {
   (void)state;
@@ -549,6 +606,8 @@ main(void)
     cmocka_unit_test_setup(test_controller, set_up),
     cmocka_unit_test_setup(test_names, set_up),
     cmocka_unit_test_setup(test_several_targets, set_up),
+    cmocka_unit_test_setup(test_origins, set_up),
+    cmocka_unit_test_setup(test_origins_feedback, set_up),
     cmocka_unit_test_setup(test_pair, set_up),
     cmocka_unit_test_setup(test_nrpn, set_up),
     cmocka_unit_test_setup(test_rpn, set_up),

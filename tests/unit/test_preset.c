@@ -115,6 +115,11 @@ test_values(void** state)
   assert_string_equal(preset.model, "student");
   assert_true(preset.params.value[PARAM_STEPS] == 4);
   assert_true(params_is_auto(&preset.params, PARAM_CONTEXT));
+  assert_true(preset.named[PARAM_STEPS] && !preset.named[PARAM_SYNC]);
+  assert_int_equal(
+    load_text("model = \"/my runs/a.safetensors\"\n", &preset, path, &error),
+    STATUS_OK);
+  assert_string_equal(preset.model, "/my runs/a.safetensors");
   assert_int_equal(load_text("", &preset, path, &error), STATUS_OK);
 }
 
@@ -141,6 +146,9 @@ test_refusals(void** state)
     { "model = 3\n", ":1: ", "model" },
     { "model = \"\"\n", ":1: ", "model" },
     { "model = \"../../etc/passwd\"\n", ":1: ", "meander models" },
+    { "model = \"/etc/passwd\"\n", ":1: ", "whole path" },
+    { "model = \"a.safetensors\"\n", ":1: ", "whole path" },
+    { "model = \"/a\tb.safetensors\"\n", ":1: ", "control" },
     { "description = 3\n", ":1: ", "description" },
     { "tempo = { a = 1 }\n", ":1: ", "tempo" },
     { "tempo == 1\n", ":1: ", "syntax" },

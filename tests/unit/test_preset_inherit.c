@@ -64,6 +64,7 @@ test_values(void** state)
                     "mode = \"auto\"\n");
   load("both");
   assert_string_equal(preset.model, "student");
+  assert_true(preset.named[PARAM_TEMPO]);
   assert_true(preset.params.value[PARAM_TEMPO] == 2);
   assert_true(preset.params.value[PARAM_TRANSPOSE] == 5);
   assert_true(params_is_auto(&preset.params, PARAM_MODE));
@@ -190,12 +191,17 @@ test_bindings(void** state)
   user_write_preset("glove",
                     "bindings = ( \"cc 1 = density\" )\ninherits = \"hand\"\n");
   load("glove");
-  expect_bindings("cc 1 = tempo; cc 2 = pull; cc 1 = density");
-  // The last word on cc 1 is the heir's, though it was said before.
+  expect_bindings("cc 2 = pull; cc 1 = density"); // one knob, one heir
   user_write_preset("mitten",
                     "inherits = \"glove\"\nbindings = \"cc 1 = tempo\"\n");
   load("mitten");
-  expect_bindings("cc 2 = pull; cc 1 = density; cc 1 = tempo");
+  expect_bindings("cc 2 = pull; cc 1 = tempo");
+  // Within a file a knob may do several things.
+  user_write_preset("two",
+                    "inherits = \"hand\"\nbindings = ( \"cc 1 ch 3 = swing\","
+                    " \"cc 1 ch 3 = density 1..0\" )\n");
+  load("two");
+  expect_bindings("cc 2 = pull; cc 1 ch 3 = swing; cc 1 ch 3 = density 1..0");
   user_write_preset(
     "bare", "inherits = \"glove\"\nbindings = [ \"none\", \"cc 7 = pull\" ]\n");
   load("bare");
@@ -306,25 +312,72 @@ test_list(void** state)
   assert_non_null(strstr(refused_paths, "not a name.cfg;"));
   assert_non_null(strstr(refused_paths, "-dash.cfg;"));
   assert_null(strstr(refused_paths, "/.cfg;"));
-  assert_string_equal(entries[0].name, "aaa");
-  assert_true(entries[0].yours && !entries[0].shadows);
-  for (uint32_t i = 0; i <= shipped; ++i) {
-    char name[PRESET_NAME_BYTES];
-    assert_int_equal(preset_by_number(i, name, &error), STATUS_OK);
-    assert_string_equal(name, entries[i].name);
-    assert_true(!i || strcmp(entries[i - 1].name, entries[i].name) < 0);
+  // Shipped ones are numbered without a gap, and keep their numbers.
+  for (size_t i = 0; i < shipped; ++i) {
+    assert_string_equal(entries[i].name, before[i].name);
+    assert_int_equal(entries[i].number, i);
+    assert_int_equal(before[i].number, i);
     const bool is_calm = !strcmp(entries[i].name, "calm");
     assert_int_equal(entries[i].shadows, is_calm);
-    assert_int_equal(entries[i].yours, is_calm || !i);
+    assert_int_equal(entries[i].yours, is_calm);
   }
+  assert_string_equal(entries[shipped].name, "aaa");
+  assert_true(entries[shipped].yours && !entries[shipped].shadows);
+  assert_int_equal(entries[shipped].number, PRESET_PROGRAM_YOURS);
+}
+
+static void
+expect_number(const char* name, int number)
+{
+  static PresetEntry entries[PRESETS_MAX];
+  const size_t       count = preset_list(entries, NULL);
+  size_t             i     = 0;
+  while (i < count && strcmp(entries[i].name, name)) {
+    ++i;
+  }
+  assert_true(i < count);
+  assert_int_equal(entries[i].number, number);
+  char found[PRESET_NAME_BYTES];
+  if (number >= 0) {
+    assert_int_equal(preset_by_number((uint32_t)number, found, &error), 0);
+    assert_string_equal(found, name);
+  }
+}
+
+// What a file says, one's own first; else the next free one from 64 on.
+static void
+test_numbers(void** state)
+{
+  (void)state;
+  user_write_preset("song", "program = 4\n");
+  expect_number("song", 4);
+  expect_number("calm", 64); // whose number that was
+  expect_number("cellar", 5);
+  user_write_preset("heir", "inherits = \"song\"\n");
+  user_write_preset("twin", "program = 4\n");
+  user_write_preset("last", "program = 65\n");
+  expect_number("calm", 64);
+  expect_number("heir", 66);
+  expect_number("last", 65);
+  expect_number("song", 4);
+  expect_number("twin", 67);
+  // A file that is broken keeps its number, as long as that can be read.
+  user_write_preset("song", "tempo = 99\nprogram = 4\n");
+  expect_number("song", 4);
+  user_write_preset("song", "program = 4\ntempo =\n");
+  expect_number("twin", 4);
+  expect_number("song", 67);
   char name[PRESET_NAME_BYTES] = "as it was";
-  assert_int_equal(preset_by_number((uint32_t)shipped + 1, name, &error),
-                   STATUS_NOT_FOUND);
+  assert_int_equal(preset_by_number(50, name, &error), STATUS_NOT_FOUND);
   assert_string_equal(name, "as it was");
-  // A file that is broken keeps its number.
-  user_write_preset("aaa", "tempo = 99\n");
-  assert_int_equal(preset_by_number(0, name, &error), STATUS_OK);
-  assert_string_equal(name, "aaa");
+  assert_non_null(strstr(error.text, "program = 50"));
+  const char* const refused[] = { "-1", "128", "1.0", "\"1\"" };
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i) {
+    char text[32];
+    snprintf(text, sizeof text, "program = %s\n", refused[i]);
+    user_write_preset("case", text);
+    REFUSED("case", "case.cfg:1: ", "0 to 127");
+  }
 }
 
 static void
@@ -398,8 +451,8 @@ main(void)
     OWN_FOLDER(test_depth),       OWN_FOLDER(test_bad_parents),
     OWN_FOLDER(test_bindings),    OWN_FOLDER(test_binding_caps),
     OWN_FOLDER(test_yours_first), OWN_FOLDER(test_list),
-    OWN_FOLDER(test_list_cap),    OWN_FOLDER(test_names),
-    OWN_FOLDER(test_folders),
+    OWN_FOLDER(test_numbers),     OWN_FOLDER(test_list_cap),
+    OWN_FOLDER(test_names),       OWN_FOLDER(test_folders),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

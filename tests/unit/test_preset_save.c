@@ -22,7 +22,7 @@ static Error  error;
 static Preset
 standard(void)
 {
-  return (Preset){ .params = params_standard() };
+  return (Preset){ .program = -1, .params = params_standard() };
 }
 
 // Saves `given` and reads it back.
@@ -70,6 +70,10 @@ test_differences_only(void** state)
   char path[1024];
   assert_int_equal(preset_save("mine", &given, path, &error), STATUS_OK);
   assert_int_equal(access(path, R_OK), 0);
+  given.program = 7;
+  expect_trip("mine");
+  assert_int_equal(back.program, 7);
+  given.program = -1;
   expect_trip("mine");
   expect_text("mine",
               "description = \"a \\\"quoted\\\" \\\\ one, \xc3\xa4\"\n"
@@ -112,7 +116,7 @@ test_heirs(void** state)
   expect_trip("heir");
   expect_text("heir", "channel = 2\n");
   // The parent is gone, or would become an heir of its heir.
-  given = (Preset){ .params = given.params, .parent_count = 1 };
+  given = (Preset){ .program = -1, .params = given.params, .parent_count = 1 };
   strcpy(given.parents[0], "nowhere");
   expect_trip("orphan");
   expect_text("orphan", "channel = 2\n");
@@ -151,7 +155,7 @@ test_over_shipped(void** state)
   expect_trip("calm");
   expect_text("calm",
               "description = \"slow and soft, never far from where it was\"\n"
-              "inherits = (\n  \"calm\"\n)\n"
+              "inherits = (\n  \"calm\"\n)\nprogram = 4\n"
               "bindings = (\n  \"cc 1 = tempo\"\n)\n");
 }
 
