@@ -8,13 +8,10 @@
 #include "control/watch.h"
 #include "data_path.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// Lines that wait to be read. When full the oldest is dropped.
-#define LINES_MAX 8u
 // How long a load may go on when all else has ended.
 #define CLOSE_S_MAX 0.3
 
@@ -45,30 +42,8 @@ struct Audition {
   CheckpointKey cursor;                  // what was chosen last
   char told_path[CHECKPOINT_PATH_BYTES]; // the player knows that it failed
 
-  char     lines[LINES_MAX][600];
-  uint32_t line_count;
+  Said said;
 };
-
-static void say(Audition* audition, const char* format, ...)
-  __attribute__((format(printf, 2, 3)));
-
-static void
-say(Audition* audition, const char* format, ...)
-{
-  if (audition->line_count == LINES_MAX) {
-    --audition->line_count;
-    memmove(audition->lines,
-            audition->lines + 1,
-            audition->line_count * sizeof *audition->lines);
-  }
-  va_list args;
-  va_start(args, format);
-  vsnprintf(audition->lines[audition->line_count++],
-            sizeof *audition->lines,
-            format,
-            args);
-  va_end(args);
-}
 
 static void
 discard(void* context, Model* model)
@@ -251,7 +226,8 @@ rate(Audition* audition, Rating rating, Error* error)
   const Status     status = ratings_add(audition->ratings, &line, error);
   char             name[AUDITION_NAME_BYTES];
   checkpoint_list_name(&audition->list, slot->key.path, name);
-  say(audition, "%s %s: %s", name, slot->digest, rating_names[rating]);
+  said_add(
+    &audition->said, "%s %s: %s", name, slot->digest, rating_names[rating]);
   return status;
 }
 
@@ -327,7 +303,7 @@ look_through_list(Audition* audition)
   if (audition->watch) {
     watch_poll(audition->watch);
     if (watch_problem(audition->watch, &error)) {
-      say(audition, "%s", error.text);
+      said_add(&audition->said, "%s", error.text);
     }
   }
   if (audition->list_seen == list->changes) {
@@ -354,7 +330,7 @@ refuse(Audition* audition, const Error* error)
   }
   if (strcmp(audition->told_path, path) != 0) {
     memcpy(audition->told_path, path, sizeof audition->told_path);
-    say(audition, "not played: %s", error->text);
+    said_add(&audition->said, "not played: %s", error->text);
   }
   audition->failed = audition->target;
   audition->target = (Target){ 0 };
@@ -400,7 +376,7 @@ take_new(Audition* audition, const Loaded* loaded)
   if (loaded->fit) {
     char name[AUDITION_NAME_BYTES];
     checkpoint_list_name(&audition->list, target.key.path, name);
-    say(audition, "%s: %s", name, loaded->misfit.text);
+    said_add(&audition->said, "%s: %s", name, loaded->misfit.text);
   }
 }
 
@@ -444,13 +420,7 @@ audition_poll(Audition* audition, const Params* params, AuditionEvent* event)
   ask_loader(audition, params);
   fetch_loaded(audition);
   event->model = sides_hand_out(&audition->sides, &event->compares);
-  if (audition->line_count) {
-    memcpy(event->text, audition->lines[0], sizeof event->text);
-    --audition->line_count;
-    memmove(audition->lines,
-            audition->lines + 1,
-            audition->line_count * sizeof *audition->lines);
-  }
+  said_take(&audition->said, event->text);
   return event->model || *event->text;
 }
 

@@ -47,6 +47,7 @@
 
 #include "control/action.h"
 #include "control/ratings.h"
+#include "control/said.h"
 #include "live/params.h"
 #include "model.h"
 #include "status.h"
@@ -99,10 +100,10 @@ Status audition_do(Audition* audition, const Action* action, Error* error);
 Status audition_choose(Audition* audition, size_t index, Error* error);
 
 typedef struct {
-  Model* model;   // not NULL: swap to it at the next phrase boundary, in place
-                  // of any other that waits for one
-  bool compares;  // with `model`: at once, and at the point that sounds
-  char text[600]; // not empty: a line for the player
+  Model* model;  // not NULL: swap to it at the next phrase boundary, in place
+                 // of any other that waits for one
+  bool compares; // with `model`: at once, and at the point that sounds
+  char text[SAID_LINE_BYTES]; // not empty: a line for the player
 } AuditionEvent;
 
 // Every turn, until it is false. `params` are those of now, which a model is
