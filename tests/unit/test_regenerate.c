@@ -277,7 +277,8 @@ make_again(Session* s, uint32_t from, uint64_t end)
   regeneration_free(r);
 }
 
-static void
+// Returns from how many lines it was made again.
+static uint32_t
 session(ModelKind kind, uint64_t seed)
 {
   static Session s;
@@ -309,20 +310,23 @@ session(ModelKind kind, uint64_t seed)
       make_again(&s, i, s.heard.span);
     }
   }
-  assert_true(starts > 3);
+  assert_true(starts > 0);
   for (uint32_t i = 0; i < s.line_count; ++i) {
     free(s.lines[i].text);
   }
   free_world(s.world);
+  return starts;
 }
 
 static void
 test_any_session(void** state)
 {
   (void)state;
+  uint32_t starts = 0;
   for (uint64_t seed = 0; seed < 8; ++seed) {
-    session(seed % 2 ? MODEL_DIFFUSION : MODEL_VAE, seed);
+    starts += session(seed % 2 ? MODEL_DIFFUSION : MODEL_VAE, seed);
   }
+  assert_true(starts > 50);
 }
 
 static Said
