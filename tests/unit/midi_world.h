@@ -115,3 +115,9 @@ binding_text(size_t i)
   midi_map_format_binding(midi_map_binding(&world.map, i), text, sizeof text);
   return text;
 }
+
+static inline size_t
+feedback(MidiMessage messages[64])
+{
+  return midi_map_feedback(&world.map, &world.params, messages, 64);
+}

@@ -349,12 +349,6 @@ test_table_changes_meanwhile(void** state)
   assert_int_equal(world.map.bound_count, 0);
 }
 
-static size_t
-feedback(MidiMessage messages[64])
-{
-  return midi_map_feedback(&world.map, &world.params, messages, 64);
-}
-
 static void
 assert_message(const MidiMessage* message, unsigned a, unsigned b, unsigned c)
 {
