@@ -17,6 +17,7 @@ is missing is a failure.
 """
 
 import argparse
+import fcntl
 import io
 import lzma
 import os
@@ -89,9 +90,15 @@ def run_tool(command, problem, **options):
 
 def fetch_kernel(cache):
     """Downloads and unpacks the kernel package once; returns (image, modules)."""
+    os.makedirs(cache, exist_ok=True)
+    with open(os.path.join(cache, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side
+        return unpack_kernel(cache)
+
+
+def unpack_kernel(cache):
     done = os.path.join(cache, "kernel")
     if not os.path.isdir(done):
-        os.makedirs(cache, exist_ok=True)
         depends = run_tool(["apt-cache", "depends", "linux-image-amd64"], Skip)
         package = re.search(r"Depends: (linux-image-\S+)", depends)
         if not package:
