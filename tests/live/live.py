@@ -1,7 +1,6 @@
 """What the live tests share: running meander, a jackd of their own and its
 capture client, reading traces and recordings, and the invariants of DESIGN.md.
 Standard library only."""
-import fcntl
 import os
 import re
 import signal
@@ -220,17 +219,10 @@ class Jackd:
     """A server of our own on the dummy driver. It waits for its clients (-S):
     on a machine that is too busy, a server that does not lets a client read a
     port while another still writes it. Names are few and used again: JACK keeps
-    a registry of eight, in which killed servers stay. Tests that share one wait
-    for each other."""
-
-    locks = {}  # by name, as long as this test runs
+    a registry of eight, in which killed servers stay."""
 
     def __init__(self, period, slot=0):
         self.name, self.period = f"{JACK_SERVER}-{slot}", period
-        if self.name not in self.locks:
-            lock = open(os.path.join(tempfile.gettempdir(), self.name), "w")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self.locks[self.name] = lock
         self.rate = 48000
         self.flag = "-R" if realtime_is_granted() else "-r"
         self.start()

@@ -34,7 +34,7 @@ finish(World* world)
   atomic_store(&world->model.stalled, false);
   assert_true(worker_stop(&world->worker));
   assert_int_equal(heard.offs, heard.ons);
-  assert_int_equal(atomic_load(&counters->late), 0);
+  expect_none_late(world);
   assert_int_equal(atomic_load(&counters->dropped), 0);
   assert_int_equal(atomic_load(&counters->doubled), 0);
   assert_false(atomic_load(&world->worker.failed));

@@ -35,7 +35,7 @@ finish(World* world, Heard* heard)
   play(world, heard, 3);
   assert_true(worker_stop(&world->worker));
   assert_int_equal(heard->offs, heard->ons);
-  assert_int_equal(atomic_load(&counters->late), 0);
+  expect_none_late(world);
   assert_int_equal(atomic_load(&counters->dropped), 0);
   assert_int_equal(atomic_load(&counters->doubled), 0);
   assert_int_equal(atomic_load(&counters->reports_lost), 0);

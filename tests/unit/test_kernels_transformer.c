@@ -377,7 +377,7 @@ test_soft_cross_entropy(void** state)
   for (uint32_t i = 0; i < COLUMNS; ++i) {
     assert_true(d[i] == 0.0f);
   }
-  RELEASE(whole, c.t[1], c.t[2], c.t[3], c.t[4], gradient);
+  RELEASE(whole, c.t[1], c.t[2], c.t[3], c.t[4], gradient, heat);
 }
 
 // --- The seam

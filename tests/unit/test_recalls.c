@@ -37,13 +37,12 @@ begin(ModelKind kind, float step_s)
 static void
 finish(World* world)
 {
-  const ProcessCounters* const counters = &world->process.counters;
   atomic_store(&world->process.end_requested, true);
   play(world, &heard, 3);
   atomic_store(&world->model.stalled, false);
   assert_true(worker_stop(&world->worker));
   assert_int_equal(heard.offs, heard.ons);
-  assert_int_equal(atomic_load(&counters->late), 0);
+  expect_none_late(world);
   free_world(world);
 }
 

@@ -251,7 +251,7 @@ test_freewheel_waits(void** state)
   assert_true(worker_stop(&world->worker));
   assert_int_equal(worker_fallbacks(&world->worker), 0);
   assert_int_equal(atomic_load(&counters->notes), 4000);
-  assert_int_equal(atomic_load(&counters->late), 0);
+  expect_none_late(world);
   assert_int_equal(atomic_load(&counters->spans_starved), 0);
   free_world(world);
 }

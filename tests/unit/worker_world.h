@@ -125,6 +125,22 @@ start(World* world)
   assert_int_equal(worker_start(&world->worker, 48000, &error), STATUS_OK);
 }
 
+// A sanitizer on a busy machine is held to no time.
+static inline bool
+is_slow(void)
+{
+  return getenv("SLOW") != NULL;
+}
+
+static inline void
+expect_none_late(const World* world)
+{
+  const uint64_t late = atomic_load(&world->process.counters.late);
+  if (late && !is_slow()) {
+    fail_msg("%u notes late", (unsigned)late);
+  }
+}
+
 // Whatever happened: no period without a plan, nothing late, each note ended,
 // and never a longer rest than the notes themselves explain.
 static inline void
@@ -132,7 +148,7 @@ expect_no_silence(const World* world, const Heard* heard, double gap_s)
 {
   const ProcessCounters* const counters = &world->process.counters;
   assert_int_equal(atomic_load(&counters->spans_starved), 0);
-  assert_int_equal(atomic_load(&counters->late), 0);
+  expect_none_late(world);
   assert_int_equal(atomic_load(&counters->dropped), 0);
   assert_int_equal(heard->offs, heard->ons);
   if ((double)heard->gap_max / 48000 > gap_s) {
