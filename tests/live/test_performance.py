@@ -581,15 +581,15 @@ def test_takes():
     notes of dense music, as a controller asks for it."""
     with open(WORK.path("config/meander/presets/takes.cfg"), "w") as file:
         file.write('description = "takes"\nbindings = ["cc 20 = record 1", '
-                   '"cc 21 = record 0", "cc 22 = keep 1"]\n')
+                   '"cc 21 = record 0", "cc 27 = keep 1"]\n')
     stage = Stage("takes", "--preset", "takes", "--tempo", 4, "--density", 4,
                   "--bpm", 300)
-    hands = stage.player
+    hands = stage.player  # whose controller 22 was learnt before
     try:
         for take in range(TAKES):
-            hands.do("send b0 14 7f", f"wait {211 + 7 * take}", "send b0 16 7f",
+            hands.do("send b0 14 7f", f"wait {211 + 7 * take}", "send b0 1b 7f",
                      f"wait {53 + 11 * take}", "send b0 15 7f", "wait 97",
-                     "send b0 14 00", "send b0 15 00", "send b0 16 00")
+                     "send b0 14 00", "send b0 15 00", "send b0 1b 00")
         hands.mark("over")
         heard, _, log = stage.end()
     finally:
