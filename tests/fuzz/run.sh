@@ -82,8 +82,9 @@ printf '%s\n' 'inherits = ( "calm", "glass" )' 'eta = 0.5; sampler = "ddim"' \
   'bindings = [ "cc 1 = tempo", "none", "cc 2 = \"pull\"" ]' >"$work/preset/all"
 fuzz preset -DMEANDER_INSTALLED_DATA='"/nowhere"' src/control/preset.c \
   src/control/preset_list.c src/control/preset_save.c src/control/text_file.c \
-  src/data_path.c src/live/params.c core/music/scale.c \
-  core/file.c core/status.c -lconfig
+  src/control/midi_binding.c src/control/midi_in.c src/control/midi_learn.c \
+  src/control/midi_map.c src/control/action.c src/control/action_text.c \
+  src/data_path.c src/live/params.c core/music/scale.c core/file.c core/status.c -lconfig
 
 printf '%s\n' 'meander_points = 1' \
   'points = ({ slot = 1; model = "0a"; stored = 5L; z = [0.5, -1e-7] },' \

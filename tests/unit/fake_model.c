@@ -107,6 +107,15 @@ fake_model_last(Model* model, float z[FAKE_LATENT])
   return temperature;
 }
 
+uint64_t
+fake_model_window(Model* model)
+{
+  pthread_mutex_lock(&model->lock);
+  const uint64_t window = model->asked.first_window;
+  pthread_mutex_unlock(&model->lock);
+  return window;
+}
+
 Status
 model_generate(Model*              model,
                const ModelRequest* request,

@@ -43,5 +43,8 @@ void fake_model_init(Model* model, ModelKind kind);
 // The latent and the temperature of the last call.
 float fake_model_last(Model* model, float z[FAKE_LATENT]);
 
+// The window of the last call.
+uint64_t fake_model_window(Model* model);
+
 // The key of all notes of a window.
 uint8_t fake_model_pitch(const Model* model, uint64_t window);

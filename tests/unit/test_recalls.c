@@ -35,7 +35,7 @@ begin(ModelKind kind, float step_s)
 }
 
 static void
-finish(World* world)
+stop(World* world)
 {
   atomic_store(&world->process.end_requested, true);
   play(world, &heard, 3);
@@ -43,6 +43,12 @@ finish(World* world)
   assert_true(worker_stop(&world->worker));
   assert_int_equal(heard.offs, heard.ons);
   expect_none_late(world);
+}
+
+static void
+finish(World* world)
+{
+  stop(world);
   free_world(world);
 }
 
@@ -127,11 +133,12 @@ test_bridge(void** state)
   play(world, &heard, 10);
   atomic_store(&world->model.stalled, false);
   play(world, &heard, 10);
+  stop(world);
   assert_true(world->worker.generator.state.set_out);
   assert_memory_equal(world->worker.generator.state.origin,
                       command.point.z,
                       FAKE_LATENT * sizeof(float));
-  finish(world);
+  free_world(world);
 }
 
 // A comparison that the transport breaks off is still one when it goes on: the
@@ -148,10 +155,13 @@ test_comparison_is_not_lost(void** state)
   ask(world,
       (WorkerCommand){ .kind = COMMAND_MODEL, .model = &other, .again = true });
   play(world, &heard, 20);
-  const uint64_t window = world->worker.generator.state.window;
-  BeatTime       time   = { .start_frame = heard.span,
-                            .breaks      = ++world->process.breaks,
-                            .break_frame = heard.span };
+  // One that was heard.
+  const uint64_t window = fake_model_window(&other);
+  assert_non_null(
+    memchr(heard.pitches, fake_model_pitch(&other, window), heard.ons));
+  BeatTime time = { .start_frame = heard.span,
+                    .breaks      = ++world->process.breaks,
+                    .break_frame = heard.span };
   process_end_notes(&world->process, heard.span, true);
   ask(world, (WorkerCommand){ .kind = COMMAND_TIME, .time = time });
   play(world, &heard, 20);
