@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""The programs that are the tests of a suite, as targets of ninja.
+"""What the tests of some suites are and run, as targets of ninja.
 
-usage: meson introspect --tests BUILD | programs_of.py SUITE BUILD
+usage: meson introspect --tests --targets BUILD | programs_of.py BUILD SUITE...
 """
 import json
 import os
 import sys
 
-suite, build = sys.argv[1], os.path.abspath(sys.argv[2])
-for test in json.load(sys.stdin):
-    program = test["cmd"][0]
-    if f"meander:{suite}" in test["suite"] and program.startswith(build + os.sep):
-        print(os.path.relpath(program, build))
+build, suites = os.path.abspath(sys.argv[1]), {f"meander:{s}" for s in sys.argv[2:]}
+known = json.load(sys.stdin)
+files = {target["id"]: target["filename"] for target in known["targets"]}
+needed = {path for test in known["tests"] if suites & set(test["suite"])
+          for id in test["depends"] for path in files[id]}
+print(*sorted(os.path.relpath(path, build) for path in needed), sep="\n")

@@ -33,28 +33,13 @@ says() {
   cat "$work/$1"
 }
 
-byte() {
-  printf "\\$(printf %03o "$1")"
-}
-
 # midi NOTES FIRST_KEY [FORMAT]: a MIDI file on stdout.
 midi() {
-  length=$((8 * $1 + 4))
-  printf 'MThd\000\000\000\006\000'
-  byte "${3:-0}"
-  printf '\000\001\001\340MTrk\000\000'
-  byte $((length / 256))
-  byte $((length % 256))
-  i=0
-  while [ $i -lt "$1" ]; do
-    printf '\001\220'
-    byte $((($2 + i) % 127 + 1))
-    printf '\144\140\200'
-    byte $((($2 + i) % 127 + 1))
-    printf '\100'
-    i=$((i + 1))
-  done
-  printf '\000\377\057\000'
+  perl -e 'my ($notes, $first, $format) = @ARGV;
+    my $track = join "", map { my $key = ($first + $_) % 127 + 1;
+      pack "C*", 1, 0x90, $key, 100, 96, 0x80, $key, 64 } 0 .. $notes - 1;
+    print "MThd", pack("Nn3", 6, $format, 1, 480),
+      "MTrk", pack("N/a*", $track . "\0\xff\x2f\0")' "$1" "$2" "${3:-0}"
 }
 
 mkdir -p data/one data/two/deep

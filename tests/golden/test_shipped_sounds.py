@@ -21,7 +21,7 @@ SOUNDFONTS = ["/usr/share/sounds/sf2/TimGM6mb.sf2", *sorted(glob.glob("/usr/shar
 
 
 def render(path, *options):
-    result = subprocess.run([MEANDER, "render", "-o", path, "--seconds", "12", "--seed", "5", *options,
+    result = subprocess.run([MEANDER, "render", "-o", path, "--seconds", "6", "--seed", "5", *options,
                              "--sync", "free"],  # nobody here sends a clock
                             capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
@@ -36,7 +36,7 @@ def loudness(midi, soundfont, work):
     assert result.returncode == 0 and not complaints, result.stderr
     with wave.open(audio) as file:
         samples = array.array("h", file.readframes(file.getnframes()))
-        assert 11 < file.getnframes() / file.getframerate() < 30, file.getnframes()
+        assert 5 < file.getnframes() / file.getframerate() < 30, file.getnframes()
     return math.sqrt(sum(s * s for s in samples[::7]) / len(samples[::7])) / 32768
 
 

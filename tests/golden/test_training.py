@@ -309,10 +309,11 @@ def test_tables(work, data, model):
     assert report.count("  lowest") == report.count("  highest") == 11, report
 
     timeless = lambda all: {key: value for key, value in all.items() if key[3] != "windows/s"}
-    again = tables(model, data, path, "--seed", "8")[1]
-    assert timeless(again) == {key: value for key, value in timeless(figures).items() if key[2] == 8}
-    raw = tables(model, data, path, "--seed", "8", "--raw")[1]
-    assert timeless(raw) != timeless(again)
+    if "SLOW" not in os.environ:
+        again = tables(model, data, path, "--seed", "8")[1]
+        assert timeless(again) == {key: value for key, value in timeless(figures).items() if key[2] == 8}
+        raw = tables(model, data, path, "--seed", "8", "--raw")[1]
+        assert timeless(raw) != timeless(again)
 
     # Two models are two rows; a VAE has nothing to be sampled in steps.
     both = tables(model, data, path, "--model", model)[1]
