@@ -29,7 +29,7 @@ need() {
   if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then
     say "this script installs with apt, which is not here. On your distribution, install what stands for:"
     printf '  %s\n' "$@"
-    stop 'then: meson setup build -Dbuildtype=release && ninja -C build && build/meander'
+    stop 'then: meson setup build -Dbuildtype=release -Dtests=false && ninja -C build && build/meander'
   fi
   missing=
   for package in "$@"; do

@@ -496,8 +496,11 @@ tell_end(App* app)
     { atomic_load(&worker->fallback_model), "windows of the fallback model" },
     { atomic_load(&worker->repeated), "windows repeated" },
     { atomic_load(&worker->clock_jumps), "jumps of the clock" },
+    { atomic_load(&counters->heard_lost) + link.input_lost_count,
+      "messages missed at meander:control" },
+    { app->session.osc.counters.malformed, "malformed OSC packets" },
   };
-  char   text[480];
+  char   text[640];
   size_t used =
     (size_t)snprintf(text, sizeof text, "played %" PRIu64 " notes", notes);
   const size_t before = used;

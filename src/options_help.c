@@ -72,13 +72,18 @@ options_print_params(void)
     } else {
       snprintf(range, sizeof range, "%g..%g", info->low, info->high);
     }
-    printf("%2d --%-15s %-9s %-10s (%s) %s%s\n",
+    char glide[32] = "";
+    if (info->smoothing_s > 0) {
+      snprintf(glide, sizeof glide, "; glides %g s", info->smoothing_s);
+    }
+    printf("%2d --%-15s %-9s %-10s (%s) %s%s%s\n",
            id,
            info->name,
            range,
            info->unit,
            value,
            info->help,
+           glide,
            info->flags & PARAM_RIG ? " [rig]" : "");
     for (int i = 0; info->choices && i <= (int)info->high; ++i) {
       printf("%s%s%s",

@@ -2,6 +2,7 @@
 #include "backend/port_pattern.h"
 
 #include <stddef.h>
+#include <string.h>
 
 Status
 port_pattern_compile(PortPattern* pattern,
@@ -24,13 +25,15 @@ port_pattern_compile(PortPattern* pattern,
                      reason);
   }
   pattern->given = true;
+  pattern->text  = text;
   return STATUS_OK;
 }
 
 bool
 port_pattern_matches(const PortPattern* pattern, const char* name)
 {
-  return pattern->given && !regexec(&pattern->regex, name, 0, NULL, 0);
+  return pattern->given && (!strcmp(pattern->text, name) ||
+                            !regexec(&pattern->regex, name, 0, NULL, 0));
 }
 
 void

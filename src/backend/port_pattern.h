@@ -1,4 +1,5 @@
-// A regular expression on "client:port", as --connect and --control take it.
+// A regular expression on "client:port", as --connect and --control take it; or
+// that name itself, as --list-ports prints it, whatever signs are in it.
 // Control thread.
 #pragma once
 
@@ -9,8 +10,9 @@
 
 // All zero: matches nothing.
 typedef struct {
-  bool    given;
-  regex_t regex;
+  bool        given;
+  const char* text; // lives as long as the pattern
+  regex_t     regex;
 } PortPattern;
 
 // `text` NULL: matches nothing. STATUS_BAD_ARGUMENT names `option`.

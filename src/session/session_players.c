@@ -4,6 +4,8 @@
 
 #include "live/process_setup.h"
 
+#include <string.h>
+
 // Between two looks at what controllers should show.
 #define FEEDBACK_S 0.03
 
@@ -34,12 +36,15 @@ session_watch_players(Session* session, const SessionLink* link)
 void
 session_tell_waiting(Session* session)
 {
-  const Sync  sync  = (Sync)(int)session->knobs.params.value[PARAM_SYNC];
-  const char* waits = sync == SYNC_MIDI && !session->beat.running
-                        ? "MIDI clock at meander:control"
-                      : sync == SYNC_JACK && !session->beat.transport.rolling
-                        ? "JACK's transport to start"
-                        : NULL;
+  const Sync  sync = (Sync)(int)session->knobs.params.value[PARAM_SYNC];
+  const char* waits =
+    sync == SYNC_MIDI && !session->beat.running
+      ? "MIDI clock at meander:control"
+    : sync != SYNC_JACK || session->beat.transport.rolling ? NULL
+    : session->link.backend && strcmp(session->link.backend, "jack")
+      ? "JACK's transport, which only --backend jack has; "
+        "--sync free does without"
+      : "JACK's transport to start";
   if (waits && waits != session->waits) {
     view_log(session->view, "the music waits for %s", waits);
   }

@@ -42,16 +42,6 @@ say(Flow* flow, Ink ink, const char* format, ...)
     pen_put(flow->pen, flow->box, flow->row, flow->column, ink, text);
 }
 
-// Where there is a row for each group of words.
-static void
-next_row(Flow* flow, int groups_left)
-{
-  if (flow->column && flow->row + groups_left < flow->box->rows) {
-    ++flow->row;
-    flow->column = 0;
-  }
-}
-
 static bool
 is_on(const ViewStatus* status, ParamId id)
 {
@@ -96,11 +86,11 @@ say_music(Flow* flow, const ViewStatus* status)
   if (status->side) {
     say(flow, INK_BADGE, " %c ", status->side);
   }
-  if (status->model) {
-    say(flow, INK_PLAIN, "%s", status->model);
-  }
   if (status->coming) {
     say(flow, INK_WARNING, "%s", status->coming);
+  }
+  if (status->model) {
+    say(flow, INK_PLAIN, "%s", status->model);
   }
   if (status->following) {
     say(flow, INK_QUIET, "following");
@@ -179,18 +169,39 @@ say_points(Flow* flow, const ViewStatus* status)
   say(flow, INK_QUIET, "points %s", used ? text : "none");
 }
 
+// The box's last row, taken off it.
+static Box
+last_row(Box* box)
+{
+  Box row = *box;
+  --box->rows;
+  row.row += box->rows;
+  row.rows = 1;
+  return row;
+}
+
+// Where there are rows enough, faults and engine have one each, so that nothing
+// that is said before them pushes them out.
 void
 view_draw_readout(View* view, const ViewStatus* status, const Box* box)
 {
-  Flow flow = { &view->pen, box, 0, 0 };
+  const Pen* const pen    = &view->pen;
+  Box              rest   = *box;
+  const Box        faults = rest.rows > 1 ? last_row(&rest) : *box;
+  const Box        engine = rest.rows > 1 ? last_row(&rest) : rest;
+  Flow             flow   = { pen, &rest, 0, 0 };
+  Flow             last   = { pen, &faults, 0, 0 };
+  Flow             middle = { pen, &engine, 0, 0 };
   say_states(&flow, status);
   if (box->rows > 2) {
     say_music(&flow, status);
-    next_row(&flow, 2);
+    say_engine(&middle, status);
+    say_faults(&last, view, status);
+    say_points(&last, status);
+  } else if (box->rows == 2) {
     say_engine(&flow, status);
-    next_row(&flow, 1);
-    say_faults(&flow, view, status);
-    say_points(&flow, status);
+    say_music(&flow, status);
+    say_faults(&last, view, status);
   } else {
     say_engine(&flow, status);
     say_faults(&flow, view, status);

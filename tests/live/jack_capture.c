@@ -1,6 +1,6 @@
 // A test tool: a second JACK client that writes down what it hears. Each line
 // of its file is "frame status data1 data2", the frame absolute on the server's
-// clock. Prints "ready" when it listens; ends on SIGTERM, or when the server
+// clock; what has no data, as MIDI clock, shows 0. Prints "ready" when it listens; ends on SIGTERM, or when the server
 // does. Usage: jack_capture SERVER FILE
 #include <jack/jack.h>
 #include <jack/midiport.h>
@@ -35,10 +35,10 @@ on_process(jack_nframes_t frame_count, void* context)
   for (uint32_t i = 0; i < heard; ++i) {
     jack_midi_event_t event;
     const uint32_t    index = atomic_load(&event_count);
-    if (!jack_midi_event_get(&event, buffer, i) && event.size == 3 &&
+    if (!jack_midi_event_get(&event, buffer, i) && event.size <= 3 &&
         index < EVENTS_MAX) {
       events[index].frame = start + event.time;
-      memcpy(events[index].message, event.buffer, 3);
+      memcpy(events[index].message, event.buffer, event.size);
       atomic_store(&event_count, index + 1);
     }
   }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """meander by a JACK timebase master (jack_player): onsets fall on its beats,
-frame by frame, its tempo is in the status, and a change of it is followed."""
+frame by frame, its tempo is in the status, and a change of it is followed; the
+MIDI clock that it sends on keeps to them, too."""
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ RATE, PERIOD = 48000, 256
 OFF_FRAMES_MAX = 1.5
 # After a change of tempo: what was committed, and the plan that knows of it.
 SETTLE_S = 0.5
+CLOCK, START, STOP, TICKS_A_BEAT = 0xF8, 0xFA, 0xFC, 24
 
 
 def free_port():
@@ -95,7 +97,7 @@ def play():
         meander = start_meander(
             WORK, "play", "--backend", "jack", "--jack-server", server.name,
             "--connect", "^capture(-[0-9]+)?:in$", "--sync", "jack",
-            "--quantise", 1, "--grid", "1/4", "--tempo", 4, "--seed", 5,
+            "--clock-out", "on", "--quantise", 1, "--grid", "1/4", "--tempo", 4, "--seed", 5,
             "--osc-port", port, env={**os.environ, "HOME": WORK.path("home")})
         client = open_osc(port)
         master.do("start")
@@ -149,14 +151,39 @@ def check_beats(events, beats, bpm, begin, end):
             f"{max(off):.2f} frames off")
 
 
+def check_clock(clock, beats, bpm, begin, end):
+    """24 ticks to each beat of the master's, evenly."""
+    breaks = breaks_in(beats)
+    ticks = [e[0] for e in clock if e[1] == CLOCK and
+             begin + SETTLE_S * RATE <= e[0] < end and
+             not any(0 <= e[0] - at < SETTLE_S * RATE for at in breaks)]
+    if len(ticks) < 2 * TICKS_A_BEAT:
+        return f"not tried: clock at {bpm:g} bpm, the server cannot keep up"
+    tick_frames = RATE * 60 / bpm / TICKS_A_BEAT
+    steps = [b - a for a, b in zip(ticks, ticks[1:])]
+    wrong = [s for s in steps if abs(s - tick_frames) > 2 * OFF_FRAMES_MAX]
+    expect(len(wrong) <= len(breaks),
+           f"{bpm} bpm: ticks {wrong} frames apart, not {tick_frames:.1f}")
+    on_beats = sum(frames_off(tick, beats) <= OFF_FRAMES_MAX for tick in ticks)
+    expect(abs(on_beats - len(ticks) / TICKS_A_BEAT) <= 1 + len(breaks),
+           f"{bpm} bpm: {on_beats} of {len(ticks)} ticks are on a beat")
+    return f"{len(ticks)} ticks, {on_beats} on beats"
+
+
 def test_timebase():
-    events, marks, beats, _ = play()
+    heard, marks, beats, _ = play()
+    events = [e for e in heard if e[1] < 0xF0]
+    clock = [e for e in heard if e[1] >= 0xF0]
     check_invariants(events, "timebase")
+    expect(next((e[1] for e in clock), 0) == START and {e[1] for e in clock} <=
+           {CLOCK, START, STOP}, f"clock begins with {clock[:3]}")
     began = beats[0][0]
     expect(all(e[0] >= began for e in events if e[1] & 0xF0 == 0x90),
            "it plays before the transport rolls")
     notes = [check_beats(events, beats, 100.0, marks["slow"], marks["changes"]),
-             check_beats(events, beats, 137.0, marks["changes"], marks["over"])]
+             check_beats(events, beats, 137.0, marks["changes"], marks["over"]),
+             check_clock(clock, beats, 100.0, marks["slow"], marks["changes"]),
+             check_clock(clock, beats, 137.0, marks["changes"], marks["over"])]
     left_out = len(breaks_in(beats))
     return "; ".join(notes) + (f"; {left_out} overruns" if left_out else "")
 

@@ -727,6 +727,11 @@ def test_audition_readout():
         screen.keys("a")
         show("a comparison that waits",
              screen.wait("two/best waits: the music is frozen"))
+        # Whatever is said before them, the counts of faults stand.
+        screen.keys("m", "h", "r")
+        screen.wait(" MUTED ", " REC ", "late 0", "drop 0", "fallback 0",
+                    "repeat 0")
+        screen.keys("m", "h", "r")
         screen.keys("Space")
         screen.wait("plays two/best (A)", " A   two/best ")
         screen.keys("q", "y")
