@@ -491,6 +491,7 @@ tell_end(App* app)
     { atomic_load(&counters->reports_lost), "missing in view and recording" },
     { session_feedback_lost(&app->session),
       "lost on their way to controllers" },
+    { atomic_load(&counters->beats_lost), "beats lost to MIDI clock" },
     { link.xrun_count, "xruns" },
     { atomic_load(&worker->fewer_steps), "windows of fewer steps" },
     { atomic_load(&worker->fallback_model), "windows of the fallback model" },

@@ -8,6 +8,7 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -332,10 +333,12 @@ backend_open_alsa(const BackendConfig* config, Backend** out, Error* error)
                      config->sample_rate_hz,
                      config->period_frames);
   }
-  AlsaBackend* const alsa = calloc(1, sizeof *alsa);
+  // Rings in it stand on cache lines.
+  AlsaBackend* const alsa = aligned_alloc(alignof(AlsaBackend), sizeof *alsa);
   if (!alsa) {
     return error_set(error, STATUS_NO_MEMORY, "ALSA: no memory");
   }
+  memset(alsa, 0, sizeof *alsa);
   alsa->base          = (Backend){ .name        = "alsa",
                                    .start       = alsa_start,
                                    .stop        = alsa_stop,

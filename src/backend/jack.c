@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <jack/midiport.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -397,11 +398,13 @@ set_callbacks(JackBackend* jack, Error* error)
 Status
 backend_open_jack(const BackendConfig* config, Backend** out, Error* error)
 {
-  *out                    = NULL;
-  JackBackend* const jack = calloc(1, sizeof *jack);
+  *out = NULL;
+  // Rings in it stand on cache lines.
+  JackBackend* const jack = aligned_alloc(alignof(JackBackend), sizeof *jack);
   if (!jack) {
     return error_set(error, STATUS_NO_MEMORY, "no memory for JACK");
   }
+  memset(jack, 0, sizeof *jack);
   atomic_init(&jack->users, 1);
   snprintf(jack->server,
            sizeof jack->server,

@@ -188,9 +188,11 @@ follow(MidiMap*        map,
 // "learn" without a name is the parameter last touched, and learning once more
 // ends it.
 static void
-do_bound_action(MidiMap* map, const Action* bound, Error* error)
+do_bound_action(MidiMap* map, const Action* of, Error* error)
 {
-  const bool is_learn =
+  const Action        copy  = *of; // a preset takes its own binding away
+  const Action* const bound = &copy;
+  const bool          is_learn =
     bound->kind == ACTION_LEARN || bound->kind == ACTION_LEARN_ACTION;
   if (is_learn && map->is_learning) {
     midi_map_learn_stop(map);

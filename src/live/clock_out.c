@@ -11,25 +11,22 @@
 #define SAME_BEAT (0.5 / TICKS)
 #define EPSILON 1e-9
 
-static int64_t
-next_tick(const BeatMark* mark, uint64_t frame, int every)
-{
-  const double beat = beat_at(&mark->map, mark->sample_rate_hz, frame);
-  return every * (int64_t)ceil(beat * TICKS / every - EPSILON);
-}
-
 static void
 stop_at(ClockOut* clock, uint64_t frame)
 {
-  clock->stops      = clock->running;
-  clock->stop_frame = frame;
-  clock->running    = false;
+  if (clock->running) {
+    clock->stops      = true;
+    clock->stop_frame = frame;
+  }
+  clock->running = false;
 }
 
 static void
 start_from(ClockOut* clock, uint64_t frame)
 {
-  clock->tick = next_tick(&clock->mark, frame, TICKS);
+  const BeatMark* const mark = &clock->mark;
+  const double          beat = beat_at(&mark->map, mark->sample_rate_hz, frame);
+  clock->tick                = TICKS * (int64_t)ceil(beat - EPSILON);
 }
 
 void
@@ -44,9 +41,7 @@ clock_out_mark(ClockOut* clock, const BeatMark* mark) REALTIME
   clock->mark  = *mark;
   clock->known = true;
   if (goes_on) {
-    const int64_t tick = next_tick(mark, mark->frame, 1);
-    clock->tick        = tick > clock->tick ? tick : clock->tick;
-    return;
+    return; // ticks are counted: none is left out, none comes twice
   }
   stop_at(clock, mark->frame);
   start_from(clock, mark->frame);

@@ -86,7 +86,8 @@ tell_stamps(Planner* planner, uint64_t number)
   tell(planner, &step);
 }
 
-// The beat from `frame` on, for MIDI clock; a full ring leaves it as it was.
+// The beat from `frame` on, for MIDI clock; a full ring leaves it as it was,
+// and that is counted.
 static void
 tell_beat(Planner* planner, uint64_t frame, bool rolling)
 {
@@ -96,6 +97,8 @@ tell_beat(Planner* planner, uint64_t frame, bool rolling)
                           .rolling        = rolling };
   if (ring_push(&planner->process->beats, &mark)) {
     ring_commit(&planner->process->beats);
+  } else {
+    atomic_fetch_add(&planner->process->counters.beats_lost, 1);
   }
 }
 

@@ -348,23 +348,31 @@ begin_span(Process* process, const BackendSpan* given, Span* span) REALTIME
   return true;
 }
 
-// Where the beat turns before `end`, and what else clock has to know.
 static void
 wind_clock(Span* span) REALTIME
 {
-  Process* const  process = span->process;
-  const BeatMark* mark;
+  Process* const process = span->process;
   clock_out_switch(&process->clock,
                    span->cursor,
                    !span->quiet && atomic_load_explicit(&process->clock_out,
                                                         memory_order_relaxed));
+}
+
+// Marks of the beat before `end` and before the clock's next message.
+static uint64_t
+next_clock(Process* process, uint64_t end) REALTIME
+{
+  uint64_t        due = clock_out_next(&process->clock);
+  const BeatMark* mark;
   for (uint32_t i = 0;
        i < BEAT_RING_MARKS && (mark = ring_peek(&process->beats)) &&
-       mark->frame < span->end;
+       mark->frame < end && mark->frame <= due;
        ++i) {
     clock_out_mark(&process->clock, mark);
     ring_pop(&process->beats);
+    due = clock_out_next(&process->clock);
   }
+  return due;
 }
 
 // MIDI clock until `end`, between what is played.
@@ -372,7 +380,7 @@ static void
 span_tick(Span* span, uint64_t end) REALTIME
 {
   for (uint32_t i = 0; i < PERIOD_EVENTS_OFF_RESERVE; ++i) {
-    const uint64_t due = clock_out_next(&span->process->clock);
+    const uint64_t due = next_clock(span->process, end);
     if (due >= end) {
       break;
     }

@@ -87,6 +87,7 @@ typedef struct {
   _Atomic uint64_t heard_lost;    // the heard ring was full
   _Atomic uint64_t feedback_lost; // refused by the sink
   _Atomic uint64_t spans_starved; // the worker had not planned this far
+  _Atomic uint64_t beats_lost;    // by the worker alone: the beat ring was full
 } ProcessCounters;
 
 // Cuts remembered: more than epochs can begin while notes of an older one are

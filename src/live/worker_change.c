@@ -18,14 +18,20 @@ retire(Worker* worker, Model* model)
 }
 
 static void
+set_fallback(Worker* worker)
+{
+  if (worker->fallback) {
+    const Params params = generator_fit(worker->fallback, &worker->params);
+    generator_set(&worker->fallback_generator, worker->fallback, &params);
+  }
+}
+
+static void
 set_generators(Worker* worker)
 {
   const Params params = generator_fit(worker->model, &worker->params);
   generator_set(&worker->generator, worker->model, &params);
-  if (worker->fallback) {
-    const Params fallback = generator_fit(worker->fallback, &worker->params);
-    generator_set(&worker->fallback_generator, worker->fallback, &fallback);
-  }
+  set_fallback(worker);
 }
 
 static void
@@ -46,6 +52,7 @@ take_param(Worker* worker, ParamId id, double value)
   } else if (param_table[id].flags & PARAM_SAMPLES) {
     due->window = true;
     due->stamps = due->stamps || id == PARAM_TRANSPOSE;
+    set_fallback(worker); // it may play for as long as a call does not end
   } else if (id != PARAM_LISTEN && id != PARAM_ECHO && id != PARAM_SYNC &&
              id != PARAM_PHRASE_PAUSE) {
     due->stamps = true;
@@ -55,7 +62,12 @@ take_param(Worker* worker, ParamId id, double value)
 static void
 take_point(Worker* worker, uint32_t slot, const LatentPoint* point)
 {
-  const Generator* const generator            = &worker->generator;
+  const Generator* const   generator = &worker->generator;
+  const LatentPoint* const was       = &generator->points[slot - 1];
+  if (was->size == point->size &&
+      !memcmp(was->z, point->z, point->size * sizeof *point->z)) {
+    return; // all are told, whichever changed
+  }
   worker->generator.points[slot - 1]          = *point;
   worker->fallback_generator.points[slot - 1] = *point;
   worker->due.window =
@@ -78,9 +90,8 @@ take_model(Worker* worker, Model* model, bool again)
 static void
 take_fallback(Worker* worker, Model* model)
 {
-  const Params params = generator_fit(model, &worker->params);
-  worker->fallback    = model;
-  generator_set(&worker->fallback_generator, model, &params);
+  worker->fallback = model;
+  set_fallback(worker);
 }
 
 static void

@@ -96,8 +96,11 @@ drop_lines_of_phrase(TakeRing* ring)
 static void
 make_room(TakeRing* ring)
 {
-  if (ring->end - ring->first == TAKE_EVENTS && !drop_phrase(ring)) {
-    ring->first += TRIM_EVENTS;
+  // A phrase without a note makes none.
+  while (ring->end - ring->first == TAKE_EVENTS) {
+    if (!drop_phrase(ring)) {
+      ring->first += TRIM_EVENTS;
+    }
   }
 }
 

@@ -112,6 +112,7 @@ typedef struct {
   bool     recording;
   bool     rest_told; // what its end needs
   char     record_path[1024];
+  bool     record_placed;       // the name is ours
   uint64_t record_origin_frame; // since the music's origin
 
   SessionWindow* windows; // [SESSION_WINDOWS]

@@ -9,6 +9,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 // Now. All messages before that frame were read, perhaps some after it.
 static uint64_t
@@ -91,7 +93,8 @@ session_start_recording(Session* session, const char* path, Error* error)
   session->rest_told             = false;
   const Status status =
     recorder_grow(&session->recorder, path, session->rate_hz, text, error);
-  session->recording = status == STATUS_OK;
+  session->recording     = status == STATUS_OK;
+  session->record_placed = false;
   take_ring_tell_phrase(&session->ring, record_line, session);
   snprintf(session->record_path, sizeof session->record_path, "%s", path);
   return status;
@@ -170,14 +173,27 @@ give_recording(Session* session, uint64_t end, Error* error)
                               error);
 }
 
+// A name of our own was held by an empty file.
+static void
+take_away_placed(Session* session)
+{
+  struct stat info;
+  if (session->record_placed && !stat(session->record_path, &info) &&
+      !info.st_size) {
+    unlink(session->record_path);
+  }
+}
+
 Status
 session_stop_recording(Session* session, Error* error)
 {
   const uint64_t end = end_frame(session);
   if (!session->recorder.count) {
     view_log(session->view,
-             "no notes to record: %s is left as it was",
-             session->record_path);
+             "no notes to record: %s is %s",
+             session->record_path,
+             session->record_placed ? "taken away" : "left as it was");
+    take_away_placed(session);
     recorder_free(&session->recorder);
   } else {
     const Status status = give_recording(session, end, error);
@@ -205,7 +221,12 @@ session_switch_recording(Session* session, bool on, Error* error)
     return status;
   }
   view_log(session->view, "recording to %s", path);
-  return session_start_recording(session, path, error);
+  const Status started   = session_start_recording(session, path, error);
+  session->record_placed = true;
+  if (started) {
+    take_away_placed(session);
+  }
+  return started;
 }
 
 // --- On its way to the disk --------------------------------------------------

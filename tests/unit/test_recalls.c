@@ -25,13 +25,19 @@ ask_param(World* world, ParamId id, double value)
 }
 
 static World*
-begin(ModelKind kind, float step_s)
+begin_with(ModelKind kind, float step_s, bool fallback)
 {
-  World* const world = make_world_of(kind, step_s, -1, false);
+  World* const world = make_world_of(kind, step_s, -1, fallback);
   memset(&heard, 0, sizeof heard);
   start(world);
   play(world, &heard, 40);
   return world;
+}
+
+static World*
+begin(ModelKind kind, float step_s)
+{
+  return begin_with(kind, step_s, false);
 }
 
 static void
@@ -141,6 +147,57 @@ test_bridge(void** state)
   free_world(world);
 }
 
+// All points are told whenever one is stored: the phrase between two others is
+// not torn. It is where one of these two is stored anew.
+static void
+test_points_that_stay(void** state)
+{
+  (void)state;
+  World* const  world = begin(MODEL_VAE, 0.1f);
+  WorkerCommand points[3];
+  for (uint32_t i = 0; i < 3; ++i) {
+    points[i]      = go_to(0.2f * (float)i);
+    points[i].kind = COMMAND_POINT;
+    points[i].slot = i + 1;
+    ask(world, points[i]);
+  }
+  ask_param(world, PARAM_FROM_POINT, 1);
+  ask_param(world, PARAM_TO_POINT, 2);
+  ask_param(world, PARAM_MODE, GENERATOR_INTERPOLATE);
+  play(world, &heard, 60);
+  const uint64_t changes = atomic_load(&world->worker.counters.changes);
+  points[2].point.z[0] += 0.5f;
+  for (uint32_t i = 0; i < 3; ++i) {
+    ask(world, points[i]);
+  }
+  play(world, &heard, 60);
+  assert_int_equal(atomic_load(&world->worker.counters.changes), changes);
+  points[1].point.z[0] += 0.5f;
+  ask(world, points[1]);
+  play(world, &heard, 60);
+  assert_true(atomic_load(&world->worker.counters.changes) > changes);
+  finish(world);
+}
+
+// While a call of the model does not end, its stand-in obeys.
+static void
+test_fallback_obeys(void** state)
+{
+  (void)state;
+  World* const world = begin_with(MODEL_DIFFUSION, 0.05f, true);
+  float        z[FAKE_LATENT];
+  ask_param(world, PARAM_TEMPERATURE, 0.25);
+  play(world, &heard, 40);
+  atomic_store(&world->model.stalled, true);
+  play(world, &heard, 400);
+  assert_true(atomic_load(&world->worker.counters.fallback_model) > 0);
+  assert_float_equal(fake_model_last(&world->fallback, z), 0.25, 1e-6);
+  ask_param(world, PARAM_TEMPERATURE, 0.75);
+  play(world, &heard, 400);
+  assert_float_equal(fake_model_last(&world->fallback, z), 0.75, 1e-6);
+  finish(world);
+}
+
 // A comparison that the transport breaks off is still one when it goes on: the
 // same window by the other model.
 static void
@@ -186,6 +243,8 @@ main(void)
     cmocka_unit_test(test_then_a_knob),
     cmocka_unit_test(test_answer_then_a_knob),
     cmocka_unit_test(test_bridge),
+    cmocka_unit_test(test_points_that_stay),
+    cmocka_unit_test(test_fallback_obeys),
     cmocka_unit_test(test_comparison_is_not_lost),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
