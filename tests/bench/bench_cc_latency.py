@@ -41,7 +41,8 @@ def percentile(values, share):
 
 
 def play(folder, binding, values, model, *arguments):
-    """([(frame, value)] of the changes, the messages heard, what it said)"""
+    """(the frames of the changes, those of overruns, the messages heard, what it
+    said)"""
     config = os.path.join(folder, "config/meander/presets")
     os.makedirs(config, exist_ok=True)
     with open(os.path.join(config, "bench.cfg"), "w") as file:
@@ -57,7 +58,8 @@ def play(folder, binding, values, model, *arguments):
         None, "play", "--backend", "jack", "--jack-server", server.name,
         "--connect", "^capture(-[0-9]+)?:in$", "--control",
         "^player(-[0-9]+)?:out$", "--no-osc", "--preset", "bench", "--model",
-        model, "--seed", 3, "--tempo", 4, "--density", 4, "--bpm", 300, *arguments,
+        model, "--seed", 3, "--tempo", 4, "--density", 4, "--bpm", 300, "--pickup",
+        "off", *arguments,
         preexec_fn=lambda: os.sched_setaffinity(0, {CORE}),
         env={**os.environ, "HOME": folder,
              "XDG_CONFIG_HOME": os.path.join(folder, "config")})
@@ -76,8 +78,10 @@ def play(folder, binding, values, model, *arguments):
         player.communicate(timeout=30)
         heard = capture.finish()
         with open(log) as file:
-            sent = [int(line.split()[0]) for line in file if "send b0 14" in line]
-        return sent, heard, out
+            lines = file.readlines()
+        sent, xruns = ([int(line.split()[0]) for line in lines if what in line]
+                       for what in ("send b0 14", "xrun"))
+        return sent, xruns, heard, out
     finally:
         for one in (busy, meander, player, capture.process):
             if one and one.poll() is None:
@@ -124,7 +128,7 @@ def sample_ms(log):
     return tuple(map(float, re.findall(r" cpu ([\d.]+)/([\d.]+) ms", log)[-1]))
 
 
-def measure(what, obeys, samples, sent, heard, log):
+def measure(what, obeys, samples, sent, xruns, heard, log):
     """obeys(message, n): whether a note-on is as change n wants it. `samples`:
     notes are sampled anew, which takes its time. Returns the share of changes
     within the bound."""
@@ -141,6 +145,12 @@ def measure(what, obeys, samples, sent, heard, log):
           f"{100 * share:.1f} % within the bound")
     print(f"  CC to the first that obeys: {show(first)}")
     print(f"  less the wait for the first due after the bound: {show(net)}")
+    # In an overrun the server leaves clients out, and what was sent them is lost.
+    for frame, ms in zip(sent, last):
+        if ms > 2 * bound_ms:
+            near = min((abs(x - frame) for x in xruns), default=None)
+            print(f"  change {sent.index(frame)} after {ms:.0f} ms; the nearest overrun: " +
+                  ("none" if near is None else f"{near / RATE * 1e3:.1f} ms away"))
     summary = [line for line in log.splitlines() if "meander: played" in line]
     print(f"  {summary[-1] if summary else log}", flush=True)
     return share

@@ -15,11 +15,11 @@
 // It says "ready" when it plays, and NAME of each mark that was reached; ends
 // half a second after the end of its input. Lines of LOG, frames absolute:
 //   FRAME LINE      when it was done, in the order of lines; "refused" where
-//   the
-//                   port had no room
+//                   the port had no room
 //   FRAME feedback HEX
 //   FRAME beat BEAT BPM
 //                   of each cycle that the transport rolls, from the master
+//   FRAME xrun      as the server told of it
 #include <jack/jack.h>
 #include <jack/midiport.h>
 #include <jack/transport.h>
@@ -36,6 +36,7 @@
 #define HEARD_MAX 65536u
 #define TEXT_BYTES 64u
 #define CYCLES_MAX 65536u
+#define XRUNS_MAX 1024u
 #define BEATS_PER_BAR 4
 // Fine enough to tell a frame's beat.
 #define TICKS_PER_BEAT 9600000.0
@@ -74,6 +75,9 @@ static uint8_t          bytes[BYTES_MAX];
 static uint32_t         byte_count;
 static Heard            heard[HEARD_MAX];
 static _Atomic uint32_t heard_count;
+
+static uint32_t         xruns[XRUNS_MAX];
+static _Atomic uint32_t xrun_count;
 
 static jack_client_t* client;
 static jack_port_t*   out;
@@ -290,6 +294,18 @@ read_line(const char* text)
   return true;
 }
 
+static int
+on_xrun(void* context)
+{
+  (void)context;
+  const uint32_t count = atomic_load(&xrun_count);
+  if (count < XRUNS_MAX) {
+    xruns[count] = jack_frame_time(client);
+    atomic_store(&xrun_count, count + 1);
+  }
+  return 0;
+}
+
 static bool
 write_log(const char* path)
 {
@@ -318,6 +334,9 @@ write_log(const char* path)
             cycles[i].beat,
             cycles[i].bpm);
   }
+  for (uint32_t i = 0; i < atomic_load(&xrun_count); ++i) {
+    fprintf(file, "%u xrun\n", xruns[i]);
+  }
   return !fclose(file);
 }
 
@@ -335,6 +354,7 @@ open_client(const char* server, bool is_master)
   feedback = jack_port_register(
     client, "feedback", JACK_DEFAULT_MIDI_TYPE, JackPortIsInput, 0);
   jack_set_process_callback(client, on_process, NULL);
+  jack_set_xrun_callback(client, on_xrun, NULL);
   if (is_master && jack_set_timebase_callback(client, 0, on_timebase, NULL)) {
     return false;
   }
