@@ -6,7 +6,6 @@
 
 #define DEVICE "/dev/snd/seq"
 
-// Our error line says what ALSA's own would say, and what to do.
 __attribute__((format(printf, 5, 6))) static void
 stay_silent(const char* file,
             int         line,
@@ -22,13 +21,25 @@ stay_silent(const char* file,
   (void)format;
 }
 
+void
+alsa_hush(void)
+{
+  snd_lib_error_set_handler(stay_silent);
+}
+
+void
+alsa_speak(void)
+{
+  snd_lib_error_set_handler(NULL);
+}
+
 Status
 alsa_client_open(snd_seq_t** seq, const char* client_name, Error* error)
 {
-  snd_lib_error_set_handler(stay_silent);
+  alsa_hush();
   const int result =
     snd_seq_open(seq, "default", SND_SEQ_OPEN_DUPLEX, SND_SEQ_NONBLOCK);
-  snd_lib_error_set_handler(NULL);
+  alsa_speak();
   if (result == -EACCES || result == -EPERM) {
     return error_set(error,
                      STATUS_UNAVAILABLE,

@@ -1,12 +1,12 @@
 // A stereo audio output through FluidSynth's drivers, or a WAV file.
 #include "backend/audio_out.h"
 
+#include "backend/alsa_client.h"
 #include "backend/jack_client.h"
 #include "backend/wav_out.h"
 #include "caps.h"
 #include "thread.h"
 
-#include <alsa/asoundlib.h>
 #include <fluidsynth.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -34,21 +34,6 @@ struct AudioOut {
   atomic_bool           opened; // on_audio may render
   bool                  left;   // to a call that hangs: on_audio may yet come
 };
-
-static void
-alsa_silent(const char* file,
-            int         line,
-            const char* function,
-            int         result,
-            const char* format,
-            ...)
-{
-  (void)file;
-  (void)line;
-  (void)function;
-  (void)result;
-  (void)format;
-}
 
 static void
 fluid_silent(int level, const char* message, void* data)
@@ -240,14 +225,14 @@ audio_out_open(const AudioConfig* config, AudioOut** out, Error* error)
   silence_libraries();
   sigset_t before;
   thread_mask_signals(&before);
-  snd_lib_error_set_handler(alsa_silent);
+  alsa_hush();
   Status status = make_settings(audio, error);
   if (!status) {
     status = config->driver && *config->driver
                ? open_named(audio, config->driver, error)
                : open_first(audio, error);
   }
-  snd_lib_error_set_handler(NULL);
+  alsa_speak();
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (status) {
     audio_out_close(audio);

@@ -1,6 +1,7 @@
 // What this machine has to hear us with.
 #include "backend/probe.h"
 
+#include "backend/alsa_client.h"
 #include "backend/audio_out.h"
 #include "backend/jack_client.h"
 
@@ -9,21 +10,6 @@
 #include <jack/midiport.h>
 #include <stdio.h>
 #include <string.h>
-
-static void
-alsa_silent(const char* file,
-            int         line,
-            const char* function,
-            int         result,
-            const char* format,
-            ...)
-{
-  (void)file;
-  (void)line;
-  (void)function;
-  (void)result;
-  (void)format;
-}
 
 // The client is "meander", "meander-01" or a session manager's "meander.nABC".
 static bool
@@ -167,9 +153,9 @@ probe_sequencer(SequencerProbe* sequencer)
 {
   *sequencer     = (SequencerProbe){ .state = SEQUENCER_MISSING };
   snd_seq_t* seq = NULL;
-  snd_lib_error_set_handler(alsa_silent);
+  alsa_hush();
   const int result = snd_seq_open(&seq, "default", SND_SEQ_OPEN_OUTPUT, 0);
-  snd_lib_error_set_handler(NULL);
+  alsa_speak();
   if (result < 0) {
     if (result == -EACCES || result == -EPERM) {
       sequencer->state = SEQUENCER_DENIED;

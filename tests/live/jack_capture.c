@@ -1,7 +1,8 @@
 // A test tool: a second JACK client that writes down what it hears. Each line
 // of its file is "frame status data1 data2", the frame absolute on the server's
-// clock; what has no data, as MIDI clock, shows 0. Prints "ready" when it listens; ends on SIGTERM, or when the server
-// does. Usage: jack_capture SERVER FILE
+// clock; what has no data, as MIDI clock, shows 0. Prints "ready" when it
+// listens; ends on SIGTERM, or when the server does. Usage: jack_capture SERVER
+// FILE
 #include <jack/jack.h>
 #include <jack/midiport.h>
 #include <signal.h>
