@@ -165,8 +165,11 @@ def test_server_restarted():
         session.server.kill()
         session.capture.process.wait(10)
         before = read_events(session.capture.path)
+        # So that it does not come back before somebody listens there.
+        session.player.send_signal(signal.SIGSTOP)
         session.server.start()
         again = Capture(session.server, WORK.path("again"))
+        session.player.send_signal(signal.SIGCONT)
         code, out, err = finish(session.player, 30)
         after = again.finish()
         expect(code == 0, f"exit code {code}: {out}{err}")
