@@ -497,7 +497,7 @@ tell_end(App* app)
     { atomic_load(&worker->fallback_model), "windows of the fallback model" },
     { atomic_load(&worker->repeated), "windows repeated" },
     { atomic_load(&worker->clock_jumps), "jumps of the clock" },
-    { atomic_load(&counters->heard_lost) + link.input_lost_count,
+    { session_missed(&app->session, &link),
       "messages missed at meander:control" },
     { app->session.osc.counters.malformed, "malformed OSC packets" },
   };

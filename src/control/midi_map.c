@@ -186,33 +186,28 @@ follow(MidiMap*        map,
 }
 
 // "learn" without a name is the parameter last touched, and learning once more
-// ends it.
+// ends it. A copy: a preset takes the binding away that asked for it.
 static void
-do_bound_action(MidiMap* map, const Action* of, Error* error)
+do_bound_action(MidiMap* map, Action action, Error* error)
 {
-  const Action        copy  = *of; // a preset takes its own binding away
-  const Action* const bound = &copy;
-  const bool          is_learn =
-    bound->kind == ACTION_LEARN || bound->kind == ACTION_LEARN_ACTION;
+  const bool is_learn =
+    action.kind == ACTION_LEARN || action.kind == ACTION_LEARN_ACTION;
   if (is_learn && map->is_learning) {
     midi_map_learn_stop(map);
     return;
   }
-  if (action_table[bound->kind].takes == ACTION_TAKES_PARAM_ALONE &&
-      bound->param == PARAM_COUNT) {
+  if (action_table[action.kind].takes == ACTION_TAKES_PARAM_ALONE &&
+      action.param == PARAM_COUNT) {
     if (map->touched == PARAM_COUNT) {
       error_set(error,
                 STATUS_BAD_ARGUMENT,
                 "%s: no parameter was touched yet, change one first",
-                action_table[bound->kind].name);
+                action_table[action.kind].name);
       return;
     }
-    Action action = *bound;
-    action.param  = map->touched;
-    do_action(map, &action, error);
-    return;
+    action.param = map->touched;
   }
-  do_action(map, bound, error);
+  do_action(map, &action, error);
 }
 
 // Done as the controller gets to its upper half, and each time it says 127:
@@ -224,7 +219,7 @@ trigger(MidiMap* map, MidiBound* bound, const MidiMove* move, Error* error)
   bound->position   = move->step ? bound->position : move->position;
   if (move->step > 0 || (!move->step && move->position >= 0.5 &&
                          (!was_up || move->position >= 1))) {
-    do_bound_action(map, &bound->binding.action, error);
+    do_bound_action(map, bound->binding.action, error);
   }
 }
 
@@ -239,7 +234,7 @@ press(MidiMap*      map,
   const ParamId          id   = bound->binding.action.param;
   const ParamInfo* const info = &param_table[id];
   if (!bound->binding.follows) {
-    do_bound_action(map, &bound->binding.action, error);
+    do_bound_action(map, bound->binding.action, error);
   } else if (info->type == PARAM_CHOICE) {
     const double next   = params->value[id] + 1;
     Action       action = { .kind = ACTION_SET_TEXT, .param = id };

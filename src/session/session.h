@@ -252,7 +252,9 @@ void session_tell_breaks(Session* session);
 // To the recording, once: what its end needs to be made again.
 void session_tell_rest(Session* session);
 void session_draw(Session* session);
-// Notes and messages that were not played; messages that no controller got.
+// Notes and messages that were not played; messages to meander:control that
+// were not heard; messages that no controller got.
 uint64_t session_dropped(const Session* session, const SessionLink* link);
+uint64_t session_missed(const Session* session, const SessionLink* link);
 uint64_t session_feedback_lost(const Session* session);
 size_t   session_fill_status(void* context, OscStatus lines[OSC_STATUS_MAX]);

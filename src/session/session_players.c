@@ -14,9 +14,8 @@
 void
 session_watch_players(Session* session, const SessionLink* link)
 {
-  const uint64_t lost = link->input_lost_count +
-                        atomic_load(&session->process->counters.heard_lost);
-  const bool gone = link->control_gone_count != session->gone_before ||
+  const uint64_t lost = session_missed(session, link);
+  const bool     gone = link->control_gone_count != session->gone_before ||
                     link->control_count < session->players;
   if (gone || lost != session->lost_before) {
     phrase_in_release(&session->phrase, session_frame(session));

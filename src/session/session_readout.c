@@ -293,6 +293,13 @@ session_dropped(const Session* session, const SessionLink* link)
 }
 
 uint64_t
+session_missed(const Session* session, const SessionLink* link)
+{
+  return link->input_lost_count +
+         atomic_load(&session->process->counters.heard_lost);
+}
+
+uint64_t
 session_feedback_lost(const Session* session)
 {
   return session->feedback_refused +

@@ -146,10 +146,10 @@ def measure(what, obeys, samples, sent, xruns, heard, log):
     print(f"  CC to the first that obeys: {show(first)}")
     print(f"  less the wait for the first due after the bound: {show(net)}")
     # In an overrun the server leaves clients out, and what was sent them is lost.
-    for frame, ms in zip(sent, last):
+    for n, (frame, ms) in enumerate(zip(sent, last)):
         if ms > 2 * bound_ms:
             near = min((abs(x - frame) for x in xruns), default=None)
-            print(f"  change {sent.index(frame)} after {ms:.0f} ms; the nearest overrun: " +
+            print(f"  change {n} after {ms:.0f} ms; the nearest overrun: " +
                   ("none" if near is None else f"{near / RATE * 1e3:.1f} ms away"))
     summary = [line for line in log.splitlines() if "meander: played" in line]
     print(f"  {summary[-1] if summary else log}", flush=True)

@@ -16,7 +16,7 @@ MEANDER = os.environ.get("MEANDER", "meander")
 MAKE_MODEL = os.environ.get("MAKE_MODEL", "make_model")
 JACK_CAPTURE = os.environ.get("JACK_CAPTURE", "jack_capture")
 # Two runs at a time on one machine need different ones.
-JACK_SERVER = os.environ.get("JACK_TEST_SERVER", "meander-test")
+JACK_SERVER = "meander-test"
 SKIP = 77
 
 
